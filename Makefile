@@ -1,0 +1,61 @@
+# `make demo` and `make test` set up everything they need in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PROTOS := $(wildcard proto/customervault/v1/*.proto)
+
+.PHONY: help install demo serve test lint types imports proto proto-lint proto-drift bench crash clean lock
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+$(STAMP): requirements-dev.lock pyproject.toml clients/python/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e clients/python -e .
+	@touch $@
+
+install: $(STAMP)  ## Create .venv with the locked dependencies
+
+demo: $(STAMP)  ## Run the main job, start to end, on a throw-away vault
+	$(BIN)/python -m benchmarks.demo
+
+serve: $(STAMP)  ## Start a development vault on 127.0.0.1
+	$(BIN)/cvault serve --dev
+
+test: $(STAMP)  ## Run the test suite
+	$(BIN)/python -m pytest
+
+lint: $(STAMP) types imports proto-lint  ## Style, types, import rules, proto lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)  ## Strict type check
+	$(BIN)/mypy
+
+imports: $(STAMP)  ## The layers of the architecture
+	$(BIN)/lint-imports
+
+proto: $(STAMP)  ## Regenerate the stubs from proto/
+	$(BIN)/python proto/generate.py
+
+proto-lint: $(STAMP)  ## Lint the API definition
+	$(BIN)/python proto/lint.py
+
+proto-drift: $(STAMP)  ## Fail when the committed stubs differ from proto/
+	$(BIN)/python proto/generate.py --check
+
+bench: $(STAMP)  ## Import and detokenize rates beside a plain LMDB and libsodium loop
+	$(BIN)/python -m benchmarks
+
+crash: $(STAMP)  ## The long kill -9 campaign (50 rounds)
+	CVAULT_CRASH_ROUNDS=50 $(BIN)/python -m pytest tests/scenarios/test_crash_recovery.py
+
+lock:  ## Rewrite the dependency locks (needs uv)
+	$(PYTHON) deploy/lock.py
+
+clean:  ## Remove what the targets made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,32 @@
+"""Rewrites requirements.lock and requirements-dev.lock: exact versions, with hashes.
+
+Needs uv on the path. The locks name no index, so that any mirror serves them.
+"""
+
+import subprocess
+import tempfile
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+OPTIONS = (
+    "--quiet --no-config --universal --python-version 3.11 --generate-hashes "
+    "--no-emit-index-url --no-emit-find-links --no-header --no-annotate"
+).split()
+
+
+def main() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    runtime = [d for d in project["project"]["dependencies"] if not d.startswith("customer-vault")]
+    client = tomllib.loads((ROOT / "clients/python/pyproject.toml").read_text())["project"]["dependencies"]
+    dev = project["dependency-groups"]["dev"]
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, wanted in {"requirements": runtime + client, "requirements-dev": runtime + client + dev}.items():
+            source = Path(scratch) / f"{name}.in"
+            source.write_text("\n".join(wanted) + "\n")
+            target = ROOT / f"{name}.lock"
+            subprocess.run(["uv", "pip", "compile", *OPTIONS, str(source), "-o", str(target)], check=True)
+
+
+if __name__ == "__main__":
+    main()
