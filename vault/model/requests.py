@@ -1,0 +1,254 @@
+"""What the use cases take and give. Lists keep the order of the request."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Generic, TypeVar
+
+from vault.errors import VaultError
+from vault.model.access import Denial, Reveal
+from vault.model.secret import Secret
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated call: the name in its certificate, and how long it is willing to wait."""
+
+    principal: str
+    deadline_monotonic: float | None = None  # time.monotonic() seconds
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerRef:
+    """Names a customer by exactly one of the two."""
+
+    external_id: Secret | None = None
+    token: str | None = None
+
+
+class Outcome(IntEnum):
+    """What storing one field did; numbers as in the API."""
+
+    CREATED = 1
+    UNCHANGED = 2
+    UPDATED = 3
+    EMPTY = 4
+    REFUSED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class FieldInput:
+    field_class: str
+    value: Secret
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One customer's fields to store."""
+
+    customer: CustomerRef
+    fields: Sequence[FieldInput]
+    jurisdiction: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldResult:
+    outcome: Outcome
+    token: str = ""
+    error: VaultError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EntryResult:
+    customer_token: str = ""
+    customer_created: bool = False
+    results: Sequence[FieldResult] = ()
+    error: VaultError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revealed:
+    """A detokenized batch: parallel to the tokens; `""` and `Reveal.NONE` where a denial stands."""
+
+    values: list[str]
+    reveals: list[int]
+    denials: list[Denial]
+
+    def __repr__(self) -> str:
+        return f"<{len(self.values)} secrets, {len(self.denials)} denials>"
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    tokens: list[str]
+    denials: list[Denial]
+
+
+class CustomerState(IntEnum):
+    ACTIVE = 1
+    RESTRICTED = 2
+    SHREDDED = 3
+
+
+class ValueState(IntEnum):
+    LIVE = 1
+    DELETED = 2
+    SHREDDED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo:
+    domain: str
+    state: ValueState
+    customer_token: str
+    customer_state: CustomerState
+    field_class: str = ""
+    labels: Sequence[str] = ()
+    version: int = 0
+    dek_generation: int = 0
+    customer_created_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HeldValue:
+    token: str
+    field_class: str
+    labels: Sequence[str]
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    customer_token: str
+    state: CustomerState
+    jurisdiction: str = ""
+    created_ms: int = 0
+    dek_generation: int = 0
+    held: Sequence[HeldValue] = ()
+    shred_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list; an empty `next_page_token` ends it."""
+
+    items: Sequence[T]
+    next_page_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedValue:
+    held: HeldValue
+    value: Secret
+    reveal: Reveal
+    error: VaultError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    customer: Customer
+    values: Sequence[ExportedValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A signed statement: JSON bytes, Ed25519 signature (64 bytes), id of the public key."""
+
+    statement: bytes
+    signature: bytes
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    shred_id: str
+    effective_ms: int
+    ledger_seq: int
+    commitment: bytes
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class ShredResult:
+    values: int = 0
+    dek_generations: int = 0
+    salt: bytes = field(default=b"", repr=False)
+    erasure: Erasure | None = None
+    error: VaultError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyringStatus:
+    vault_id: str
+    epoch: int
+    epoch_created_ms: int
+    provider: str
+    assurance: str
+    root_key_id: str
+    signing_key_id: str
+    customers: int
+    shredded_customers: int
+    wrapped_deks: int
+    token_key_generation: int
+    ledger_entries: int
+    ledger_applied: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccessQuery:
+    customer: CustomerRef | None = None
+    principal: str = ""
+    start_ms: int = 0
+    end_ms: int = 2**63 - 1
+    page_size: int = 100
+    page_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One recorded call, newest first in lists."""
+
+    time_ms: int
+    principal: str
+    action: str
+    purpose: str = ""
+    values_plain: int = 0
+    values_masked: int = 0
+    values_denied: int = 0
+    customers: int = 0
+    field_classes: Sequence[str] = ()
+    reasons: Sequence[str] = ()
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditStatus:
+    segments: int
+    records: int
+    bytes: int
+    free_bytes: int
+    writable: bool
+    sync_interval_ms: int
+    gaps: int
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyInForce:
+    document: str
+    version: int
+    applied_ms: int
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PrincipalInfo:
+    name: str
+    revoked: bool
+    created_ms: int
+    revoked_ms: int = 0
+    certificate_expires_ms: int = 0
+    certificate_pem: str = ""  # only in the answer that issued it
+    ca_pem: str = ""
