@@ -1,0 +1,158 @@
+"""Settings of a vault: `vault.toml` in the data directory, defaults for all that it leaves out.
+
+Rules: every key is known (a misspelt one is an error, not a default), every problem is reported at
+once, and units stand in the names.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from vault.errors import InvalidRequestError
+
+CONFIG_NAME = "vault.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """`[server]`: where the vault listens and how it is spread over processes."""
+
+    listen: str = "127.0.0.1:8443"
+    metrics_listen: str = "127.0.0.1:9464"
+    workers: int = 0  # 0: one for each core
+    threads: int = 4  # gRPC threads a worker
+    drain_seconds: int = 20
+    dns_names: tuple[str, ...] = ("localhost",)
+    ip_addresses: tuple[str, ...] = ("127.0.0.1", "::1")
+    certificate: str = ""  # PEM paths of an external CA's certificate for the server; empty: the vault's own
+    certificate_key: str = ""
+    client_ca: str = ""  # PEM path of an external CA whose clients are let in besides the vault's own
+    certificate_days: int = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`[limits]`: the largest of everything. Exceeding one answers LIMIT_EXCEEDED with its name."""
+
+    batch_tokens: int = 1000
+    batch_entries: int = 1000
+    batch_fields: int = 20_000
+    fields_per_customer: int = 4096
+    value_bytes: int = 65_536
+    message_bytes: int = 4_194_304
+    reply_bytes: int = 3_670_016
+    shred_batch: int = 1000
+    waiting_writes: int = 512
+    waiting_reads: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """`[audit]`: the access log."""
+
+    directory: str = ""  # empty: `audit/` in the data directory
+    sync: str = "interval"  # or "always"
+    sync_interval_ms: int = 50
+    segment_bytes: int = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """`[storage]`: space, and the AEAD suite of new records."""
+
+    suite: str = "xchacha20-poly1305"
+    low_water_bytes: int = 64 * 2**20
+    reserve_bytes: int = 4 * 2**20
+    dek_cache_bytes: int = 64 * 2**20  # guarded memory a worker, bounded by RLIMIT_MEMLOCK
+    request_id_hours: int = 24
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """`[keys]`: what holds the root key."""
+
+    provider: str = "file"
+    directory: str = ""  # empty: `root/` in the data directory; better on another disk
+    key_file: str = ""  # seals the root key with the contents of a file instead of a passphrase
+    passphrase_file: str = ""  # read at start; else CVAULT_PASSPHRASE, else asked for on a terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of one vault."""
+
+    server: ServerSettings = ServerSettings()
+    limits: Limits = Limits()
+    audit: AuditSettings = AuditSettings()
+    storage: StorageSettings = StorageSettings()
+    keys: ProviderSettings = ProviderSettings()
+    fields: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # `[fields.<name>]`
+
+
+Section = TypeVar("Section")
+_SECTIONS = {
+    "server": ServerSettings,
+    "limits": Limits,
+    "audit": AuditSettings,
+    "storage": StorageSettings,
+    "keys": ProviderSettings,
+}
+
+
+def load_settings(data_dir: Path) -> Settings:
+    """Reads `vault.toml` of a data directory; a missing file means all defaults.
+
+    Raises:
+        InvalidRequestError: the file does not parse or holds unknown keys or wrong types.
+    """
+    path = data_dir / CONFIG_NAME
+    return parse_settings(path.read_text() if path.exists() else "")
+
+
+def parse_settings(text: str) -> Settings:
+    """Parses the text of a `vault.toml`.
+
+    Raises:
+        InvalidRequestError: with every problem found, one a line.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidRequestError(f"{CONFIG_NAME}: {error}") from error
+    problems: list[str] = []
+    sections: dict[str, Any] = {}
+    for name, table in document.items():
+        if name == "fields":
+            sections["fields"] = table
+        elif name not in _SECTIONS:
+            problems.append(f"[{name}]: unknown section")
+        elif not isinstance(table, dict):
+            problems.append(f"{name}: must be a table")
+        else:
+            sections[name] = _section(_SECTIONS[name], name, table, problems)
+    if problems:
+        raise InvalidRequestError(f"{CONFIG_NAME}: " + "; ".join(problems))
+    return Settings(**sections)
+
+
+def _section(kind: type[Section], name: str, table: dict[str, Any], problems: list[str]) -> Section:
+    hints = get_type_hints(kind)
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in known:
+            problems.append(f"{name}.{key}: unknown key")
+            continue
+        wanted = hints[key]
+        if wanted is int and isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            values[key] = value
+        elif wanted is str and isinstance(value, str):
+            values[key] = value
+        elif isinstance(value, list) and wanted == tuple[str, ...] and all(isinstance(v, str) for v in value):
+            values[key] = tuple(value)
+        else:
+            expected = {int: "a whole number, not negative", str: "text"}.get(wanted, "a list of texts")
+            problems.append(f"{name}.{key}: must be {expected}")
+    return kind(**values)
