@@ -146,9 +146,9 @@ def _section(kind: type[Section], name: str, table: dict[str, Any], problems: li
             problems.append(f"{name}.{key}: unknown key")
             continue
         wanted = hints[key]
-        if wanted is int and isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            values[key] = value
-        elif wanted is str and isinstance(value, str):
+        if (wanted is int and isinstance(value, int) and not isinstance(value, bool) and value >= 0) or (
+            wanted is str and isinstance(value, str)
+        ):
             values[key] = value
         elif isinstance(value, list) and wanted == tuple[str, ...] and all(isinstance(v, str) for v in value):
             values[key] = tuple(value)
