@@ -1,0 +1,75 @@
+"""Says what a new policy changes, in lines for the audit. Names only, roles already resolved.
+
+Compared is what holds, not how it is written: moving a grant from a principal into its role
+changes nothing and gives no line.
+"""
+
+from collections.abc import Iterator
+
+from vault.model.access import Action
+from vault.policy.rules import ANY_CLASS, Policy, Purpose, Rules, spell
+
+_EMPTY = Policy({}, {}, {})
+
+
+def describe_change(old: Policy | None, new: Policy) -> list[str]:
+    """One line for each change; `old` is None for a vault's first policy."""
+    before = old or _EMPTY
+    lines = [
+        *_domains(before, new),
+        *_purposes(before, new),
+    ]
+    for name in sorted(before.principals.keys() | new.principals.keys()):
+        who = spell(name)
+        if name not in new.principals:
+            lines.append(f"{who}: removed")
+            continue
+        if name not in before.principals:
+            lines.append(f"{who}: added")
+        rules = before.principals.get(name, Rules())
+        lines += [f"{who}: {change}" for change in _rules(rules, new.principals[name])]
+    return lines
+
+
+def _domains(old: Policy, new: Policy) -> Iterator[str]:
+    for name in sorted(old.domains.keys() | new.domains.keys()):
+        if (name in old.domains) != (name in new.domains):
+            yield f"domain {spell(name)}: {'added' if name in new.domains else 'removed'}"
+        elif old.domains[name] != new.domains[name]:
+            yield f"domain {spell(name)}: description changed"
+
+
+def _purposes(old: Policy, new: Policy) -> Iterator[str]:
+    for name in sorted(old.purposes.keys() | new.purposes.keys()):
+        before, after = old.purposes.get(name), new.purposes.get(name)
+        if (before is None) != (after is None):
+            yield f"purpose {spell(name)}: {'removed' if after is None else 'added'}"
+        if before and after and before.description != after.description:
+            yield f"purpose {spell(name)}: description changed"
+        if _open(before) != _open(after):
+            yield f"purpose {spell(name)}: restricted customers {_open(before)} -> {_open(after)}"
+
+
+def _open(purpose: Purpose | None) -> str:
+    return "allowed" if purpose and purpose.allow_restricted else "denied"
+
+
+def _rules(old: Rules, new: Rules) -> Iterator[str]:
+    for domain in sorted({*old.domains} ^ {*new.domains}):
+        yield f"{'joins' if domain in new.domains else 'leaves'} domain {spell(domain)}"
+    if old.domains and new.domains and old.domains[0] != new.domains[0]:
+        yield f"default domain {spell(old.domains[0])} -> {spell(new.domains[0])}"
+    for action in Action:
+        if (action in old.may) != (action in new.may):
+            yield f"{'may' if action in new.may else 'may no longer'} {action.value}"
+    for purpose in sorted(old.grants.keys() | new.grants.keys()):
+        named = old.grants.get(purpose, {}).keys() | new.grants.get(purpose, {}).keys() | {ANY_CLASS}
+        for field_class in sorted(named):
+            before, after = _level(old, purpose, field_class), _level(new, purpose, field_class)
+            if before != after:
+                yield f"{spell(purpose)}.{field_class} {before} -> {after}"
+
+
+def _level(rules: Rules, purpose: str, field_class: str) -> str:
+    grant = rules.grant(purpose, field_class)
+    return grant.reveal.name if grant else "nothing"

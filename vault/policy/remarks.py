@@ -1,0 +1,23 @@
+"""Finds what a policy allows to be written, but what was probably not meant. Stops nothing."""
+
+from collections.abc import Mapping
+
+from vault.policy.decision import PrincipalRecord
+from vault.policy.rules import Policy, spell
+
+
+def remarks(policy: Policy, principals: Mapping[str, PrincipalRecord]) -> list[str]:
+    """Lines to show to whoever applies `policy`, given the registry by name."""
+    lines = []
+    active = {name for name, record in principals.items() if not record.revoked}
+    if not policy.administrators & active:
+        lines.append('no registered principal may "admin"; nobody could change this policy')
+    for name, rules in sorted(policy.principals.items()):
+        if name not in active:
+            state = "revoked" if name in principals else "not registered"
+            lines.append(f"{spell(name)} is {state}: its grants have no effect")
+        if rules.grants and not rules.domains:
+            lines.append(f"{spell(name)} is in no domain: it has no tokens to read")
+    used = {purpose for rules in policy.principals.values() for purpose in rules.grants}
+    lines += [f"purpose {spell(name)} is granted to nobody" for name in sorted(policy.purposes.keys() - used)]
+    return lines
