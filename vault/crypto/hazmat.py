@@ -1,0 +1,380 @@
+"""The one place for raw primitives. Everything else in the vault goes through these functions.
+
+Rules:
+- Keys of customers and epochs live in `GuardedMemory` and reach libsodium as pointers. No `bytes`
+  object ever holds one; `open_secret_to` and `seal_secret_at` move them pointer to pointer.
+- PyNaCl's shared object is called through its raw cffi functions: its Python wrappers cost 3.5 us
+  a call, the functions themselves 1.0 us (XChaCha20-Poly1305) or less.
+- cffi checks types, not lengths. Every length a C function relies on is checked here.
+- Functions raise. The two exceptions, for the hot path, carry it in their type: `bytes | None`.
+
+Why random nonces are safe, a suite at a time:
+- XChaCha20-Poly1305, 192 bits, and AEGIS-256, 256 bits: a repeat among 2**64 records of one key
+  has a chance below 2**-64. They stay safe after a restore, where a counter would run again.
+- AES-256-GCM, 96 bits: a repeat among 2**32 records of one key has a chance of 2**-33, within
+  NIST SP 800-38D section 8.3. A key seals one generation of one customer, whose records are
+  numbered by 24 bits.
+"""
+
+import hmac
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from nacl import _sodium  # type: ignore[attr-defined]
+
+from vault.crypto import known_answers
+from vault.crypto.guarded import GuardedMemory, KeyPointer, copy_key, load_key
+from vault.crypto.suites import AEGIS_256, AES_256_GCM, KEY_BYTES, SUITES, XCHACHA20_POLY1305
+from vault.errors import IntegrityFailedError, InvalidRequestError, KeyUnavailableError
+
+__all__ = [
+    "AES_GCM_AVAILABLE",
+    "ARGON2_SALT_BYTES",
+    "SECRET_OVERHEAD_BYTES",
+    "AesBlockCipher",
+    "GuardedMemory",
+    "KeyPointer",
+    "Opener",
+    "argon2id",
+    "constant_time_equal",
+    "copy_key",
+    "derive_public",
+    "derive_subkey",
+    "keyed_hash",
+    "load_key",
+    "open_secret_to",
+    "public_key",
+    "random_bytes",
+    "seal",
+    "seal_secret_at",
+    "self_test",
+    "sign",
+    "verify",
+]
+
+_lib: Final = _sodium.lib
+_ffi: Final = _sodium.ffi
+_NULL: Final = _ffi.NULL
+
+_new_uncleared: Final = _ffi.new_allocator(should_clear_after_alloc=False)
+_unpack: Final = _ffi.unpack
+_xchacha_open: Final = _lib.crypto_aead_xchacha20poly1305_ietf_decrypt
+_xchacha_seal: Final = _lib.crypto_aead_xchacha20poly1305_ietf_encrypt
+_aegis_open: Final = _lib.crypto_aead_aegis256_decrypt
+_blake2b: Final = _lib.crypto_generichash_blake2b_salt_personal
+
+AES_GCM_AVAILABLE: Final = _lib.crypto_aead_aes256gcm_is_available() == 1
+"""Whether this CPU has the instructions that libsodium's AES-256-GCM needs."""
+
+_SEAL: Final[dict[int, Callable[..., int]]] = {
+    XCHACHA20_POLY1305: _xchacha_seal,
+    AES_256_GCM: _lib.crypto_aead_aes256gcm_encrypt,
+    AEGIS_256: _lib.crypto_aead_aegis256_encrypt,
+}
+_OPEN: Final[dict[int, Callable[..., int]]] = {
+    XCHACHA20_POLY1305: _xchacha_open,
+    AES_256_GCM: _lib.crypto_aead_aes256gcm_decrypt,
+    AEGIS_256: _aegis_open,
+}
+_XCHACHA_NONCE: Final = 24
+_XCHACHA_TAG: Final = 16
+_AEGIS_NONCE: Final = 32
+_AEGIS_TAG: Final = 32
+SECRET_OVERHEAD_BYTES: Final = _XCHACHA_NONCE + _XCHACHA_TAG
+ARGON2_SALT_BYTES: Final = 16
+
+
+def random_bytes(size: int) -> bytes:
+    """`size` bytes of the kernel's randomness."""
+    out = _ffi.new("unsigned char[]", size)
+    _lib.randombytes(out, size)
+    return bytes(_ffi.buffer(out))
+
+
+def constant_time_equal(left: bytes, right: bytes) -> bool:
+    """Whether both are equal, in a time that depends on their lengths only."""
+    return hmac.compare_digest(left, right)
+
+
+class Opener:
+    """Opens sealed data into one output buffer of its own, and so belongs to one thread.
+
+    The buffer holds the last plaintext until the next call or `wipe`.
+    """
+
+    __slots__ = ("_capacity", "_out", "_text")
+
+    def __init__(self, capacity: int = 65536 + 1024) -> None:
+        self._reserve(capacity)
+
+    def _reserve(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._text = _ffi.new("char[]", capacity)
+        self._out = _ffi.cast("unsigned char *", self._text)
+
+    def open(self, suite: int, key: KeyPointer, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes:
+        """The plaintext of `ciphertext` (its tag at the end).
+
+        Raises:
+            IntegrityFailedError: anything is not as it was sealed.
+            KeyUnavailableError: this CPU cannot do the suite.
+        """
+        known = SUITES.get(suite)
+        if known is None or len(nonce) != known.nonce_bytes:
+            raise IntegrityFailedError
+        _require_cpu(suite)
+        size = len(ciphertext)
+        if size > self._capacity:
+            self._reserve(size)
+        if _OPEN[suite](self._out, _NULL, _NULL, ciphertext, size, aad, len(aad), nonce, key) != 0:
+            raise IntegrityFailedError
+        return bytes(_unpack(self._text, size - known.tag_bytes))
+
+    def open_xchacha(self, key: KeyPointer, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes | None:
+        """XChaCha20-Poly1305 for the hot path: None where `open` raises IntegrityFailedError."""
+        size = len(ciphertext)
+        if size > self._capacity:
+            self._reserve(size)
+        if len(nonce) != _XCHACHA_NONCE or _xchacha_open(
+            self._out, _NULL, _NULL, ciphertext, size, aad, len(aad), nonce, key
+        ):
+            return None
+        return _unpack(self._text, size - _XCHACHA_TAG)  # type: ignore[no-any-return]
+
+    def open_aegis256(self, key: KeyPointer, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes | None:
+        """AEGIS-256 for the hot path: None where `open` raises IntegrityFailedError."""
+        size = len(ciphertext)
+        if size > self._capacity:
+            self._reserve(size)
+        if len(nonce) != _AEGIS_NONCE or _aegis_open(
+            self._out, _NULL, _NULL, ciphertext, size, aad, len(aad), nonce, key
+        ):
+            return None
+        return _unpack(self._text, size - _AEGIS_TAG)  # type: ignore[no-any-return]
+
+    def wipe(self) -> None:
+        """Zeroes the buffer."""
+        _lib.sodium_memzero(self._out, self._capacity)
+
+
+def seal(suite: int, key: KeyPointer, plaintext: bytes, aad: bytes) -> bytes:
+    """Seals under a fresh random nonce and returns nonce | ciphertext | tag.
+
+    Any thread may call it. The module's docstring says why random nonces are safe in each suite.
+
+    Raises:
+        InvalidRequestError: no such suite.
+        KeyUnavailableError: this CPU cannot do the suite.
+    """
+    known = SUITES.get(suite)
+    if known is None:
+        raise InvalidRequestError("no such AEAD suite")
+    _require_cpu(suite)
+    size = len(plaintext)
+    out = _new_uncleared("unsigned char[]", known.nonce_bytes + size + known.tag_bytes)
+    _lib.randombytes(out, known.nonce_bytes)
+    ciphertext = out + known.nonce_bytes
+    if _SEAL[suite](ciphertext, _NULL, plaintext, size, aad, len(aad), _NULL, out, key) != 0:
+        raise KeyUnavailableError("sealing failed")
+    return bytes(_ffi.buffer(out))
+
+
+def _require_cpu(suite: int) -> None:
+    # OpenSSL could do it in software, but would keep the key schedule in its own, unlocked heap.
+    if suite == AES_256_GCM and not AES_GCM_AVAILABLE:
+        raise KeyUnavailableError("this CPU has no AES instructions, which suite aes-256-gcm needs")
+
+
+def seal_secret_at(key: KeyPointer, source: KeyPointer, size: int, aad: bytes) -> bytes:
+    """Wraps `size` bytes of key material: nonce (24) | XChaCha20-Poly1305 ciphertext | tag (16)."""
+    out = _new_uncleared("unsigned char[]", SECRET_OVERHEAD_BYTES + size)
+    _lib.randombytes(out, _XCHACHA_NONCE)
+    if _xchacha_seal(out + _XCHACHA_NONCE, _NULL, source, size, aad, len(aad), _NULL, out, key) != 0:
+        raise KeyUnavailableError("wrapping failed")
+    return bytes(_ffi.buffer(out))
+
+
+def open_secret_to(key: KeyPointer, sealed: bytes, aad: bytes, destination: KeyPointer, size: int) -> None:
+    """Unwraps what `seal_secret_at` made into `size` bytes at `destination`.
+
+    Raises:
+        IntegrityFailedError: anything is not as it was sealed; the destination then holds zeros
+            or what it held before.
+    """
+    if len(sealed) != SECRET_OVERHEAD_BYTES + size:
+        raise IntegrityFailedError
+    nonce, ciphertext = sealed[:_XCHACHA_NONCE], sealed[_XCHACHA_NONCE:]
+    if _xchacha_open(destination, _NULL, _NULL, ciphertext, len(ciphertext), aad, len(aad), nonce, key):
+        raise IntegrityFailedError
+
+
+def derive_subkey(master: KeyPointer, subkey_id: int, context: bytes, destination: KeyPointer) -> None:
+    """Writes a 32-byte subkey of the 32-byte `master` at `destination`.
+
+    It is libsodium's `crypto_kdf_derive_from_key`: keyed BLAKE2b of nothing, with the number
+    (64 bits, little endian) as salt and the 8 bytes of `context` as personalisation.
+    """
+    _derive(master, subkey_id, context, destination, KEY_BYTES)
+
+
+def derive_public(master: KeyPointer, subkey_id: int, context: bytes, size: int) -> bytes:
+    """A derived value that may be shown, such as a key check value: 16 to 64 bytes."""
+    if not 16 <= size <= 64:
+        raise ValueError("a derived value has 16 to 64 bytes")
+    out = _ffi.new("unsigned char[]", size)
+    _derive(master, subkey_id, context, out, size)
+    return bytes(_ffi.buffer(out))
+
+
+def _derive(master: KeyPointer, subkey_id: int, context: bytes, destination: KeyPointer, size: int) -> None:
+    if len(context) != 8:
+        raise ValueError("a derivation context has 8 bytes")
+    salt = subkey_id.to_bytes(8, "little") + bytes(8)
+    if _blake2b(destination, size, _NULL, 0, master, KEY_BYTES, salt, context + bytes(8)) != 0:
+        raise KeyUnavailableError("key derivation failed")
+
+
+def keyed_hash(key: KeyPointer, data: bytes, size: int = 16) -> bytes:
+    """Keyed BLAKE2b (RFC 7693) of `data` under a 32-byte key: 16 to 64 bytes."""
+    if not 16 <= size <= 64:
+        raise ValueError("a keyed hash has 16 to 64 bytes")
+    out = _ffi.new("unsigned char[]", size)
+    if _blake2b(out, size, data, len(data), key, KEY_BYTES, _NULL, _NULL) != 0:
+        raise KeyUnavailableError("hashing failed")
+    return bytes(_ffi.buffer(out))
+
+
+class AesBlockCipher:
+    """AES-256 (FIPS 197) over independent 16-byte blocks, any number of them in one call.
+
+    This is ECB mode, and right here: each block is one token, enciphered on its own (encode, then
+    encipher: Bellare and Rogaway, 2000). Equal tokens are meant to be equal, no token is
+    chained to another, and the redundancy inside the block is what authenticates it.
+    Any thread may call it. The key lives in OpenSSL's heap.
+    """
+
+    __slots__ = ("_decipher", "_encipher", "_lock")
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) != KEY_BYTES:
+            raise KeyUnavailableError("a token key has 32 bytes")
+        cipher = Cipher(algorithms.AES(key), modes.ECB())  # noqa: S305 - see the class
+        # ECB keeps nothing between calls, so one context serves them all; two threads at once
+        # in the same context are refused by cryptography, hence the lock.
+        self._encipher = cipher.encryptor()
+        self._decipher = cipher.decryptor()
+        self._lock = threading.Lock()
+
+    def encipher(self, blocks: bytes) -> bytes:
+        """Enciphers each 16 bytes of `blocks`."""
+        _require_whole_blocks(blocks)
+        with self._lock:
+            return self._encipher.update(blocks)
+
+    def decipher(self, blocks: bytes) -> bytes:
+        """Deciphers each 16 bytes of `blocks`."""
+        _require_whole_blocks(blocks)
+        with self._lock:
+            return self._decipher.update(blocks)
+
+    def __repr__(self) -> str:
+        return "<block cipher>"
+
+
+def _require_whole_blocks(blocks: bytes) -> None:
+    # A part of a block would stay in the context and shift every later call.
+    if len(blocks) % 16:
+        raise ValueError("not whole blocks of 16 bytes")
+
+
+def sign(seed: bytes, message: bytes) -> bytes:
+    """The Ed25519 signature (RFC 8032), 64 bytes, under a 32-byte seed."""
+    return Ed25519PrivateKey.from_private_bytes(seed).sign(message)
+
+
+def public_key(seed: bytes) -> bytes:
+    """The 32-byte Ed25519 public key of a 32-byte seed."""
+    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+
+
+def verify(public_key: bytes, signature: bytes, message: bytes) -> None:
+    """Checks an Ed25519 signature.
+
+    Raises:
+        IntegrityFailedError: it is not that key's signature of that message.
+    """
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        raise IntegrityFailedError from None
+
+
+def argon2id(passphrase: bytes, salt: bytes, *, opslimit: int, memlimit: int, size: int = KEY_BYTES) -> bytes:
+    """A key from a passphrase by Argon2id 1.3 (RFC 9106) with one lane.
+
+    Args:
+        passphrase: of any length.
+        salt: 16 random bytes.
+        opslimit: passes over the memory.
+        memlimit: bytes of memory.
+        size: bytes to derive.
+
+    Raises:
+        KeyUnavailableError: parameters out of range, or too little memory.
+    """
+    if len(salt) != ARGON2_SALT_BYTES:
+        raise KeyUnavailableError("an Argon2id salt has 16 bytes")
+    out = _ffi.new("unsigned char[]", size)
+    algorithm = _lib.crypto_pwhash_alg_argon2id13()
+    code = _lib.crypto_pwhash(out, size, passphrase, len(passphrase), salt, opslimit, memlimit, algorithm)
+    if code != 0:
+        raise KeyUnavailableError("Argon2id failed", opslimit=str(opslimit), memlimit=str(memlimit))
+    return bytes(_ffi.buffer(out))
+
+
+def self_test() -> None:
+    """Checks every primitive against a published answer; called once before a process serves.
+
+    Raises:
+        KeyUnavailableError: one answer is wrong, so this process must not touch data.
+    """
+    memory = GuardedMemory(KEY_BYTES)
+    try:
+        for answer in known_answers.SEALED:
+            if answer.suite != AES_256_GCM or AES_GCM_AVAILABLE:
+                _test_suite(memory, answer)
+        load_key(memory.pointer(), known_answers.KDF_MASTER)
+        subkey = derive_public(memory.pointer(), 0, known_answers.KDF_CONTEXT, 64)
+        _require_answer("BLAKE2b", subkey == known_answers.KDF_SUBKEY)
+    finally:
+        memory.free()
+    aes = AesBlockCipher(known_answers.AES_KEY)
+    _require_answer("AES-256", aes.encipher(known_answers.AES_PLAIN) == known_answers.AES_CIPHER)
+    _require_answer("AES-256", aes.decipher(known_answers.AES_CIPHER) == known_answers.AES_PLAIN)
+    signature = sign(known_answers.SIGN_SEED, known_answers.SIGN_MESSAGE)
+    _require_answer("Ed25519", signature == known_answers.SIGN_SIGNATURE)
+    verify(known_answers.SIGN_PUBLIC, signature, known_answers.SIGN_MESSAGE)
+
+
+def _test_suite(memory: GuardedMemory, answer: known_answers.SealedAnswer) -> None:
+    name, key, opener = SUITES[answer.suite].name, memory.pointer(), Opener(1024)
+    load_key(key, answer.key)
+    try:
+        opened = opener.open(answer.suite, key, answer.nonce, answer.ciphertext, answer.aad)
+    except IntegrityFailedError:
+        opened = b""
+    _require_answer(name, opened == answer.plaintext)
+    try:
+        opener.open(answer.suite, key, answer.nonce, answer.ciphertext, answer.aad + b"x")
+    except IntegrityFailedError:
+        return
+    raise KeyUnavailableError("an AEAD accepts forgeries", primitive=name)
+
+
+def _require_answer(primitive: str, passed: bool) -> None:
+    if not passed:
+        raise KeyUnavailableError("a known-answer test failed", primitive=primitive)

@@ -1,0 +1,160 @@
+"""Tokens to identities and back.
+
+    block   region u8 | domain u8 | customer_no u40 | value_no u24 | six zero bytes   (big-endian)
+    text    `cv` | generation of the token key, decimal | `_` | 32 hex digits of AES-256(block)
+
+- The six zero bytes authenticate: a guess passes with a chance of 2**-48, before any store is read.
+- A token is case-insensitive, and issued in lower case.
+- `region` and the eight bytes after `domain` are the key of the value's record.
+- Only the exact text is a token: no spaces, no other digits than ASCII's.
+
+The batch path treats a thousand tokens as one string: whole-string operations in C decide whether
+every token has the usual shape; if one has not, each is looked at on its own.
+"""
+
+import re
+from binascii import unhexlify
+from collections.abc import Mapping, Sequence
+from struct import Struct
+from typing import Final
+
+from vault.crypto.hazmat import AesBlockCipher
+from vault.errors import TokenMalformedError, TokenUnknownError
+from vault.model.ids import MAX_CUSTOMER_NO, CustomerNo, DomainId, Region, TokenParts, ValueNo
+
+BLOCK_BYTES: Final = 16
+CHECK: Final = bytes(6)
+MAX_TOKEN_CHARS: Final = 40
+
+_BODY_CHARS: Final = 2 * BLOCK_BYTES
+_TEXT: Final = re.compile(r"[cC][vV]([1-9][0-9]{0,4})_([0-9a-fA-F]{32})")
+_BLOCKS: Final = Struct(f"{BLOCK_BYTES}s")
+
+
+def block(region: int, domain: int, customer_no: int, value_no: int) -> bytes:
+    """The 16 bytes that a token enciphers.
+
+    Raises:
+        ValueError: a number is outside its field.
+    """
+    if not (0 <= region < 2**8 and 0 < domain < 2**8):
+        raise ValueError("region or domain out of range")
+    if not (0 < customer_no <= MAX_CUSTOMER_NO and 0 <= value_no < 2**24):
+        raise ValueError("customer or value number out of range")
+    identity = ((region << 8 | domain) << 40 | customer_no) << 24 | value_no
+    return identity.to_bytes(10, "big") + CHECK
+
+
+def parts(deciphered: bytes) -> TokenParts:
+    """The numbers in a block whose check bytes were found to be zero."""
+    return TokenParts(
+        region=Region(deciphered[0]),
+        domain=DomainId(deciphered[1]),
+        customer_no=CustomerNo(int.from_bytes(deciphered[2:7], "big")),
+        value_no=ValueNo(int.from_bytes(deciphered[7:10], "big")),
+    )
+
+
+class TokenCodec:
+    """Encodes under the current token key and decodes under every one still accepted.
+
+    Any thread may call every method.
+    """
+
+    def __init__(self, ciphers: Mapping[int, AesBlockCipher], current: int) -> None:
+        """Takes the ciphers by generation of their key, and the generation to encode with."""
+        if current not in ciphers or not all(0 < generation < 10**5 for generation in ciphers):
+            raise ValueError("token key generations are 1 to 99999, the current one among them")
+        self._ciphers = dict(ciphers)
+        self._current = ciphers[current]
+        self._prefix = f"cv{current}_"
+        self._prefix_bytes = self._prefix.encode()
+        self._chars = len(self._prefix) + _BODY_CHARS
+
+    def encode(self, token: TokenParts) -> str:
+        """The token's text."""
+        plain = block(token.region, token.domain, token.customer_no, token.value_no)
+        return self._prefix + self._current.encipher(plain).hex()
+
+    def encode_many(self, blocks: Sequence[bytes]) -> list[str]:
+        """The texts of blocks made by `block`, enciphered in one call."""
+        prefix, body = self._prefix, self._current.encipher(b"".join(blocks)).hex()
+        return [prefix + body[at : at + _BODY_CHARS] for at in range(0, len(body), _BODY_CHARS)]
+
+    def decode(self, text: str) -> TokenParts:
+        """What the token says.
+
+        Raises:
+            TokenMalformedError: not the text of a token.
+            TokenUnknownError: no vault issued it under a key that this one still accepts.
+        """
+        split = _split(text)
+        if split is None:
+            raise TokenMalformedError("not the text of a token")
+        generation, enciphered = split
+        cipher = self._ciphers.get(generation)
+        if cipher is None:
+            raise TokenUnknownError("no such token")
+        plain = cipher.decipher(enciphered)
+        if not plain.endswith(CHECK):
+            raise TokenUnknownError("no such token")
+        return parts(plain)
+
+    def decipher_batch(self, tokens: Sequence[str]) -> list[bytes | None]:
+        """The genuine 16-byte block of each token, in order, or None where `decode` raises.
+
+        A block that is not None has passed its check bytes: `block[:1] + block[2:10]` is the key of
+        the value's record, and `block[1]` its domain.
+        """
+        plain = self._decipher_usual(tokens)
+        if plain is None:
+            return self._decipher_each(tokens)
+        return [found for (found,) in _BLOCKS.iter_unpack(plain)]
+
+    def _decipher_usual(self, tokens: Sequence[str]) -> bytes | None:
+        """All blocks at once, or None if any token is not genuine or not of the current key."""
+        count, chars = len(tokens), self._chars
+        # Both conditions: the lengths alone may add up over tokens too long and too short.
+        if set(map(len, tokens)) != {chars}:
+            return None
+        try:
+            text = "".join(tokens).encode("ascii")
+        except UnicodeEncodeError:
+            return None
+        if not self._has_prefixes(text, count):
+            text = text.lower()
+            if not self._has_prefixes(text, count):
+                return None
+        # The prefixes found stand `chars` apart; one more inside a body makes the text too short.
+        body = text.replace(self._prefix_bytes, b"")
+        if len(body) != count * _BODY_CHARS:
+            return None
+        try:
+            plain = self._current.decipher(unhexlify(body))  # unhexlify skips nothing
+        except ValueError:
+            return None
+        genuine = all(plain[at::BLOCK_BYTES].count(0) == count for at in range(10, BLOCK_BYTES))
+        return plain if genuine else None
+
+    def _has_prefixes(self, text: bytes, count: int) -> bool:
+        return all(text[at :: self._chars].count(char) == count for at, char in enumerate(self._prefix_bytes))
+
+    def _decipher_each(self, tokens: Sequence[str]) -> list[bytes | None]:
+        found: list[bytes | None] = [None] * len(tokens)
+        waiting: dict[int, list[tuple[int, bytes]]] = {}
+        for index, text in enumerate(tokens):
+            split = _split(text)
+            if split is not None and split[0] in self._ciphers:
+                waiting.setdefault(split[0], []).append((index, split[1]))
+        for generation, items in waiting.items():
+            plain = self._ciphers[generation].decipher(b"".join(enciphered for _, enciphered in items))
+            for (index, _), (deciphered,) in zip(items, _BLOCKS.iter_unpack(plain), strict=True):
+                if deciphered.endswith(CHECK):
+                    found[index] = deciphered
+        return found
+
+
+def _split(text: str) -> tuple[int, bytes] | None:
+    """Generation and enciphered block, or None if `text` is not the text of a token."""
+    matched = _TEXT.fullmatch(text)
+    return None if matched is None else (int(matched[1]), bytes.fromhex(matched[2]))
