@@ -95,6 +95,11 @@ def random_bytes(size: int) -> bytes:
     return bytes(_ffi.buffer(out))
 
 
+def fill_random(destination: KeyPointer, size: int) -> None:
+    """Writes `size` bytes of the kernel's randomness at `destination`: a new key, born in place."""
+    _lib.randombytes(destination, size)
+
+
 def constant_time_equal(left: bytes, right: bytes) -> bool:
     """Whether both are equal, in a time that depends on their lengths only."""
     return hmac.compare_digest(left, right)

@@ -23,17 +23,31 @@ NO_LIMIT: Final = sys.maxsize
 def lockable_bytes() -> int:
     """Bytes of memory that this process may lock, or `NO_LIMIT`.
 
-    Raises RLIMIT_MEMLOCK as far as allowed: without limit for a privileged process, else from the
-    soft limit to the hard one. The limit counts whole pages and everything that is locked.
+    Raises RLIMIT_MEMLOCK as far as allowed: away for a process with CAP_SYS_RESOURCE, else from
+    the soft limit to the hard one. The limit counts whole pages and everything that is locked.
+    Call it at start: for an instant it lowers the limit, to find out whether it applies.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    _, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     try:
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     except (ValueError, OSError):
-        if soft != hard:
-            resource.setrlimit(resource.RLIMIT_MEMLOCK, (hard, hard))
-        return NO_LIMIT if hard == resource.RLIM_INFINITY else hard
-    return NO_LIMIT
+        exempt = _is_exempt(hard)
+    else:
+        exempt = True
+    return NO_LIMIT if exempt or hard == resource.RLIM_INFINITY else hard
+
+
+def _is_exempt(hard: int) -> bool:
+    # CAP_IPC_LOCK lifts the limit, but not that of a user namespace: so try it, do not read it.
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, hard))
+    try:
+        GuardedMemory(1).free()
+    except KeyUnavailableError:
+        return False
+    else:
+        return True
+    finally:
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (hard, hard))
 
 
 class SlotPool:

@@ -15,7 +15,7 @@ every token has the usual shape; if one has not, each is looked at on its own.
 import re
 from binascii import unhexlify
 from collections.abc import Mapping, Sequence
-from struct import Struct
+from struct import iter_unpack, unpack
 from typing import Final
 
 from vault.crypto.hazmat import AesBlockCipher
@@ -28,7 +28,7 @@ MAX_TOKEN_CHARS: Final = 40
 
 _BODY_CHARS: Final = 2 * BLOCK_BYTES
 _TEXT: Final = re.compile(r"[cC][vV]([1-9][0-9]{0,4})_([0-9a-fA-F]{32})")
-_BLOCKS: Final = Struct(f"{BLOCK_BYTES}s")
+_BLOCK: Final = f"{BLOCK_BYTES}s"
 
 
 def block(region: int, domain: int, customer_no: int, value_no: int) -> bytes:
@@ -109,7 +109,7 @@ class TokenCodec:
         plain = self._decipher_usual(tokens)
         if plain is None:
             return self._decipher_each(tokens)
-        return [found for (found,) in _BLOCKS.iter_unpack(plain)]
+        return list(unpack(_BLOCK * len(tokens), plain))
 
     def _decipher_usual(self, tokens: Sequence[str]) -> bytes | None:
         """All blocks at once, or None if any token is not genuine or not of the current key."""
@@ -125,10 +125,9 @@ class TokenCodec:
             text = text.lower()
             if not self._has_prefixes(text, count):
                 return None
-        # The prefixes found stand `chars` apart; one more inside a body makes the text too short.
-        body = text.replace(self._prefix_bytes, b"")
-        if len(body) != count * _BODY_CHARS:
-            return None
+        body = bytearray(text)
+        for removed in range(len(self._prefix)):
+            del body[:: chars - removed]
         try:
             plain = self._current.decipher(unhexlify(body))  # unhexlify skips nothing
         except ValueError:
@@ -148,7 +147,7 @@ class TokenCodec:
                 waiting.setdefault(split[0], []).append((index, split[1]))
         for generation, items in waiting.items():
             plain = self._ciphers[generation].decipher(b"".join(enciphered for _, enciphered in items))
-            for (index, _), (deciphered,) in zip(items, _BLOCKS.iter_unpack(plain), strict=True):
+            for (index, _), (deciphered,) in zip(items, iter_unpack(_BLOCK, plain), strict=True):
                 if deciphered.endswith(CHECK):
                     found[index] = deciphered
         return found
