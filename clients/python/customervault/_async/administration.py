@@ -1,0 +1,95 @@
+"""Keys, access log, policy and principals."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+from customervault._async.transport import AsyncTransport
+from customervault._exchanges import administration as verbs
+from customervault.errors import DeadlineExceededError, UnavailableError
+from customervault.inputs import CustomerRef, optional_ref
+from customervault.results import (
+    Access,
+    AppliedPolicy,
+    AuditStatus,
+    CreatedPrincipal,
+    KeyringStatus,
+    Policy,
+    Principal,
+    RotatedDek,
+)
+
+
+class AsyncAdministrationVerbs(AsyncTransport):
+    """Verbs of administrators and auditors."""
+
+    async def rotate_dek(
+        self, *, external_id: str | None = None, token: str | None = None, request_id: str | None = None
+    ) -> RotatedDek:
+        """Give one customer a new key generation and re-seal the customer's values under it."""
+        return await self._run(verbs.rotate_dek(CustomerRef(external_id, token), request_id=request_id))
+
+    async def keyring_status(self) -> KeyringStatus:
+        """Epoch, provider and counts of the keyring."""
+        return await self._run(verbs.keyring_status())
+
+    def list_access(
+        self,
+        *,
+        external_id: str | None = None,
+        token: str | None = None,
+        principal: str = "",
+        start: datetime | None = None,
+        end: datetime | None = None,
+        page_size: int = 1000,
+    ) -> AsyncIterator[Access]:
+        """Who read what, newest first, fetched page by page as it is read."""
+        customer = optional_ref(external_id, token)
+        return self._pages(
+            lambda page_token: verbs.access_page(
+                page_token,
+                customer=customer,
+                principal=principal,
+                start=start,
+                end=end,
+                page_size=page_size,
+            )
+        )
+
+    async def audit_status(self) -> AuditStatus:
+        """State of the access log."""
+        return await self._run(verbs.audit_status())
+
+    async def get_policy(self) -> Policy:
+        """The policy in force."""
+        return await self._run(verbs.get_policy())
+
+    async def apply_policy(
+        self, document: str, *, validate_only: bool = False, request_id: str | None = None
+    ) -> AppliedPolicy:
+        """Validate a policy (TOML) and, unless `validate_only`, put it in force."""
+        return await self._run(
+            verbs.apply_policy(document, validate_only=validate_only, request_id=request_id)
+        )
+
+    async def create_principal(
+        self, name: str, csr: str = "", *, certificate_days: int = 0, request_id: str | None = None
+    ) -> CreatedPrincipal:
+        """Register a principal and sign its certificate request."""
+        return await self._run(
+            verbs.create_principal(name, csr, certificate_days=certificate_days, request_id=request_id)
+        )
+
+    def list_principals(self, *, page_size: int = 1000) -> AsyncIterator[Principal]:
+        """All principals, fetched page by page as they are read."""
+        return self._pages(lambda page_token: verbs.principal_page(page_token, page_size=page_size))
+
+    async def revoke_principal(self, name: str, *, request_id: str | None = None) -> Principal:
+        """Revoke a principal, effective on its next call."""
+        return await self._run(verbs.revoke_principal(name, request_id=request_id))
+
+    async def healthy(self) -> bool:
+        """Whether the vault answers and says that it serves."""
+        try:
+            return await self._run(verbs.healthy())
+        except (UnavailableError, DeadlineExceededError):
+            return False

@@ -1,0 +1,276 @@
+"""Between messages of `customervault.v1` and the client's own types. Both directions, nothing else."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar, get_args
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from customervault import results
+from customervault._status import error_of_status
+from customervault.errors import AlreadyShreddedError, NotFoundError, VaultError
+from customervault.inputs import CustomerRef, Entry, Field, as_ref
+from customervault.v1 import (
+    audit_service_pb2,
+    common_pb2,
+    customer_service_pb2,
+    erasure_service_pb2,
+    key_service_pb2,
+    policy_service_pb2,
+    token_service_pb2,
+)
+from customervault.values import Reveal, RevealLevel, Value
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+REVEALS: dict[Reveal, "common_pb2.Reveal.ValueType"] = {
+    "best": common_pb2.REVEAL_BEST,
+    "plain": common_pb2.REVEAL_PLAIN,
+    "masked": common_pb2.REVEAL_MASKED,
+}
+LEVELS: dict[int, RevealLevel | None] = {
+    common_pb2.REVEAL_UNSPECIFIED: None,
+    common_pb2.REVEAL_PLAIN: "plain",
+    common_pb2.REVEAL_MASKED: "masked",
+}
+Name = TypeVar("Name", bound=str)
+
+# Each literal stands at the index of its number in the API.
+_OUTCOMES: Sequence[results.FieldOutcome] = get_args(results.FieldOutcome)
+_CUSTOMER_STATES: Sequence[results.CustomerState] = get_args(results.CustomerState)
+_VALUE_STATES: Sequence[results.ValueState] = get_args(results.ValueState)
+_STAGES: Sequence[results.ErasureStage] = get_args(results.ErasureStage)
+_PRINCIPAL_STATES: Sequence[results.PrincipalState] = get_args(results.PrincipalState)
+
+
+def batch_mode(atomic: bool) -> "common_pb2.BatchMode.ValueType":
+    """The API's word for all-or-nothing."""
+    return common_pb2.BATCH_MODE_ATOMIC if atomic else common_pb2.BATCH_MODE_PARTIAL
+
+
+def ref_message(ref: CustomerRef) -> common_pb2.CustomerRef:
+    """A customer as the API names one."""
+    if ref.token is not None:
+        return common_pb2.CustomerRef(token=ref.token)
+    return common_pb2.CustomerRef(external_id=ref.external_id or "")
+
+
+def entry_message(entry: Entry, fields: Iterable[Field]) -> token_service_pb2.TokenizeEntry:
+    """One customer's fields; `fields` are those of `entry`, read once."""
+    return token_service_pb2.TokenizeEntry(
+        customer=ref_message(as_ref(entry.customer)),
+        fields=[
+            common_pb2.FieldInput(field_class=field.field_class, value=field.value, label=field.label)
+            for field in fields
+        ],
+        jurisdiction=entry.jurisdiction,
+    )
+
+
+def tokenized(
+    result: token_service_pb2.TokenizeEntryResult, sent: token_service_pb2.TokenizeEntry
+) -> results.Tokenized:
+    """The answer for one entry, beside the fields that were sent."""
+    return results.Tokenized(
+        customer_token=result.customer_token,
+        created=result.customer_created,
+        results=tuple(
+            results.FieldResult(
+                field_class=field.field_class,
+                label=field.label,
+                outcome=outcome(answer.outcome),
+                token=answer.token,
+                error=_item_error(answer),
+            )
+            for field, answer in zip(sent.fields, result.results, strict=not result.HasField("error"))
+        ),
+        error=_item_error(result),
+    )
+
+
+def outcome(number: int) -> results.FieldOutcome:
+    """What storing a field did."""
+    return _named(_OUTCOMES, number)
+
+
+def token_info(reply: token_service_pb2.InspectTokenResponse) -> results.TokenInfo:
+    """What a token stands for."""
+    return results.TokenInfo(
+        field_class=reply.field_class,
+        labels=tuple(reply.labels),
+        domain=reply.domain,
+        state=_named(_VALUE_STATES, reply.state),
+        version=reply.version,
+        dek_generation=reply.dek_generation,
+        customer_token=reply.customer_token,
+        customer_state=_named(_CUSTOMER_STATES, reply.customer_state),
+        customer_created=_time(reply, "customer_create_time"),
+    )
+
+
+def customer(message: customer_service_pb2.Customer) -> results.Customer:
+    """A data subject without values."""
+    return results.Customer(
+        customer_token=message.customer_token,
+        state=_named(_CUSTOMER_STATES, message.state),
+        jurisdiction=message.jurisdiction,
+        created=_time(message, "create_time"),
+        dek_generation=message.dek_generation,
+        held=tuple(
+            results.HeldValue(held.token, held.field_class, tuple(held.labels), held.version)
+            for held in message.held
+        ),
+        shred_id=message.shred_id,
+    )
+
+
+def export(reply: customer_service_pb2.ExportCustomerResponse) -> results.Export:
+    """All values of one customer."""
+    return results.Export(
+        customer=customer(reply.customer),
+        values=tuple(
+            results.ExportedValue(
+                field_class=item.field_class,
+                labels=tuple(item.labels),
+                token=item.token,
+                value=Value(item.value, LEVELS[item.reveal], _item_error(item)),
+            )
+            for item in reply.values
+        ),
+    )
+
+
+def erasure(message: erasure_service_pb2.Erasure) -> results.Erasure:
+    """The record of one shred."""
+    receipt = message.receipt
+    return results.Erasure(
+        shred_id=message.shred_id,
+        stage=_named(_STAGES, message.stage),
+        effective=_time(message, "effective_time"),
+        ledger_seq=message.ledger_seq,
+        commitment=message.commitment,
+        receipt=results.Receipt(receipt.statement, receipt.signature, receipt.key_id)
+        if message.HasField("receipt")
+        else None,
+    )
+
+
+def shredded(
+    result: customer_service_pb2.ShredResult, *, missing_ok: bool, validate_only: bool
+) -> results.Shredded:
+    """The answer for one customer of a shred; a failure stays in it."""
+    error = _item_error(result)
+    if error is not None:
+        return shred_failed(error, missing_ok=missing_ok)
+    return results.Shredded(
+        outcome="validated" if validate_only else "shredded",
+        values=result.values,
+        dek_generations=result.dek_generations,
+        salt=result.salt,
+        erasure=erasure(result.erasure) if result.HasField("erasure") else None,
+    )
+
+
+def shred_failed(error: VaultError, *, missing_ok: bool) -> results.Shredded:
+    """A shred that did not happen: accepted when the customer is gone and `missing_ok`."""
+    if missing_ok and isinstance(error, AlreadyShreddedError):
+        return results.Shredded(outcome="already_shredded")
+    if missing_ok and isinstance(error, NotFoundError):
+        return results.Shredded(outcome="missing")
+    return results.Shredded(outcome="failed", error=error)
+
+
+def access(message: audit_service_pb2.Access) -> results.Access:
+    """One record of the access log."""
+    return results.Access(
+        time=_time(message, "time"),
+        principal=message.principal,
+        action=message.action,
+        purpose=message.purpose,
+        values_plain=message.values_plain,
+        values_masked=message.values_masked,
+        values_denied=message.values_denied,
+        customers=message.customers,
+        field_classes=tuple(message.field_classes),
+        reasons=tuple(message.reasons),
+        detail=message.detail,
+    )
+
+
+def audit_status(reply: audit_service_pb2.GetAuditStatusResponse) -> results.AuditStatus:
+    """State of the access log."""
+    return results.AuditStatus(
+        segments=reply.segments,
+        records=reply.records,
+        bytes=reply.bytes,
+        free_bytes=reply.free_bytes,
+        writable=reply.writable,
+        sync_interval_ms=reply.sync_interval_ms,
+        gaps=reply.gaps,
+    )
+
+
+def keyring_status(reply: key_service_pb2.GetKeyringStatusResponse) -> results.KeyringStatus:
+    """State of the vault's keys."""
+    return results.KeyringStatus(
+        epoch=reply.epoch,
+        epoch_created=_time(reply, "epoch_create_time"),
+        provider=reply.provider,
+        assurance=reply.assurance,
+        root_key_id=reply.root_key_id,
+        customers=reply.customers,
+        shredded_customers=reply.shredded_customers,
+        wrapped_deks=reply.wrapped_deks,
+        token_key_generation=reply.token_key_generation,
+        ledger_entries=reply.ledger_entries,
+        ledger_applied=reply.ledger_applied,
+        vault_id=reply.vault_id,
+        signing_key_id=reply.signing_key_id,
+    )
+
+
+def policy(reply: policy_service_pb2.GetPolicyResponse) -> results.Policy:
+    """The policy in force."""
+    return results.Policy(reply.document, reply.version, _time(reply, "apply_time"))
+
+
+def principal(message: policy_service_pb2.Principal) -> results.Principal:
+    """An authenticated caller."""
+    return results.Principal(
+        name=message.name,
+        state=_named(_PRINCIPAL_STATES, message.state),
+        created=_time(message, "create_time"),
+        revoked=_time(message, "revoke_time"),
+        certificate_expires=_time(message, "certificate_expire_time"),
+    )
+
+
+def timestamp(time: datetime | None) -> Timestamp | None:
+    """An aware time as the API states it.
+
+    Raises:
+        ValueError: The time is naive; its instant would depend on the machine.
+    """
+    if time is None:
+        return None
+    if time.tzinfo is None:
+        raise ValueError("give times with a time zone")
+    message = Timestamp()
+    message.FromDatetime(time.astimezone(UTC))
+    return message
+
+
+def _named(names: Sequence[Name], number: int) -> Name:
+    return names[number] if number < len(names) else names[0]
+
+
+def _time(message: "Message", name: str) -> datetime | None:
+    if not message.HasField(name):
+        return None
+    time: Timestamp = getattr(message, name)
+    return time.ToDatetime(tzinfo=UTC)
+
+
+def _item_error(message: "Message") -> VaultError | None:
+    return error_of_status(getattr(message, "error")) if message.HasField("error") else None  # noqa: B009 - untyped

@@ -1,0 +1,129 @@
+"""Verbs of `KeyService`, `AuditService` and `PolicyService`, and the health check."""
+
+from datetime import datetime
+
+from grpc_health.v1 import health_pb2
+
+from customervault import _convert, results
+from customervault._exchange import Exchange, Page, Request, request_id_or_new
+from customervault.inputs import CustomerRef
+from customervault.v1 import audit_service_pb2 as audit_api
+from customervault.v1 import key_service_pb2 as key_api
+from customervault.v1 import policy_service_pb2 as policy_api
+
+_KEYS = "/customervault.v1.KeyService/"
+_AUDIT = "/customervault.v1.AuditService/"
+_POLICY = "/customervault.v1.PolicyService/"
+
+
+def rotate_dek(ref: CustomerRef, *, request_id: str | None) -> Exchange[results.RotatedDek]:
+    """Re-seal one customer's values under a new key generation."""
+    message = key_api.RotateDekRequest(
+        customer=_convert.ref_message(ref), request_id=request_id_or_new(request_id)
+    )
+    reply: key_api.RotateDekResponse = yield Request(_KEYS + "RotateDek", message, key_api.RotateDekResponse)
+    return results.RotatedDek(reply.dek_generation, reply.values_resealed)
+
+
+def keyring_status() -> Exchange[results.KeyringStatus]:
+    """State of the vault's keys."""
+    reply: key_api.GetKeyringStatusResponse = yield Request(
+        _KEYS + "GetKeyringStatus", key_api.GetKeyringStatusRequest(), key_api.GetKeyringStatusResponse
+    )
+    return _convert.keyring_status(reply)
+
+
+def access_page(
+    page_token: str,
+    *,
+    customer: CustomerRef | None,
+    principal: str,
+    start: datetime | None,
+    end: datetime | None,
+    page_size: int,
+) -> Exchange[Page[results.Access]]:
+    """One page of the access log."""
+    message = audit_api.ListAccessRequest(
+        customer=_convert.ref_message(customer) if customer else None,
+        principal=principal,
+        start_time=_convert.timestamp(start),
+        end_time=_convert.timestamp(end),
+        page_size=page_size,
+        page_token=page_token,
+    )
+    reply: audit_api.ListAccessResponse = yield Request(
+        _AUDIT + "ListAccess", message, audit_api.ListAccessResponse
+    )
+    return [_convert.access(found) for found in reply.accesses], reply.next_page_token
+
+
+def audit_status() -> Exchange[results.AuditStatus]:
+    """State of the access log."""
+    reply: audit_api.GetAuditStatusResponse = yield Request(
+        _AUDIT + "GetAuditStatus", audit_api.GetAuditStatusRequest(), audit_api.GetAuditStatusResponse
+    )
+    return _convert.audit_status(reply)
+
+
+def get_policy() -> Exchange[results.Policy]:
+    """The policy in force."""
+    reply: policy_api.GetPolicyResponse = yield Request(
+        _POLICY + "GetPolicy", policy_api.GetPolicyRequest(), policy_api.GetPolicyResponse
+    )
+    return _convert.policy(reply)
+
+
+def apply_policy(
+    document: str, *, validate_only: bool, request_id: str | None
+) -> Exchange[results.AppliedPolicy]:
+    """Validate a policy and put it in force."""
+    message = policy_api.ApplyPolicyRequest(
+        document=document, validate_only=validate_only, request_id=request_id_or_new(request_id)
+    )
+    reply: policy_api.ApplyPolicyResponse = yield Request(
+        _POLICY + "ApplyPolicy", message, policy_api.ApplyPolicyResponse
+    )
+    return results.AppliedPolicy(reply.version, tuple(reply.warnings))
+
+
+def create_principal(
+    name: str, csr: str, *, certificate_days: int, request_id: str | None
+) -> Exchange[results.CreatedPrincipal]:
+    """Register a principal."""
+    message = policy_api.CreatePrincipalRequest(
+        name=name,
+        certificate_request_pem=csr,
+        certificate_days=certificate_days,
+        request_id=request_id_or_new(request_id),
+    )
+    reply: policy_api.CreatePrincipalResponse = yield Request(
+        _POLICY + "CreatePrincipal", message, policy_api.CreatePrincipalResponse
+    )
+    return results.CreatedPrincipal(_convert.principal(reply.principal), reply.certificate_pem, reply.ca_pem)
+
+
+def principal_page(page_token: str, *, page_size: int) -> Exchange[Page[results.Principal]]:
+    """One page of all principals."""
+    reply: policy_api.ListPrincipalsResponse = yield Request(
+        _POLICY + "ListPrincipals",
+        policy_api.ListPrincipalsRequest(page_size=page_size, page_token=page_token),
+        policy_api.ListPrincipalsResponse,
+    )
+    return [_convert.principal(found) for found in reply.principals], reply.next_page_token
+
+
+def revoke_principal(name: str, *, request_id: str | None) -> Exchange[results.Principal]:
+    """Revoke a principal."""
+    message = policy_api.RevokePrincipalRequest(name=name, request_id=request_id_or_new(request_id))
+    reply: policy_api.RevokePrincipalResponse = yield Request(
+        _POLICY + "RevokePrincipal", message, policy_api.RevokePrincipalResponse
+    )
+    return _convert.principal(reply.principal)
+
+
+def healthy() -> Exchange[bool]:
+    """Whether the vault says that it serves (gRPC health checking protocol)."""
+    reply: health_pb2.HealthCheckResponse = yield Request(
+        "/grpc.health.v1.Health/Check", health_pb2.HealthCheckRequest(), health_pb2.HealthCheckResponse
+    )
+    return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)

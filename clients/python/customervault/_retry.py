@@ -1,0 +1,50 @@
+"""What is tried again, and when. Pure: no clock, no sleep.
+
+Rules:
+- Tried again: UNAVAILABLE, RESOURCE_EXHAUSTED with reason OVERLOADED, ABORTED. Nothing else: a lost
+  or forged record stays lost, a denial stays a denial.
+- Not ABORTED with reason BATCH_ABORTED: the batch fails the same way each time.
+- This is safe for writes because a write carries one request id through all its attempts.
+- Waits are full jitter over an exponential bound (Brooker, "Exponential Backoff And Jitter", 2015).
+  A wait that the server asks for (google.rpc.RetryInfo) comes before the jitter.
+- The deadline bounds all attempts together: a wait that would pass it is not begun.
+"""
+
+import random
+from dataclasses import dataclass
+
+from customervault.errors import BatchAbortedError, OverloadedError, VaultError
+
+_FIRST_BOUND_SECONDS = 0.1
+_LARGEST_BOUND_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often one request is sent at most."""
+
+    max_attempts: int
+
+    def wait_seconds(self, error: VaultError, attempts_made: int, remaining_seconds: float) -> float | None:
+        """How long to wait before the next attempt; None when `error` is to be raised.
+
+        Args:
+            error: How the last attempt failed.
+            attempts_made: At least 1.
+            remaining_seconds: Until the deadline.
+        """
+        if attempts_made >= self.max_attempts or not is_retryable(error):
+            return None
+        bound = min(_LARGEST_BOUND_SECONDS, _FIRST_BOUND_SECONDS * 2.0 ** (attempts_made - 1))
+        jitter = random.uniform(0.0, bound)  # noqa: S311 - spreads load, guards nothing
+        wait = (error.retry_after_seconds or 0.0) + jitter
+        return wait if wait < remaining_seconds else None
+
+
+def is_retryable(error: VaultError) -> bool:
+    """Whether the same request may succeed a moment later."""
+    if isinstance(error, BatchAbortedError):
+        return False
+    if error.code == "RESOURCE_EXHAUSTED":
+        return isinstance(error, OverloadedError)
+    return error.code in ("UNAVAILABLE", "ABORTED")

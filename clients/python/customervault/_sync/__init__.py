@@ -1,0 +1,30 @@
+"""The sync client."""
+
+from customervault._sync.administration import AdministrationVerbs
+from customervault._sync.customers import CustomerVerbs
+from customervault._sync.tokens import TokenVerbs
+
+
+class Vault(TokenVerbs, CustomerVerbs, AdministrationVerbs):
+    """A client of one vault.
+
+    Arguments left out come from the environment: `CVAULT_ADDRESS`, `CVAULT_CA`, `CVAULT_CERTIFICATE`,
+    `CVAULT_KEY` (paths of PEM files), `CVAULT_DOMAIN`, `CVAULT_PURPOSE`, `CVAULT_TIMEOUT` (seconds,
+    10 when unset). Safe to use from several threads. Close it, or use it as a context manager.
+
+    Args:
+        address: `host:port`.
+        ca: Path of the CA certificates that the vault must chain to.
+        certificate: Path of this client's certificate chain.
+        key: Path of its private key.
+        domain: Domain of tokens in all calls; empty for the principal's first domain.
+        purpose: Purpose of all reads that name none.
+        timeout: Seconds for one call with all its attempts.
+        channels: Connections; more of them reach more of the vault's workers.
+        max_batch: Items per request; longer calls are split.
+        max_attempts: How often a request is sent at most.
+        server_name: Name in the vault's certificate, when it differs from the address.
+
+    Raises:
+        ConfigurationError: Something is missing or unusable; names argument and variable.
+    """

@@ -1,0 +1,146 @@
+"""Keys, access log, policy and principals."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from customervault._exchanges import administration as verbs
+from customervault._sync.transport import Transport
+from customervault.errors import DeadlineExceededError, UnavailableError
+from customervault.inputs import CustomerRef, optional_ref
+from customervault.results import (
+    Access,
+    AppliedPolicy,
+    AuditStatus,
+    CreatedPrincipal,
+    KeyringStatus,
+    Policy,
+    Principal,
+    RotatedDek,
+)
+
+
+class AdministrationVerbs(Transport):
+    """Verbs of administrators and auditors."""
+
+    def rotate_dek(
+        self, *, external_id: str | None = None, token: str | None = None, request_id: str | None = None
+    ) -> RotatedDek:
+        """Give one customer a new key generation and re-seal the customer's values under it.
+
+        Raises:
+            ValueError: Neither or both of `external_id` and `token` were given.
+            VaultError: Nothing was rotated, or it is not known whether it was.
+        """
+        return self._run(verbs.rotate_dek(CustomerRef(external_id, token), request_id=request_id))
+
+    def keyring_status(self) -> KeyringStatus:
+        """Epoch, provider and counts of the keyring.
+
+        Raises:
+            VaultError: The call failed.
+        """
+        return self._run(verbs.keyring_status())
+
+    def list_access(
+        self,
+        *,
+        external_id: str | None = None,
+        token: str | None = None,
+        principal: str = "",
+        start: datetime | None = None,
+        end: datetime | None = None,
+        page_size: int = 1000,
+    ) -> Iterator[Access]:
+        """Who read what, newest first, fetched page by page as it is read.
+
+        Args:
+            external_id: Only accesses to this customer; or `token`.
+            token: Any token of the customer.
+            principal: Only accesses by this principal.
+            start: Inclusive; with a time zone.
+            end: Exclusive; with a time zone.
+            page_size: At most 1,000.
+
+        Raises:
+            ValueError: Both `external_id` and `token` were given, or a time has no zone.
+            VaultError: A page could not be fetched.
+        """
+        customer = optional_ref(external_id, token)
+        return self._pages(
+            lambda page_token: verbs.access_page(
+                page_token,
+                customer=customer,
+                principal=principal,
+                start=start,
+                end=end,
+                page_size=page_size,
+            )
+        )
+
+    def audit_status(self) -> AuditStatus:
+        """State of the access log.
+
+        Raises:
+            VaultError: The call failed.
+        """
+        return self._run(verbs.audit_status())
+
+    def get_policy(self) -> Policy:
+        """The policy in force.
+
+        Raises:
+            VaultError: The call failed.
+        """
+        return self._run(verbs.get_policy())
+
+    def apply_policy(
+        self, document: str, *, validate_only: bool = False, request_id: str | None = None
+    ) -> AppliedPolicy:
+        """Validate a policy (TOML) and, unless `validate_only`, put it in force.
+
+        Raises:
+            PolicyInvalidError: It says why; nothing was changed.
+            VaultError: The call failed.
+        """
+        return self._run(verbs.apply_policy(document, validate_only=validate_only, request_id=request_id))
+
+    def create_principal(
+        self, name: str, csr: str = "", *, certificate_days: int = 0, request_id: str | None = None
+    ) -> CreatedPrincipal:
+        """Register a principal and sign its certificate request.
+
+        Args:
+            name: As the certificate states it.
+            csr: PKCS#10 request in PEM; empty for a principal of an external CA.
+            certificate_days: Lifetime; 0 for the vault's default.
+            request_id: Makes a repetition of this call idempotent for 24 hours; new when None.
+
+        Raises:
+            VaultError: The principal was not registered, or it is not known whether it was.
+        """
+        return self._run(
+            verbs.create_principal(name, csr, certificate_days=certificate_days, request_id=request_id)
+        )
+
+    def list_principals(self, *, page_size: int = 1000) -> Iterator[Principal]:
+        """All principals, fetched page by page as they are read.
+
+        Raises:
+            VaultError: A page could not be fetched.
+        """
+        return self._pages(lambda page_token: verbs.principal_page(page_token, page_size=page_size))
+
+    def revoke_principal(self, name: str, *, request_id: str | None = None) -> Principal:
+        """Revoke a principal, effective on its next call.
+
+        Raises:
+            VaultError: It was not revoked, or it is not known whether it was.
+        """
+        return self._run(verbs.revoke_principal(name, request_id=request_id))
+
+    def healthy(self) -> bool:
+        """Whether the vault answers and says that it serves."""
+        try:
+            return self._run(verbs.healthy())
+        except (UnavailableError, DeadlineExceededError):
+            return False

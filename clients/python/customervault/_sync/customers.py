@@ -1,0 +1,160 @@
+"""Customers: the data subjects, and the end of their data."""
+
+from collections.abc import Iterable, Iterator
+
+from customervault._exchanges import customers as verbs
+from customervault._sync.transport import Transport
+from customervault.inputs import CustomerRef
+from customervault.results import CreatedCustomer, Customer, Erasure, Export, Shredded
+
+
+class CustomerVerbs(Transport):
+    """Verbs on customers and erasures."""
+
+    def create_customer(
+        self,
+        external_id: str,
+        *,
+        jurisdiction: str = "",
+        domain: str | None = None,
+        request_id: str | None = None,
+    ) -> CreatedCustomer:
+        """Create a customer without values, or get the one that the id names already.
+
+        Raises:
+            VaultError: The customer was not created, or it is not known whether it was.
+        """
+        return self._run(
+            verbs.create(
+                external_id,
+                jurisdiction=jurisdiction,
+                domain=self._config.domain if domain is None else domain,
+                request_id=request_id,
+            )
+        )
+
+    def get_customer(
+        self, *, external_id: str | None = None, token: str | None = None, domain: str | None = None
+    ) -> Customer:
+        """What is held of a customer: classes, labels, tokens, state. Never values.
+
+        Raises:
+            ValueError: Neither or both of `external_id` and `token` were given.
+            VaultError: No such customer, or not the caller's to see.
+        """
+        return self._run(
+            verbs.get(
+                CustomerRef(external_id, token), domain=self._config.domain if domain is None else domain
+            )
+        )
+
+    def list_customers(
+        self, *, domain: str | None = None, show_shredded: bool = False, page_size: int = 1000
+    ) -> Iterator[Customer]:
+        """All customers, fetched page by page as they are read, without their held values.
+
+        Raises:
+            VaultError: A page could not be fetched.
+        """
+        return self._pages(
+            lambda page_token: verbs.page(
+                page_token,
+                domain=self._config.domain if domain is None else domain,
+                show_shredded=show_shredded,
+                page_size=page_size,
+            )
+        )
+
+    def export(
+        self,
+        *,
+        external_id: str | None = None,
+        token: str | None = None,
+        purpose: str | None = None,
+        domain: str | None = None,
+    ) -> Export:
+        """All values of one customer, for the right of access.
+
+        Raises:
+            ValueError: Neither or both of `external_id` and `token` were given.
+            VaultError: The call failed. Values that were not given raise when opened.
+        """
+        return self._run(
+            verbs.export(
+                CustomerRef(external_id, token),
+                purpose=self._config.purpose if purpose is None else purpose,
+                domain=self._config.domain if domain is None else domain,
+            )
+        )
+
+    def shred(
+        self,
+        *,
+        external_id: str | None = None,
+        token: str | None = None,
+        missing_ok: bool = False,
+        validate_only: bool = False,
+        request_id: str | None = None,
+    ) -> Shredded:
+        """Destroy the customer's key, and with it every value.
+
+        Args:
+            external_id: Names the customer, or `token` does.
+            token: Any token of the customer.
+            missing_ok: Accept a customer that is unknown or was shredded before.
+            validate_only: Count what would go and change nothing.
+            request_id: Makes a repetition of this call idempotent for 24 hours; new when None.
+
+        Raises:
+            ValueError: Neither or both of `external_id` and `token` were given.
+            VaultError: The customer was not shredded, or it is not known whether it was.
+        """
+        return self._run(
+            verbs.shred(
+                CustomerRef(external_id, token),
+                missing_ok=missing_ok,
+                validate_only=validate_only,
+                request_id=request_id,
+            )
+        )
+
+    def shred_many(
+        self,
+        customers: Iterable[str | CustomerRef],
+        *,
+        missing_ok: bool = False,
+        validate_only: bool = False,
+        request_id: str | None = None,
+    ) -> list[Shredded]:
+        """Shred many customers; answers in order, failures in their own `Shredded`.
+
+        Sent in batches one after the other, each with its own timeout.
+
+        Raises:
+            VaultError: A batch as a whole failed; batches before it are done.
+        """
+        return self._run_in_turn(
+            verbs.shred_batches(
+                customers,
+                missing_ok=missing_ok,
+                validate_only=validate_only,
+                request_id=request_id,
+                max_batch=self._config.max_batch,
+            )
+        )
+
+    def get_erasure(self, shred_id: str) -> Erasure:
+        """The record of one shred.
+
+        Raises:
+            VaultError: No such shred id, or not the caller's to see.
+        """
+        return self._run(verbs.get_erasure(shred_id))
+
+    def list_erasures(self, *, page_size: int = 1000) -> Iterator[Erasure]:
+        """All shreds, oldest first, fetched page by page as they are read.
+
+        Raises:
+            VaultError: A page could not be fetched.
+        """
+        return self._pages(lambda page_token: verbs.erasure_page(page_token, page_size=page_size))

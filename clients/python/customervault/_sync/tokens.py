@@ -1,0 +1,144 @@
+"""Values in, tokens out, and back for those who may."""
+
+from collections.abc import Iterable, Sequence
+
+from customervault._exchanges import tokens as verbs
+from customervault._sync.transport import Transport
+from customervault.inputs import CustomerRef, Entry, Fields
+from customervault.results import FieldOutcome, TokenInfo, Tokenized, Translation
+from customervault.values import Reveal, Values
+
+
+class TokenVerbs(Transport):
+    """Verbs on tokens and values."""
+
+    def tokenize(
+        self,
+        external_id: str | CustomerRef,
+        fields: Fields,
+        *,
+        jurisdiction: str = "",
+        domain: str | None = None,
+        request_id: str | None = None,
+        atomic: bool = False,
+    ) -> Tokenized:
+        """Store one customer's fields and get a token for each.
+
+        A field held already under the same class and label is updated and keeps its token.
+
+        Args:
+            external_id: The caller's own id of the customer, or a `CustomerRef`. A new id creates
+                the customer.
+            fields: Field class to value, or `Field`s where several share a class. Empty values are
+                skipped.
+            jurisdiction: ISO 3166-1 alpha-2; counts on creation only.
+            domain: Domain of the tokens; the client's own when None.
+            request_id: Makes a repetition of this call idempotent for 24 hours; new when None.
+            atomic: Store all fields or none.
+
+        Raises:
+            VaultError: The call, or the customer as a whole, was refused. Without `atomic` a refused
+                field answers in its own `FieldResult`.
+        """
+        return self._run(
+            verbs.tokenize(
+                external_id,
+                fields,
+                jurisdiction=jurisdiction,
+                domain=self._config.domain if domain is None else domain,
+                request_id=request_id,
+                atomic=atomic,
+            )
+        )
+
+    def tokenize_many(
+        self,
+        entries: Iterable[Entry],
+        *,
+        domain: str | None = None,
+        request_id: str | None = None,
+        atomic: bool = False,
+    ) -> list[Tokenized]:
+        """Store many customers' fields; answers in order, a refused entry in its own `Tokenized`.
+
+        Split into batches that are sent one after the other, each with its own timeout and with a
+        request id derived from `request_id`: repeat a failed call with the same entries and id.
+
+        Args:
+            entries: One per customer.
+            domain: Domain of the tokens; the client's own when None.
+            request_id: As in `tokenize`.
+            atomic: All or none, in one request that is not split.
+
+        Raises:
+            VaultError: A batch as a whole failed; batches before it are stored.
+        """
+        return self._run_in_turn(
+            verbs.tokenize_batches(
+                entries,
+                domain=self._config.domain if domain is None else domain,
+                request_id=request_id,
+                atomic=atomic,
+                max_batch=self._config.max_batch,
+            )
+        )
+
+    def detokenize(
+        self, tokens: Sequence[str] | str, *, purpose: str | None = None, reveal: Reveal = "best"
+    ) -> Values:
+        """Open tokens for a purpose; values in the order of the tokens.
+
+        Long lists are split and sent over all channels at the same time, under one timeout.
+
+        Args:
+            tokens: One token or many.
+            purpose: Why they are read; the client's own when None.
+            reveal: `best` gives what policy grants, `plain` refuses where only a mask is granted,
+                `masked` gives the masked form.
+
+        Raises:
+            VaultError: The call failed. Single failures stand in the container, in their place.
+        """
+        return verbs.join(
+            self._run_together(
+                verbs.detokenize_batches(
+                    tokens,
+                    purpose=self._config.purpose if purpose is None else purpose,
+                    reveal=reveal,
+                    max_batch=self._config.max_batch,
+                )
+            )
+        )
+
+    def update(self, token: str, value: str, *, request_id: str | None = None) -> FieldOutcome:
+        """Rectify one value; the token stays. `updated`, or `unchanged` for the same value.
+
+        Raises:
+            VaultError: The value was not changed, or it is not known whether it was.
+        """
+        return self._run(verbs.update(token, value, request_id=request_id))
+
+    def delete(self, token: str, *, request_id: str | None = None) -> None:
+        """Delete one value, effective at once.
+
+        Raises:
+            VaultError: The value was not deleted, or it is not known whether it was.
+        """
+        return self._run(verbs.delete(token, request_id=request_id))
+
+    def translate(self, tokens: Sequence[str], domain: str) -> list[Translation]:
+        """Tokens of another domain for the same values, in order, without opening them.
+
+        Raises:
+            VaultError: The call failed. Single failures answer in their own `Translation`.
+        """
+        parts = self._run_together(verbs.translate_batches(tokens, domain, max_batch=self._config.max_batch))
+        return [translation for part in parts for translation in part]
+
+    def inspect(self, token: str) -> TokenInfo:
+        """Describe a token; never the value.
+
+        Raises:
+            VaultError: The token is unknown, or not the caller's to see.
+        """
+        return self._run(verbs.inspect(token))

@@ -1,0 +1,62 @@
+"""What callers hand in. No repr shows a value or an external id."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One value to store under a field class such as `email`; `label` tells several apart."""
+
+    field_class: str
+    value: str = field(repr=False)
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerRef:
+    """Names one customer: by external id, or by any of the customer's tokens.
+
+    Raises:
+        ValueError: Neither or both were given.
+    """
+
+    external_id: str | None = field(default=None, repr=False)
+    token: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.external_id is None) == (self.token is None):
+            raise ValueError("name the customer by external_id or by token, exactly one of them")
+
+
+Fields = Mapping[str, str] | Iterable[Field]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One customer's fields, for `tokenize_many`. A plain `str` is the external id."""
+
+    customer: str | CustomerRef = field(repr=False)
+    fields: Fields = field(repr=False)
+    jurisdiction: str = ""
+
+
+def as_ref(customer: str | CustomerRef) -> CustomerRef:
+    """A plain `str` names a customer by external id."""
+    return CustomerRef(external_id=customer) if isinstance(customer, str) else customer
+
+
+def as_fields(fields: Fields) -> list[Field]:
+    """A mapping is field class to value, without labels."""
+    if isinstance(fields, Mapping):
+        return [Field(field_class, value) for field_class, value in fields.items()]
+    return list(fields)
+
+
+def optional_ref(external_id: str | None, token: str | None) -> CustomerRef | None:
+    """A reference, or None when no customer is named.
+
+    Raises:
+        ValueError: Both were given.
+    """
+    return None if external_id is None and token is None else CustomerRef(external_id, token)

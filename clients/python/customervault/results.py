@@ -1,0 +1,310 @@
+"""What calls return. Times are aware and in UTC; None where the vault states none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from customervault.errors import NotFoundError, VaultError
+from customervault.values import Value
+
+# Literals of the API stand in the order of its numbers; "unknown" is 0 or newer than this client.
+FieldOutcome = Literal["unknown", "created", "unchanged", "updated", "empty", "refused"]
+CustomerState = Literal["unknown", "active", "restricted", "shredded"]
+ValueState = Literal["unknown", "live", "deleted", "shredded"]
+ErasureStage = Literal["unknown", "effective", "final"]
+ShredOutcome = Literal["shredded", "validated", "already_shredded", "missing", "failed"]
+PrincipalState = Literal["unknown", "active", "revoked"]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldResult:
+    """What storing one field did. `token` is empty when nothing is held for it."""
+
+    field_class: str
+    label: str
+    outcome: FieldOutcome
+    token: str
+    error: VaultError | None = None
+
+    @property
+    def key(self) -> str | tuple[str, str]:
+        """The field class, or (class, label) when it has a label."""
+        return (self.field_class, self.label) if self.label else self.field_class
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenized:
+    """One customer's fields, stored.
+
+    Attributes:
+        customer_token: Names the customer in later calls; holds no value.
+        created: Whether the customer is new.
+        results: One per field, in the order given.
+        error: Set when the entry as a whole was refused (`tokenize_many` only).
+    """
+
+    customer_token: str
+    created: bool
+    results: Sequence[FieldResult]
+    error: VaultError | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether neither the entry nor any field was refused."""
+        return self.error is None and all(result.error is None for result in self.results)
+
+    @property
+    def tokens(self) -> dict[str | tuple[str, str], str]:
+        """Tokens by field class, or by (class, label); without empty and refused fields."""
+        return {result.key: result.token for result in self.results if result.token}
+
+    def token(self, field_class: str, label: str = "") -> str:
+        """The token of one field.
+
+        Raises:
+            VaultError: Why the field, or the whole entry, was refused.
+            NotFoundError: No such field was given, or it was empty.
+        """
+        if self.error is not None:
+            raise self.error
+        for result in self.results:
+            if (result.field_class, result.label) == (field_class, label):
+                if result.error is not None:
+                    raise result.error
+                if result.token:
+                    return result.token
+        raise NotFoundError("no token was issued for this field")
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """One token in another domain, or the error that stands in its place."""
+
+    token: str
+    error: VaultError | None = None
+
+    def get(self) -> str:
+        """The token.
+
+        Raises:
+            VaultError: Why this token was not translated.
+        """
+        if self.error is not None:
+            raise self.error
+        return self.token
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """What a token stands for. `version` is 1 for a value that was never updated."""
+
+    field_class: str
+    labels: Sequence[str]
+    domain: str
+    state: ValueState
+    version: int
+    dek_generation: int
+    customer_token: str
+    customer_state: CustomerState
+    customer_created: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedCustomer:
+    """The customer of an external id; `created` is False when it was held already."""
+
+    customer_token: str
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HeldValue:
+    """One value that a customer holds, without the value."""
+
+    token: str
+    field_class: str
+    labels: Sequence[str]
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A data subject. Listings leave `held` empty; `shred_id` is set once shredded."""
+
+    customer_token: str
+    state: CustomerState
+    jurisdiction: str
+    created: datetime | None
+    dek_generation: int
+    held: Sequence[HeldValue]
+    shred_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedValue:
+    """One value of an export; `value` raises its error when it was not given."""
+
+    field_class: str
+    labels: Sequence[str]
+    token: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """All values of one customer."""
+
+    customer: Customer
+    values: Sequence[ExportedValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A signed statement: JSON in UTF-8, Ed25519 signature over those bytes, id of the public key."""
+
+    statement: bytes
+    signature: bytes
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """The record of one shred.
+
+    Attributes:
+        ledger_seq: Position in the ledger.
+        commitment: Commitment to the external id, opened by the salt of `Shredded`.
+    """
+
+    shred_id: str
+    stage: ErasureStage
+    effective: datetime | None
+    ledger_seq: int
+    commitment: bytes
+    receipt: Receipt | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shredded:
+    """The answer for one customer of a shred.
+
+    Attributes:
+        outcome: `validated` when only asked what would go; `already_shredded` and `missing` with
+            `missing_ok`; `failed` in `shred_many`, with `error`.
+        values: How many live values went, or would go.
+        dek_generations: How many key generations went, or would go.
+        salt: Opens the receipt's commitment. The vault keeps no copy.
+        erasure: None unless shredded.
+    """
+
+    outcome: ShredOutcome
+    values: int = 0
+    dek_generations: int = 0
+    salt: bytes = field(default=b"", repr=False)
+    erasure: Erasure | None = None
+    error: VaultError | None = None
+
+    @property
+    def shred_id(self) -> str:
+        """`shr_` and 32 hex digits; empty unless shredded."""
+        return self.erasure.shred_id if self.erasure else ""
+
+    @property
+    def receipt(self) -> Receipt | None:
+        """The signed receipt."""
+        return self.erasure.receipt if self.erasure else None
+
+
+@dataclass(frozen=True, slots=True)
+class RotatedDek:
+    """The customer's new key generation, and how many values were re-sealed under it."""
+
+    dek_generation: int
+    values_resealed: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyringStatus:
+    """State of the vault's keys. `assurance` is `hardware`, `service-attested` or `best-effort`."""
+
+    epoch: int
+    epoch_created: datetime | None
+    provider: str
+    assurance: str
+    root_key_id: str
+    customers: int
+    shredded_customers: int
+    wrapped_deks: int
+    token_key_generation: int
+    ledger_entries: int
+    ledger_applied: int
+    vault_id: str
+    signing_key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One call that touched values, or one administrative act (`detail` says what it did)."""
+
+    time: datetime | None
+    principal: str
+    action: str
+    purpose: str
+    values_plain: int
+    values_masked: int
+    values_denied: int
+    customers: int
+    field_classes: Sequence[str]
+    reasons: Sequence[str]
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditStatus:
+    """State of the access log. `gaps` were found after a loss of power."""
+
+    segments: int
+    records: int
+    bytes: int
+    free_bytes: int
+    writable: bool
+    sync_interval_ms: int
+    gaps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The policy in force, as its TOML document."""
+
+    document: str
+    version: int
+    applied: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedPolicy:
+    """The version now in force, and remarks that do not stop it."""
+
+    version: int
+    warnings: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An authenticated caller, by the name in its certificate."""
+
+    name: str
+    state: PrincipalState
+    created: datetime | None
+    revoked: datetime | None
+    certificate_expires: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedPrincipal:
+    """A new principal; the certificate is there when a request was given."""
+
+    principal: Principal
+    certificate_pem: str
+    ca_pem: str
