@@ -114,7 +114,7 @@ class TokenCodec:
     def _decipher_usual(self, tokens: Sequence[str]) -> bytes | None:
         """All blocks at once, or None if any token is not genuine or not of the current key."""
         count, chars = len(tokens), self._chars
-        # Both conditions: the lengths alone may add up over tokens too long and too short.
+        # Each length, not their sum: a token too long and one too short would make it up.
         if set(map(len, tokens)) != {chars}:
             return None
         try:
@@ -125,13 +125,15 @@ class TokenCodec:
             text = text.lower()
             if not self._has_prefixes(text, count):
                 return None
+        # The prefixes stand `chars` apart: take out their first characters, then their second ...
         body = bytearray(text)
         for removed in range(len(self._prefix)):
             del body[:: chars - removed]
         try:
-            plain = self._current.decipher(unhexlify(body))  # unhexlify skips nothing
+            enciphered = unhexlify(body)  # unlike bytes.fromhex, it skips no white space
         except ValueError:
             return None
+        plain = self._current.decipher(enciphered)
         genuine = all(plain[at::BLOCK_BYTES].count(0) == count for at in range(10, BLOCK_BYTES))
         return plain if genuine else None
 
