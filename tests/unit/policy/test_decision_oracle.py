@@ -1,0 +1,150 @@
+"""Random policies, every question they can be asked, and a second opinion on each answer.
+
+The oracle reads the generated document itself and shares no code with the package.
+"""
+
+import json
+from collections.abc import Mapping
+from itertools import product
+from random import Random
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vault.errors import Reason, VaultError
+from vault.model.access import Action, Reveal
+from vault.policy.decision import DENIALS, AccessTable, PrincipalRecord
+from vault.policy.document import parse_policy
+
+CLASSES = {"name": 3, "email": 1, "iban": 200, "note": 255}
+DOMAINS = {"crm": 4, "shop": 1, "erp": 255}
+PURPOSES = {"support": 1, "billing": 2, "research": 3}
+ROLES = ("clerk", "boss")
+PRINCIPALS = ("admin", "crm-sales", "spiffe://example.org/ns/crm", 'Zoë "the tool"\\')
+
+Document = Mapping[str, Any]
+
+
+def some(names: Any) -> st.SearchStrategy[list[str]]:
+    return st.lists(st.sampled_from(sorted(names)), unique=True)
+
+
+def rules() -> dict[str, st.SearchStrategy[Any]]:
+    levels = st.dictionaries(st.sampled_from([*CLASSES, "*"]), st.sampled_from(["PLAIN", "MASKED"]))
+    return {
+        "domains": some(DOMAINS),
+        "may": some(action.value for action in Action),
+        "reveal": st.dictionaries(st.sampled_from(sorted(PURPOSES)), levels),
+    }
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> Document:
+    purpose = st.fixed_dictionaries(
+        {"description": st.just("Why")}, optional={"allow_restricted": st.booleans()}
+    )
+    principal = st.fixed_dictionaries({}, optional=rules() | {"roles": some(ROLES)})
+    document = {
+        "version": 1,
+        "domains": {name: {} for name in DOMAINS},
+        "purposes": {name: draw(purpose) for name in PURPOSES},
+        "roles": {name: draw(st.fixed_dictionaries({}, optional=rules())) for name in ROLES},
+        "principals": {name: draw(principal) for name in PRINCIPALS if draw(st.booleans())},
+    }
+    document["principals"]["keeper"] = {"may": ["admin"]}  # a policy without one is invalid
+    return document
+
+
+def as_toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{as_toml(key)} = {as_toml(item)}" for key, item in value.items()) + "}"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def sources(document: Document, principal: str) -> list[Document]:
+    own = document["principals"].get(principal, {})
+    return [own] + [document["roles"][role] for role in own.get("roles", [])]
+
+
+def expected(
+    document: Document, principal: str, purpose: str, field_class: str, wanted: Reveal, restricted: bool
+) -> str:
+    levels = set()
+    for source in sources(document, principal):
+        lines = source.get("reveal", {}).get(purpose, {})
+        if field_class in lines:
+            levels.add(lines[field_class])
+        elif "*" in lines:
+            levels.add(lines["*"])
+    if not levels:
+        return "PURPOSE_DENIED"
+    if restricted and not document["purposes"][purpose].get("allow_restricted", False):
+        return "RESTRICTED"
+    if wanted == Reveal.MASKED:
+        return "MASKED"
+    if "PLAIN" in levels:
+        return "PLAIN"
+    return "REVEAL_DENIED" if wanted == Reveal.PLAIN else "MASKED"
+
+
+def named(verdict: int) -> str:
+    return DENIALS[verdict].value if verdict in DENIALS else Reveal(verdict).name
+
+
+def outcome(table: AccessTable, principal: str) -> Reason | None:
+    try:
+        table.principal(principal)
+    except VaultError as error:
+        return error.reason
+    return None
+
+
+@given(
+    document=documents(),
+    registered=st.sets(st.sampled_from(PRINCIPALS)),
+    revoked=st.sets(st.sampled_from(PRINCIPALS)),
+    order=st.integers(0, 2**32),
+)
+def test_every_answer_is_the_oracles(
+    document: Document, registered: set[str], revoked: set[str], order: int
+) -> None:
+    text = "\n".join(f"{key} = {as_toml(value)}" for key, value in document.items())
+    registry = {
+        name: PrincipalRecord(number, name, name in revoked)
+        for number, name in enumerate(PRINCIPALS, start=1)
+        if name in registered
+    }
+    table = AccessTable(parse_policy(text, CLASSES), registry, DOMAINS, PURPOSES, CLASSES)
+    for principal in PRINCIPALS:
+        if principal not in registered:
+            assert outcome(table, principal) == Reason.UNAUTHENTICATED
+            continue
+        if principal in revoked:
+            assert outcome(table, principal) == Reason.SUSPENDED
+            continue
+        check_reads(table, document, principal, Random(order))
+        check_rest(table, document, principal)
+
+
+def check_reads(table: AccessTable, document: Document, principal: str, order: Random) -> None:
+    grants = table.principal(principal)
+    questions = list(product([*PURPOSES, "undeclared"], CLASSES, Reveal, [False, True]))
+    order.shuffle(questions)  # what is asked first must not matter to the caches
+    for purpose, field_class, wanted, restricted in questions:
+        verdict = grants.reveals(purpose, wanted, restricted)[CLASSES[field_class]]
+        assert named(verdict) == expected(document, principal, purpose, field_class, wanted, restricted)
+    for purpose, field_class in product(PURPOSES, CLASSES):
+        words = table.explain(principal, purpose, field_class)
+        best = expected(document, principal, purpose, field_class, Reveal.BEST, False)
+        assert ("in plain" in words, "masked" in words) == (best == "PLAIN", best == "MASKED")
+
+
+def check_rest(table: AccessTable, document: Document, principal: str) -> None:
+    grants = table.principal(principal)
+    parts = sources(document, principal)
+    domains = [name for part in parts for name in part.get("domains", [])]
+    assert grants.domains == {DOMAINS[name] for name in domains}
+    assert grants.default_domain == (DOMAINS[domains[0]] if domains else None)
+    may = {name for part in parts for name in part.get("may", [])}
+    assert {action.value for action in Action if grants.may(action)} == may

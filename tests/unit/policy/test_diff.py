@@ -1,0 +1,116 @@
+"""What the audit says of a change of policy."""
+
+import pytest
+
+from vault.policy.diff import describe_change
+from vault.policy.document import parse_policy
+
+CLASSES = ("name", "email", "iban")
+BASE = """
+version = 1
+[domains.crm]
+description = "CRM"
+[purposes.support]
+description = "Answer questions"
+[principals.admin]
+may = ["admin"]
+[principals.crm-sales]
+domains = ["crm"]
+may = ["write"]
+[principals.crm-sales.reveal.support]
+name = "PLAIN"
+iban = "MASKED"
+"""
+
+
+def change(old: str, new: str) -> list[str]:
+    return describe_change(parse_policy(old, CLASSES), parse_policy(new, CLASSES))
+
+
+def test_no_change_gives_no_line() -> None:
+    assert change(BASE, BASE) == []
+
+
+def test_a_first_policy_is_described_whole() -> None:
+    assert describe_change(None, parse_policy(BASE, CLASSES)) == [
+        "domain crm: added",
+        "purpose support: added",
+        "admin: added",
+        "admin: may admin",
+        "crm-sales: added",
+        "crm-sales: joins domain crm",
+        "crm-sales: may write",
+        "crm-sales: support.iban nothing -> MASKED",
+        "crm-sales: support.name nothing -> PLAIN",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("part", "replacement", "forth", "back"),
+    [
+        (
+            'iban = "MASKED"',
+            'iban = "PLAIN"',
+            "crm-sales: support.iban MASKED -> PLAIN",
+            "crm-sales: support.iban PLAIN -> MASKED",
+        ),
+        (
+            'iban = "MASKED"',
+            "",
+            "crm-sales: support.iban MASKED -> nothing",
+            "crm-sales: support.iban nothing -> MASKED",
+        ),
+        ('["write"]', '["write", "shred"]', "crm-sales: may shred", "crm-sales: may no longer shred"),
+        ('["crm"]', "[]", "crm-sales: leaves domain crm", "crm-sales: joins domain crm"),
+        (
+            'description = "CRM"',
+            'description = "The CRM"',
+            "domain crm: description changed",
+            "domain crm: description changed",
+        ),
+        ("[domains.crm]", "[domains.erp]\n[domains.crm]", "domain erp: added", "domain erp: removed"),
+        (
+            '"Answer questions"',
+            '"Answer"',
+            "purpose support: description changed",
+            "purpose support: description changed",
+        ),
+        (
+            '"Answer questions"',
+            '"Answer questions"\nallow_restricted = true',
+            "purpose support: restricted customers denied -> allowed",
+            "purpose support: restricted customers allowed -> denied",
+        ),
+        (
+            "[principals.admin]",
+            '[principals."spiffe://example.org/a: b"]\n[principals.admin]',
+            '"spiffe://example.org/a: b": added',
+            '"spiffe://example.org/a: b": removed',
+        ),
+    ],
+)
+def test_one_change_is_one_line(part: str, replacement: str, forth: str, back: str) -> None:
+    changed = BASE.replace(part, replacement)
+    assert change(BASE, changed) == [forth]
+    assert change(changed, BASE) == [back]
+
+
+def test_a_new_default_domain_is_a_change() -> None:
+    two = BASE.replace('["crm"]', '["crm", "erp"]').replace("[domains.crm]", "[domains.erp]\n[domains.crm]")
+    assert change(two, two.replace('["crm", "erp"]', '["erp", "crm"]')) == [
+        "crm-sales: default domain crm -> erp"
+    ]
+
+
+def test_a_star_changes_the_classes_that_were_not_named() -> None:
+    assert change(BASE, BASE + '"*" = "MASKED"') == ["crm-sales: support.* nothing -> MASKED"]
+
+
+def test_naming_a_class_as_the_star_had_it_changes_nothing() -> None:
+    starred = BASE + '"*" = "MASKED"\n'
+    assert change(starred, starred + 'email = "MASKED"') == []
+
+
+def test_moving_a_grant_into_a_role_changes_nothing() -> None:
+    in_role = BASE.replace('may = ["write"]', 'roles = ["writer"]') + '[roles.writer]\nmay = ["write"]'
+    assert change(BASE, in_role) == []
