@@ -1,0 +1,304 @@
+"""The one mapping between protobuf messages and the model.
+
+Functions named `to_...` read a request's part and raise `InvalidRequestError` naming the field; the
+others write a part of a response. Plaintext moves straight between message and `Secret`: no message is
+ever formatted.
+"""
+
+# ruff: noqa: D103 - the writers are named after the message that they write
+
+from collections.abc import Iterable
+
+from customervault.v1 import (
+    audit_service_pb2 as audit_pb,
+)
+from customervault.v1 import (
+    common_pb2 as common_pb,
+)
+from customervault.v1 import (
+    customer_service_pb2 as customer_pb,
+)
+from customervault.v1 import (
+    erasure_service_pb2 as erasure_pb,
+)
+from customervault.v1 import (
+    key_service_pb2 as key_pb,
+)
+from customervault.v1 import (
+    policy_service_pb2 as policy_pb,
+)
+from customervault.v1 import (
+    token_service_pb2 as token_pb,
+)
+from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from vault.errors import InvalidRequestError
+from vault.model.access import Denial, Reveal
+from vault.model.requests import (
+    Access,
+    AccessQuery,
+    AuditStatus,
+    Customer,
+    CustomerRef,
+    Entry,
+    EntryResult,
+    Erasure,
+    Export,
+    ExportedValue,
+    FieldInput,
+    FieldResult,
+    HeldValue,
+    KeyringStatus,
+    PolicyInForce,
+    PrincipalInfo,
+    Receipt,
+    ShredResult,
+    TokenInfo,
+    Translated,
+)
+from vault.model.secret import Secret
+from vault.server.status import status_of, status_of_reason
+
+DEFAULT_PAGE = 100
+MAX_PAGE = 1000
+END_OF_TIME_MS = 2**63 - 1
+
+# Requests
+
+
+def to_ref(message: common_pb.CustomerRef) -> CustomerRef:
+    """Which customer is meant."""
+    match message.WhichOneof("ref"):
+        case "external_id":
+            return CustomerRef(external_id=Secret(message.external_id))
+        case "token":
+            return CustomerRef(token=message.token)
+    raise InvalidRequestError("customer: an external_id or a token is needed", field="customer")
+
+
+def to_entry(message: token_pb.TokenizeEntry) -> Entry:
+    """One customer's fields."""
+    return Entry(
+        customer=to_ref(message.customer),
+        fields=[FieldInput(f.field_class, Secret(f.value), f.label) for f in message.fields],
+        jurisdiction=message.jurisdiction,
+    )
+
+
+def to_reveal(number: int) -> Reveal:
+    """The reveal that is asked for; unspecified means BEST."""
+    try:
+        return Reveal(number or Reveal.BEST)
+    except ValueError:
+        raise InvalidRequestError("reveal: unknown number", field="reveal") from None
+
+
+def to_atomic(mode: int) -> bool:
+    """Whether a batch is all or nothing; unspecified means PARTIAL."""
+    if mode not in common_pb.BatchMode.values():
+        raise InvalidRequestError("mode: unknown number", field="mode")
+    return mode == common_pb.BATCH_MODE_ATOMIC
+
+
+def to_page_size(size: int) -> int:
+    """The page size to use: 0 means 100, and more than 1,000 means 1,000 (AIP-158)."""
+    if size < 0:
+        raise InvalidRequestError("page_size: must not be negative", field="page_size")
+    return min(size, MAX_PAGE) or DEFAULT_PAGE
+
+
+def to_access_query(message: audit_pb.ListAccessRequest) -> AccessQuery:
+    """What to look for in the access log."""
+    return AccessQuery(
+        customer=to_ref(message.customer) if message.HasField("customer") else None,
+        principal=message.principal,
+        start_ms=_to_ms(message.start_time) if message.HasField("start_time") else 0,
+        end_ms=_to_ms(message.end_time) if message.HasField("end_time") else END_OF_TIME_MS,
+        page_size=to_page_size(message.page_size),
+        page_token=message.page_token,
+    )
+
+
+def _to_ms(time: Timestamp) -> int:
+    """Whole milliseconds, rounded up: right for an inclusive start and for an exclusive end alike."""
+    return time.seconds * 1000 + -(-time.nanos // 1_000_000)
+
+
+# Responses
+
+
+def timestamp(ms: int) -> Timestamp | None:
+    """A point in time; 0 stands for "never" and leaves the field unset."""
+    return Timestamp(seconds=ms // 1000, nanos=ms % 1000 * 1_000_000) if ms else None
+
+
+def field_result(result: FieldResult) -> token_pb.FieldResult:
+    return token_pb.FieldResult(
+        token=result.token,
+        outcome=token_pb.FieldOutcome.ValueType(result.outcome),
+        error=status_of(result.error) if result.error else None,
+    )
+
+
+def entry_result(result: EntryResult) -> token_pb.TokenizeEntryResult:
+    if result.error:
+        return token_pb.TokenizeEntryResult(error=status_of(result.error))
+    return token_pb.TokenizeEntryResult(
+        customer_token=result.customer_token,
+        customer_created=result.customer_created,
+        results=[field_result(each) for each in result.results],
+    )
+
+
+def add_denials(
+    errors: "RepeatedCompositeFieldContainer[common_pb.ItemError]", denials: Iterable[Denial]
+) -> None:
+    """Appends the items of a batch that have no answer."""
+    for denial in denials:
+        error = errors.add()
+        error.index = denial.index
+        error.status.CopyFrom(status_of_reason(denial.reason))
+
+
+def translated(result: Translated) -> token_pb.TranslateTokensResponse:
+    response = token_pb.TranslateTokensResponse(tokens=result.tokens)
+    add_denials(response.errors, result.denials)
+    return response
+
+
+def token_info(info: TokenInfo) -> token_pb.InspectTokenResponse:
+    return token_pb.InspectTokenResponse(
+        field_class=info.field_class,
+        labels=info.labels,
+        domain=info.domain,
+        state=token_pb.ValueState.ValueType(info.state),
+        version=info.version,
+        dek_generation=info.dek_generation,
+        customer_token=info.customer_token,
+        customer_state=common_pb.CustomerState.ValueType(info.customer_state),
+        customer_create_time=timestamp(info.customer_created_ms),
+    )
+
+
+def customer(model: Customer) -> customer_pb.Customer:
+    return customer_pb.Customer(
+        customer_token=model.customer_token,
+        state=common_pb.CustomerState.ValueType(model.state),
+        jurisdiction=model.jurisdiction,
+        create_time=timestamp(model.created_ms),
+        dek_generation=model.dek_generation,
+        held=[_held(each) for each in model.held],
+        shred_id=model.shred_id,
+    )
+
+
+def _held(value: HeldValue) -> customer_pb.HeldValue:
+    return customer_pb.HeldValue(
+        token=value.token, field_class=value.field_class, labels=value.labels, version=value.version
+    )
+
+
+def export(model: Export) -> customer_pb.ExportCustomerResponse:
+    return customer_pb.ExportCustomerResponse(
+        customer=customer(model.customer), values=[_exported(each) for each in model.values]
+    )
+
+
+def _exported(value: ExportedValue) -> customer_pb.ExportedValue:
+    return customer_pb.ExportedValue(
+        field_class=value.held.field_class,
+        labels=value.held.labels,
+        token=value.held.token,
+        value="" if value.error else value.value.reveal(),
+        reveal=common_pb.Reveal.ValueType(Reveal.NONE if value.error else value.reveal),
+        error=status_of(value.error) if value.error else None,
+    )
+
+
+def shred_result(result: ShredResult) -> customer_pb.ShredResult:
+    return customer_pb.ShredResult(
+        values=result.values,
+        dek_generations=result.dek_generations,
+        salt=result.salt,
+        erasure=erasure(result.erasure) if result.erasure else None,
+        error=status_of(result.error) if result.error else None,
+    )
+
+
+def erasure(model: Erasure) -> erasure_pb.Erasure:
+    return erasure_pb.Erasure(
+        shred_id=model.shred_id,
+        stage=erasure_pb.ERASURE_STAGE_EFFECTIVE,
+        effective_time=timestamp(model.effective_ms),
+        ledger_seq=model.ledger_seq,
+        commitment=model.commitment,
+        receipt=_receipt(model.receipt),
+    )
+
+
+def _receipt(model: Receipt) -> erasure_pb.Receipt:
+    return erasure_pb.Receipt(statement=model.statement, signature=model.signature, key_id=model.key_id)
+
+
+def keyring_status(status: KeyringStatus) -> key_pb.GetKeyringStatusResponse:
+    return key_pb.GetKeyringStatusResponse(
+        epoch=status.epoch,
+        epoch_create_time=timestamp(status.epoch_created_ms),
+        provider=status.provider,
+        assurance=status.assurance,
+        root_key_id=status.root_key_id,
+        customers=status.customers,
+        shredded_customers=status.shredded_customers,
+        wrapped_deks=status.wrapped_deks,
+        token_key_generation=status.token_key_generation,
+        ledger_entries=status.ledger_entries,
+        ledger_applied=status.ledger_applied,
+        vault_id=status.vault_id,
+        signing_key_id=status.signing_key_id,
+    )
+
+
+def access(record: Access) -> audit_pb.Access:
+    return audit_pb.Access(
+        time=timestamp(record.time_ms),
+        principal=record.principal,
+        action=record.action,
+        purpose=record.purpose,
+        values_plain=record.values_plain,
+        values_masked=record.values_masked,
+        values_denied=record.values_denied,
+        customers=record.customers,
+        field_classes=record.field_classes,
+        reasons=record.reasons,
+        detail=record.detail,
+    )
+
+
+def audit_status(status: AuditStatus) -> audit_pb.GetAuditStatusResponse:
+    return audit_pb.GetAuditStatusResponse(
+        segments=status.segments,
+        records=status.records,
+        bytes=status.bytes,
+        free_bytes=status.free_bytes,
+        writable=status.writable,
+        sync_interval_ms=status.sync_interval_ms,
+        gaps=status.gaps,
+    )
+
+
+def policy(model: PolicyInForce) -> policy_pb.GetPolicyResponse:
+    return policy_pb.GetPolicyResponse(
+        document=model.document, version=model.version, apply_time=timestamp(model.applied_ms)
+    )
+
+
+def principal(info: PrincipalInfo) -> policy_pb.Principal:
+    state = policy_pb.PRINCIPAL_STATE_REVOKED if info.revoked else policy_pb.PRINCIPAL_STATE_ACTIVE
+    return policy_pb.Principal(
+        name=info.name,
+        state=state,
+        create_time=timestamp(info.created_ms),
+        revoke_time=timestamp(info.revoked_ms),
+        certificate_expire_time=timestamp(info.certificate_expires_ms),
+    )

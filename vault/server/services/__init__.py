@@ -1,0 +1,64 @@
+"""One module per service of the API: each method turns a request into one use case and back.
+
+Methods carry the RPC's name in snake case and take `(Caller, request)`; `bind` finds them by it, so an
+RPC without a method stops the server at its start.
+"""
+
+import re
+from typing import Any
+
+import grpc
+from customervault.v1 import (
+    audit_service_pb2,
+    customer_service_pb2,
+    erasure_service_pb2,
+    key_service_pb2,
+    policy_service_pb2,
+    token_service_pb2,
+)
+from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
+from google.protobuf.message_factory import GetMessageClass
+
+from vault.core.vault import Vault
+from vault.server.calls import Calls
+from vault.server.services.audit import AuditService
+from vault.server.services.customer import CustomerService
+from vault.server.services.erasure import ErasureService
+from vault.server.services.key import KeyService
+from vault.server.services.policy import PolicyService
+from vault.server.services.token import TokenService
+
+_FILES: tuple[tuple[FileDescriptor, Any], ...] = (
+    (audit_service_pb2.DESCRIPTOR, AuditService),
+    (customer_service_pb2.DESCRIPTOR, CustomerService),
+    (erasure_service_pb2.DESCRIPTOR, ErasureService),
+    (key_service_pb2.DESCRIPTOR, KeyService),
+    (policy_service_pb2.DESCRIPTOR, PolicyService),
+    (token_service_pb2.DESCRIPTOR, TokenService),
+)
+
+
+def bind(server: grpc.Server, vault: Vault, calls: Calls) -> tuple[str, ...]:
+    """Adds every service of the API to `server`; returns their full names."""
+    names = []
+    for file, kind in _FILES:
+        servicer = kind(vault)
+        for service in file.services_by_name.values():
+            server.add_registered_method_handlers(service.full_name, _handlers(service, servicer, calls))
+            names.append(service.full_name)
+    return tuple(names)
+
+
+def _handlers(
+    service: ServiceDescriptor, servicer: object, calls: Calls
+) -> "dict[str, grpc.RpcMethodHandler[Any, Any]]":
+    return {
+        method.name: calls.handler(
+            method.name, GetMessageClass(method.input_type), getattr(servicer, _snake(method.name))
+        )
+        for method in service.methods
+    }
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

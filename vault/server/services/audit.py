@@ -1,0 +1,28 @@
+"""`AuditService`: who read what, and why."""
+
+from customervault.v1 import audit_service_pb2 as pb
+
+from vault.core.vault import Vault
+from vault.model.requests import Caller
+from vault.server import convert
+
+
+class AuditService:
+    """Reads the access log."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    def list_access(self, caller: Caller, request: pb.ListAccessRequest) -> pb.ListAccessResponse:
+        """Accesses, newest first."""
+        page = self._vault.list_access(caller, convert.to_access_query(request))
+        return pb.ListAccessResponse(
+            accesses=[convert.access(each) for each in page.items], next_page_token=page.next_page_token
+        )
+
+    def get_audit_status(
+        self, caller: Caller, request: pb.GetAuditStatusRequest
+    ) -> pb.GetAuditStatusResponse:
+        """State of the log."""
+        del request  # it has no fields
+        return convert.audit_status(self._vault.audit_status(caller))

@@ -1,0 +1,81 @@
+"""`CustomerService`: the data subjects, and the end of their data."""
+
+from customervault.v1 import customer_service_pb2 as pb
+
+from vault.core.vault import Vault
+from vault.model.requests import Caller, ShredResult
+from vault.model.secret import Secret
+from vault.server import convert, metrics
+
+
+class CustomerService:
+    """Creates, lists, exports and shreds customers."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    def create_customer(self, caller: Caller, request: pb.CreateCustomerRequest) -> pb.CreateCustomerResponse:
+        """Creates a customer, or finds the one that holds the external id."""
+        result = self._vault.create_customer(
+            caller, Secret(request.external_id), request.jurisdiction, request.domain, request.request_id
+        )
+        if result.error:
+            raise result.error
+        return pb.CreateCustomerResponse(
+            customer_token=result.customer_token, created=result.customer_created
+        )
+
+    def get_customer(self, caller: Caller, request: pb.GetCustomerRequest) -> pb.GetCustomerResponse:
+        """What is held of a customer."""
+        customer = self._vault.get_customer(caller, convert.to_ref(request.customer), request.domain)
+        return pb.GetCustomerResponse(customer=convert.customer(customer))
+
+    def list_customers(self, caller: Caller, request: pb.ListCustomersRequest) -> pb.ListCustomersResponse:
+        """All customers."""
+        page = self._vault.list_customers(
+            caller,
+            convert.to_page_size(request.page_size),
+            request.page_token,
+            request.domain,
+            request.show_shredded,
+        )
+        return pb.ListCustomersResponse(
+            customers=[convert.customer(each) for each in page.items], next_page_token=page.next_page_token
+        )
+
+    def export_customer(self, caller: Caller, request: pb.ExportCustomerRequest) -> pb.ExportCustomerResponse:
+        """All values of one customer."""
+        ref = convert.to_ref(request.customer)
+        return convert.export(self._vault.export_customer(caller, ref, request.purpose, request.domain))
+
+    def shred_customer(self, caller: Caller, request: pb.ShredCustomerRequest) -> pb.ShredCustomerResponse:
+        """Destroys one customer's key; a refused customer fails the call."""
+        results = self._vault.shred(
+            caller,
+            [convert.to_ref(request.customer)],
+            request_id=request.request_id,
+            validate_only=request.validate_only,
+            atomic=True,
+        )
+        _count(results)
+        if results[0].error:
+            raise results[0].error
+        return pb.ShredCustomerResponse(result=convert.shred_result(results[0]))
+
+    def batch_shred_customers(
+        self, caller: Caller, request: pb.BatchShredCustomersRequest
+    ) -> pb.BatchShredCustomersResponse:
+        """Destroys many customers' keys."""
+        results = self._vault.shred(
+            caller,
+            [convert.to_ref(each) for each in request.customers],
+            request_id=request.request_id,
+            validate_only=request.validate_only,
+            atomic=convert.to_atomic(request.mode),
+        )
+        _count(results)
+        return pb.BatchShredCustomersResponse(results=[convert.shred_result(each) for each in results])
+
+
+def _count(results: list[ShredResult]) -> None:
+    metrics.SHREDS.inc(sum(1 for each in results if each.erasure and not each.error))

@@ -1,0 +1,27 @@
+"""`ErasureService`: the record of shreds."""
+
+from customervault.v1 import erasure_service_pb2 as pb
+
+from vault.core.vault import Vault
+from vault.model.requests import Caller
+from vault.server import convert
+
+
+class ErasureService:
+    """Reads the record of shreds."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    def get_erasure(self, caller: Caller, request: pb.GetErasureRequest) -> pb.GetErasureResponse:
+        """One erasure."""
+        return pb.GetErasureResponse(
+            erasure=convert.erasure(self._vault.get_erasure(caller, request.shred_id))
+        )
+
+    def list_erasures(self, caller: Caller, request: pb.ListErasuresRequest) -> pb.ListErasuresResponse:
+        """All erasures."""
+        page = self._vault.list_erasures(caller, convert.to_page_size(request.page_size), request.page_token)
+        return pb.ListErasuresResponse(
+            erasures=[convert.erasure(each) for each in page.items], next_page_token=page.next_page_token
+        )

@@ -1,0 +1,28 @@
+"""`KeyService`: the keyring's state, and new keys for a customer."""
+
+from customervault.v1 import key_service_pb2 as pb
+
+from vault.core.vault import Vault
+from vault.model.requests import Caller
+from vault.server import convert
+
+
+class KeyService:
+    """Reports on and rotates keys."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    def get_keyring_status(
+        self, caller: Caller, request: pb.GetKeyringStatusRequest
+    ) -> pb.GetKeyringStatusResponse:
+        """Epoch, provider and counts."""
+        del request  # it has no fields
+        return convert.keyring_status(self._vault.keyring_status(caller))
+
+    def rotate_dek(self, caller: Caller, request: pb.RotateDekRequest) -> pb.RotateDekResponse:
+        """Gives one customer a new key."""
+        generation, values = self._vault.rotate_dek(
+            caller, convert.to_ref(request.customer), request.request_id
+        )
+        return pb.RotateDekResponse(dek_generation=generation, values_resealed=values)

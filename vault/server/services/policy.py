@@ -1,0 +1,57 @@
+"""`PolicyService`: who may do what, and who they are."""
+
+from customervault.v1 import policy_service_pb2 as pb
+
+from vault.core.vault import Vault
+from vault.model.requests import Caller
+from vault.server import convert
+
+
+class PolicyService:
+    """Administers policy and principals."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    def get_policy(self, caller: Caller, request: pb.GetPolicyRequest) -> pb.GetPolicyResponse:
+        """The policy in force."""
+        del request  # it has no fields
+        return convert.policy(self._vault.get_policy(caller))
+
+    def apply_policy(self, caller: Caller, request: pb.ApplyPolicyRequest) -> pb.ApplyPolicyResponse:
+        """Validates a policy and puts it in force."""
+        policy = self._vault.apply_policy(
+            caller, request.document, validate_only=request.validate_only, request_id=request.request_id
+        )
+        return pb.ApplyPolicyResponse(version=policy.version, warnings=policy.warnings)
+
+    def create_principal(
+        self, caller: Caller, request: pb.CreatePrincipalRequest
+    ) -> pb.CreatePrincipalResponse:
+        """Registers a principal."""
+        info = self._vault.create_principal(
+            caller,
+            request.name,
+            request.certificate_request_pem,
+            request.certificate_days,
+            request.request_id,
+        )
+        return pb.CreatePrincipalResponse(
+            principal=convert.principal(info), certificate_pem=info.certificate_pem, ca_pem=info.ca_pem
+        )
+
+    def list_principals(self, caller: Caller, request: pb.ListPrincipalsRequest) -> pb.ListPrincipalsResponse:
+        """All principals."""
+        page = self._vault.list_principals(
+            caller, convert.to_page_size(request.page_size), request.page_token
+        )
+        return pb.ListPrincipalsResponse(
+            principals=[convert.principal(each) for each in page.items], next_page_token=page.next_page_token
+        )
+
+    def revoke_principal(
+        self, caller: Caller, request: pb.RevokePrincipalRequest
+    ) -> pb.RevokePrincipalResponse:
+        """Ends a principal's access."""
+        info = self._vault.revoke_principal(caller, request.name, request.request_id)
+        return pb.RevokePrincipalResponse(principal=convert.principal(info))

@@ -1,0 +1,86 @@
+"""`TokenService`: values in, tokens out, and back."""
+
+from collections import Counter
+
+from customervault.v1 import token_service_pb2 as pb
+
+from vault.core.vault import Vault
+from vault.errors import InvalidRequestError
+from vault.model.requests import Caller, Entry, EntryResult
+from vault.model.secret import Secret
+from vault.server import convert, metrics
+
+
+class TokenService:
+    """Issues tokens for values and opens them for a stated purpose."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    def tokenize(self, caller: Caller, request: pb.TokenizeRequest) -> pb.TokenizeResponse:
+        """Stores fields of one customer; a refused entry fails the call."""
+        if not request.HasField("entry"):
+            raise InvalidRequestError("entry: is missing", field="entry")
+        entries = [convert.to_entry(request.entry)]
+        result = self._store(caller, entries, request, batch=False)[0]
+        if result.error:
+            raise result.error
+        return pb.TokenizeResponse(result=convert.entry_result(result))
+
+    def batch_tokenize(self, caller: Caller, request: pb.BatchTokenizeRequest) -> pb.BatchTokenizeResponse:
+        """Stores fields of many customers."""
+        entries = [convert.to_entry(entry) for entry in request.entries]
+        results = self._store(caller, entries, request, batch=True)
+        return pb.BatchTokenizeResponse(results=[convert.entry_result(each) for each in results])
+
+    def detokenize(self, caller: Caller, request: pb.DetokenizeRequest) -> pb.DetokenizeResponse:
+        """Opens tokens for a purpose. The hot path: no work per value here."""
+        tokens = list(request.tokens)
+        revealed = self._vault.detokenize(caller, tokens, request.purpose, convert.to_reveal(request.reveal))
+        response = pb.DetokenizeResponse(values=revealed.values, reveals=revealed.reveals)
+        if revealed.denials:
+            convert.add_denials(response.errors, revealed.denials)
+            for denial in revealed.denials:
+                metrics.DENIED.labels(denial.reason.value).inc()
+        metrics.VALUES.inc(len(tokens) - len(revealed.denials))
+        return response
+
+    def update_value(self, caller: Caller, request: pb.UpdateValueRequest) -> pb.UpdateValueResponse:
+        """Rectifies one value."""
+        outcome = self._vault.update_value(caller, request.token, Secret(request.value), request.request_id)
+        return pb.UpdateValueResponse(outcome=pb.FieldOutcome.ValueType(outcome))
+
+    def delete_value(self, caller: Caller, request: pb.DeleteValueRequest) -> pb.DeleteValueResponse:
+        """Deletes one value."""
+        self._vault.delete_value(caller, request.token, request.request_id)
+        return pb.DeleteValueResponse()
+
+    def translate_tokens(
+        self, caller: Caller, request: pb.TranslateTokensRequest
+    ) -> pb.TranslateTokensResponse:
+        """Gives the same values' tokens in another domain."""
+        return convert.translated(self._vault.translate(caller, list(request.tokens), request.target_domain))
+
+    def inspect_token(self, caller: Caller, request: pb.InspectTokenRequest) -> pb.InspectTokenResponse:
+        """Describes a token."""
+        return convert.token_info(self._vault.inspect(caller, request.token))
+
+    def _store(
+        self,
+        caller: Caller,
+        entries: list[Entry],
+        request: pb.TokenizeRequest | pb.BatchTokenizeRequest,
+        *,
+        batch: bool,
+    ) -> list[EntryResult]:
+        results = self._vault.tokenize(
+            caller,
+            entries,
+            domain=request.domain,
+            request_id=request.request_id,
+            atomic=convert.to_atomic(request.mode),
+            batch=batch,
+        )
+        for outcome, count in Counter(field.outcome for entry in results for field in entry.results).items():
+            metrics.STORED.labels(outcome.name).inc(count)
+        return results
