@@ -7,7 +7,7 @@ changes nothing and gives no line.
 from collections.abc import Iterator
 
 from vault.model.access import Action
-from vault.policy.rules import ANY_CLASS, Policy, Purpose, Rules, spell
+from vault.policy.rules import Policy, Purpose, Rules, spell
 
 _EMPTY = Policy({}, {}, {})
 
@@ -63,7 +63,7 @@ def _rules(old: Rules, new: Rules) -> Iterator[str]:
         if (action in old.may) != (action in new.may):
             yield f"{'may' if action in new.may else 'may no longer'} {action.value}"
     for purpose in sorted(old.grants.keys() | new.grants.keys()):
-        named = old.grants.get(purpose, {}).keys() | new.grants.get(purpose, {}).keys() | {ANY_CLASS}
+        named = old.grants.get(purpose, {}).keys() | new.grants.get(purpose, {}).keys()
         for field_class in sorted(named):
             before, after = _level(old, purpose, field_class), _level(new, purpose, field_class)
             if before != after:
