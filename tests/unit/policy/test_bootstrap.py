@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vault.errors import InvalidRequestError, PolicyInvalidError
+from vault.fields import DEFAULT_FIELDS
 from vault.model.access import Action, Reveal
 from vault.policy.bootstrap import development_policy, initial_policy
 from vault.policy.decision import AccessTable, Grants, PrincipalRecord, Verdict
@@ -16,7 +17,7 @@ from vault.policy.rules import Policy, is_principal_name
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/policy.md").read_text(encoding="utf-8")
-CLASSES = ("name", "email", "phone", "address", "birth_date", "national_id", "iban", "card", "note")
+CLASSES = tuple(field_class.name for field_class in DEFAULT_FIELDS)
 
 
 def grants(policy: Policy, principal: str) -> Grants:
