@@ -1,0 +1,39 @@
+"""Field classes: what a kind of value must be, how it is compared, and what its mask shows.
+
+- `field_class`: `FieldClass`, `FieldCatalog` and the classes that are always there.
+- `config`: reads the `[fields.<name>]` tables of the configuration.
+- `preparing`: validates and normalizes a value on its way in.
+- `masking`: the masked form of a stored value.
+- `text`: what holds for every value; `free_text`, `email`, `phone`, `iban`, `card`, `birth_date`
+  and `national_id`: one module a kind.
+
+Nothing here touches disk, network or keys. Reasons for a refusal never hold the value.
+"""
+
+from vault.fields.config import load_field_classes
+from vault.fields.field_class import (
+    DEFAULT_FIELDS,
+    EXTERNAL_ID,
+    FieldCatalog,
+    FieldClass,
+    Kind,
+    MaskStyle,
+    Sensitivity,
+)
+from vault.fields.masking import mask
+from vault.fields.preparing import prepare
+from vault.fields.text import Prepared
+
+__all__ = [
+    "DEFAULT_FIELDS",
+    "EXTERNAL_ID",
+    "FieldCatalog",
+    "FieldClass",
+    "Kind",
+    "MaskStyle",
+    "Prepared",
+    "Sensitivity",
+    "load_field_classes",
+    "mask",
+    "prepare",
+]

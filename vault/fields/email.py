@@ -1,0 +1,64 @@
+"""E-mail addresses (RFC 5321, internationalized as in RFC 6531), checked by email-validator.
+
+Stored: the part before the @ as written, the domain in lower case and in Unicode.
+Compared: case-folded as a whole. RFC 5321 lets a host tell `Anna@` from `anna@`; none that people
+use does, and taking the two for one customer's same address is what a CRM expects.
+
+email-validator takes 75 µs for an ASCII address and 200 to 350 µs for an internationalized one,
+nearly all of it for the domain. Domains repeat, so the last 1,024 good ones are remembered: never a
+whole address.
+"""
+
+import re
+from functools import lru_cache
+
+from email_validator import EmailNotValidError, validate_email
+
+from vault.fields.text import Prepared, UnfitError, comparable
+
+_MAX_LENGTH = 254  # RFC 5321 4.5.3.1.3, erratum 1690 of RFC 3696
+_ATOM = r"[A-Za-z0-9_!#$%&'*+\-/=?^`{|}~]+"  # RFC 5322 3.2.3
+_DOT_ATOM = re.compile(rf"{_ATOM}(?:\.{_ATOM})*\Z")
+
+
+def prepare_email(text: str) -> Prepared:
+    """Checks the syntax; nothing is looked up in DNS.
+
+    Raises:
+        UnfitError: Not an address, or one that no mail can reach (no dot, reserved top-level domain).
+    """
+    local, at, domain = text.rpartition("@")
+    if not at:
+        raise UnfitError("has no @")
+    if not local:
+        raise UnfitError("has nothing before the @")
+    if not domain:
+        raise UnfitError("has nothing after the @")
+    if len(text) > _MAX_LENGTH:
+        raise UnfitError(f"is longer than {_MAX_LENGTH} characters")
+    shown, wire_length = _domain(domain)
+    local = local if _DOT_ATOM.match(local) else _international_local(local)
+    stored = f"{local}@{shown}"
+    if len(stored.encode()) > _MAX_LENGTH or len(local.encode()) + 1 + wire_length > _MAX_LENGTH:
+        raise UnfitError(f"is longer than {_MAX_LENGTH} bytes")
+    return Prepared(stored, comparable(stored))
+
+
+@lru_cache(maxsize=1024)
+def _domain(domain: str) -> tuple[str, int]:
+    """The domain as shown, and its length on the wire. Only good ones are remembered."""
+    try:
+        checked = validate_email(f"x@{domain}", check_deliverability=False)
+    except EmailNotValidError:
+        reason = "the domain is not one that mail can reach" if "." in domain else "the domain has no dot"
+    else:
+        return checked.domain, len(checked.ascii_domain)
+    raise UnfitError(reason)
+
+
+def _international_local(local: str) -> str:
+    try:
+        return validate_email(f"{local}@example.com", check_deliverability=False).local_part
+    except EmailNotValidError:
+        reason = "the part before the @ is not valid"
+    raise UnfitError(reason)

@@ -1,0 +1,75 @@
+"""Validates and normalizes a value on its way into the vault. Reads never come here."""
+
+from collections.abc import Callable
+
+from vault.errors import InvalidValueError
+from vault.fields.birth_date import prepare_birth_date
+from vault.fields.card import prepare_card
+from vault.fields.email import prepare_email
+from vault.fields.field_class import FieldClass, Kind
+from vault.fields.free_text import prepare_exact, prepare_loose
+from vault.fields.iban import prepare_iban
+from vault.fields.national_id import prepare_national_id
+from vault.fields.phone import is_country, prepare_phone
+from vault.fields.text import Prepared, UnfitError, clean, comparable
+
+_PREPARERS: dict[Kind, Callable[[str], Prepared]] = {
+    Kind.NAME: prepare_loose,
+    Kind.EMAIL: prepare_email,
+    Kind.ADDRESS: prepare_loose,
+    Kind.BIRTH_DATE: prepare_birth_date,
+    Kind.NATIONAL_ID: prepare_national_id,
+    Kind.IBAN: prepare_iban,
+    Kind.CARD: prepare_card,
+    Kind.NOTE: prepare_exact,
+    Kind.IDENTIFIER: prepare_exact,
+}
+_OF_SEVERAL_LINES = frozenset({Kind.ADDRESS, Kind.NOTE})
+
+
+def prepare(field_class: FieldClass, text: str, country_hint: str = "") -> Prepared:
+    """What to seal and what to compare for `text` in `field_class`.
+
+    Preparing a stored form again gives the same. Text of nothing but white space gives an empty
+    form, which is not to be stored. A lenient class keeps what its validator refuses.
+
+    Args:
+        field_class: The declared class.
+        text: The value as it came.
+        country_hint: ISO 3166-1 alpha-2, usually the customer's jurisdiction; goes before the
+            class's default country in reading phone numbers. An unknown one counts as none.
+
+    Raises:
+        InvalidValueError: It does not fit. The message is class and reason, never the value.
+    """
+    try:
+        cleaned = clean(text, lines=field_class.kind in _OF_SEVERAL_LINES)
+        if not cleaned:
+            return Prepared("", b"")
+        return _fit(field_class, cleaned, country_hint)
+    except UnfitError as unfit:
+        reason = str(unfit)
+    # Raised out here, so that no traceback leads to an exception that may hold the value.
+    raise InvalidValueError(f"{field_class.name}: {reason}", field_class=field_class.name)
+
+
+def _fit(field_class: FieldClass, cleaned: str, country_hint: str) -> Prepared:
+    _check_size(field_class, cleaned)
+    try:
+        if field_class.kind is Kind.PHONE:
+            country = country_hint if is_country(country_hint) else field_class.default_country
+            prepared = prepare_phone(cleaned, country)
+        else:
+            prepared = _PREPARERS[field_class.kind](cleaned)
+        _check_size(field_class, prepared.stored)
+    except UnfitError:
+        if not field_class.lenient:
+            raise
+        return Prepared(cleaned, comparable(cleaned))
+    return prepared
+
+
+def _check_size(field_class: FieldClass, text: str) -> None:
+    size = len(text) if text.isascii() else len(text.encode())
+    if size > field_class.max_bytes:
+        raise UnfitError(f"{size} bytes, at most {field_class.max_bytes}")

@@ -1,0 +1,82 @@
+"""Text before any kind looks at it, and what every kind gives back.
+
+Rules:
+- NFC; white space, byte order marks and zero-width spaces at both ends go.
+- No lone surrogates, no control characters. Texts of several lines may hold newline and tab; CR LF
+  and CR become newline.
+- Digits of other scripts and full-width forms count as what they stand for where a kind reads
+  digits.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+_EDGES = (
+    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
+    "\u200a\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_CONTROL_IN_LINES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class UnfitError(Exception):
+    """A value does not fit; its text is the reason and never holds the value. Stays in this package."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A value ready to be sealed.
+
+    Attributes:
+        stored: The display form that a reader gets back. Empty: there was nothing but white space.
+        normalized: Equal for values that count as the same; for keyed fingerprints only.
+    """
+
+    stored: str
+    normalized: bytes
+
+    def __repr__(self) -> str:
+        return "<prepared>"
+
+
+def clean(text: str, *, lines: bool) -> str:
+    """`text` by the rules above; `lines` allows newline and tab.
+
+    Raises:
+        UnfitError: It holds what no value may hold.
+    """
+    if lines and "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not text.isascii():
+        if _SURROGATE.search(text):
+            raise UnfitError("holds a lone surrogate")
+        text = unicodedata.normalize("NFC", text)
+    text = text.strip(_EDGES)
+    if (_CONTROL_IN_LINES if lines else _CONTROL).search(text):
+        raise UnfitError("holds a control character")
+    return text
+
+
+def comparable(text: str) -> bytes:
+    """UTF-8 of `text` without differences of case, width, compatibility forms and spacing."""
+    if text.isascii():
+        folded = text.lower()
+    else:
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join(folded.split()).encode()
+
+
+def plain_characters(text: str, separators: str) -> str:
+    """NFKC, decimal digits as ASCII, without `separators`, white space and format characters."""
+    if not text.isascii():
+        text = "".join(map(_plain, unicodedata.normalize("NFKC", text)))
+    return "".join(text.translate(dict.fromkeys(map(ord, separators))).split())
+
+
+def _plain(character: str) -> str:
+    category = unicodedata.category(character)
+    if category == "Nd":
+        return str(unicodedata.decimal(character))
+    return "" if category == "Cf" else character
