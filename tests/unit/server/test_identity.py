@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 
 from vault.errors import UnauthenticatedError
-from vault.server.identity import MAX_NAME_BYTES, name_in, principal_of
+from vault.server.identity import MAX_NAME_CHARACTERS, name_in, principal_of
 
 URI = x509.UniformResourceIdentifier
 DNS = x509.DNSName
@@ -47,7 +47,10 @@ def whoami(authority: Any, server_pair: Any) -> Iterator[str]:
         ("", [URI("spiffe://acme/crm")], "spiffe://acme/crm"),
         ("crm", [URI("https://acme/crm"), DNS("crm.example")], "crm.example"),
         ("crm", [URI("https://acme/crm")], "crm"),
-        ("crm", [URI("spiffe://acme/crm"), URI("https://acme/crm")], "nobody"),
+        ("crm", [URI("spiffe://acme/crm"), URI("https://acme/crm")], "spiffe://acme/crm"),
+        ("spiffe://acme/crm", [], "nobody"),
+        ("crm", [DNS("spiffe://acme/crm")], "nobody"),
+        ("zoë", [], "zoë"),
         ("crm", [URI("spiffe://acme/a"), URI("spiffe://acme/b")], "nobody"),
         ("", [x509.RFC822Name("crm@acme.example")], "nobody"),
     ],
@@ -62,9 +65,9 @@ def test_precedence(
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"  ", "zoë".encode(), b"\xff", b"a\x00b", b"a\nb", b"x" * (MAX_NAME_BYTES + 1)]
+    "raw", [b"", b"  ", b" crm", b"\xff", b"a\x00b", b"a\nb", b"x" * (MAX_NAME_CHARACTERS + 1)]
 )
-def test_a_name_is_short_printable_ascii(raw: bytes) -> None:
+def test_a_name_is_short_and_printable(raw: bytes) -> None:
     with pytest.raises(UnauthenticatedError):
         name_in({"x509_common_name": [raw]})
 

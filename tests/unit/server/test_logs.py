@@ -120,7 +120,7 @@ def test_warnings_keep_their_text_to_themselves(lines: io.StringIO) -> None:
 
 def test_uncaught_exceptions_show_no_message(lines: io.StringIO) -> None:
     def fail() -> None:
-        raise ValueError(CANARY)  # noqa: TRY301
+        raise ValueError(CANARY)
 
     thread = threading.Thread(target=fail)
     thread.start()
