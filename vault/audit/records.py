@@ -22,7 +22,7 @@ returns (or the same bytes), so that a batch costs one small `bytes` a customer 
 
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -43,7 +43,7 @@ _ACT = struct.Struct(">BBQQI")
 _UNKNOWN = struct.Struct(">BI")
 _GROUP = struct.Struct(">16sH")
 _ITEM = struct.Struct(">BHBB")
-STAMP: Final = struct.Struct(">QQ")  # seq and time_ms, at STAMP_OFFSET of every frame
+STAMP: Final = struct.Struct(">QQI")  # seq, time_ms, principal_id: at STAMP_OFFSET of every frame
 STAMP_OFFSET: Final = FRAME.size + 2
 MIN_BODY_BYTES: Final = _ACT.size
 _KIND_READ = ord("R")
@@ -312,6 +312,12 @@ def gap_act(seq: int, time_ms: int, detail: str) -> bytes:
     return encode_act(ActRecord(seq, time_ms, 0, GAP_ACTION, detail=detail))
 
 
-def locators_joined(locators: Sequence[bytes]) -> bytes:
-    """Groups without items: a call that touched these customers but none of their values."""
-    return b"".join(read_body_chunk(locator, b"") for locator in locators)
+def is_gap_frame(frame: bytes) -> bool:
+    """Whether a whole frame holds a gap act."""
+    if GAP_ACTION.encode() not in frame:
+        return False
+    try:
+        record = decode(frame[FRAME.size :])
+    except MalformedRecordError:
+        return False
+    return isinstance(record, ActRecord) and record.action == GAP_ACTION

@@ -10,7 +10,6 @@
 - Empty leftovers become the new run's first segments: on a full disk their space may be the last.
 """
 
-import contextlib
 import fcntl
 import json
 import os
@@ -30,13 +29,7 @@ from vault.audit.layout import (
     segments_in,
     walk,
 )
-from vault.audit.records import (
-    FRAME,
-    GAP_ACTION,
-    ActRecord,
-    MalformedRecordError,
-    decode,
-)
+from vault.audit.records import is_gap_frame
 from vault.audit.segment_file import SegmentFile
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -129,19 +122,10 @@ def _replay(segment: SegmentFile, data: bytes) -> str | None:
     gap = None
     for span in walk(data):
         chunk = data[span.start : span.end]
-        segment.count_found(chunk, valid=span.valid, is_gap=span.valid and _is_gap(chunk))
+        segment.count_found(chunk, valid=span.valid, is_gap=span.valid and is_gap_frame(chunk))
         if not span.valid:
             gap = gap or _gap_detail(segment, "torn record", offset=span.start)
     return gap
-
-
-def _is_gap(frame: bytes) -> bool:
-    if GAP_ACTION.encode() not in frame:
-        return False
-    with contextlib.suppress(MalformedRecordError):  # `check` reports it; here it is merely no gap
-        record = decode(frame[FRAME.size :])
-        return isinstance(record, ActRecord) and record.action == GAP_ACTION
-    return False
 
 
 def _lost_power(fixed: FixedPart, boot: bytes) -> bool:

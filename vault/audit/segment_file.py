@@ -110,7 +110,7 @@ class SegmentFile:
 
     def _count(self, frame: bytes) -> None:
         self.records += 1
-        seq, time_ms = STAMP.unpack_from(frame, STAMP_OFFSET)
+        seq, time_ms, _ = STAMP.unpack_from(frame, STAMP_OFFSET)
         if seq > self.last_seq:
             self.last_seq = seq
         if time_ms > self.last_ms:

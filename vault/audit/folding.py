@@ -1,0 +1,113 @@
+"""One record as one line of the access list: counts, not values, and ids, not names."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vault.audit.records import (
+    FIRST_REASON_CODE,
+    MASKED,
+    PLAIN,
+    ActRecord,
+    ReadAction,
+    ReadRecord,
+    Record,
+    reason_of,
+)
+from vault.errors import Reason
+
+_ACTION_NAMES = {int(action): action.name.title().replace("_", "") for action in ReadAction}
+
+
+@dataclass(frozen=True, slots=True)
+class AccessSummary:
+    """One recorded call. Asked for one customer, it counts that customer's items only.
+
+    Attributes:
+        worker: that recorded it; `seq` counts its records.
+        principal_id: 0 if the caller was not registered; then `principal` may hold its name.
+        action: the call, as in the API ("Detokenize").
+        purpose_id: 0 for acts and for calls without a purpose.
+        customers: distinct ones, as far as the call found them.
+        field_class_ids: of the items that were not denied, sorted.
+        reasons: of the items that were denied, or why an act was not done, sorted.
+        detail: what an act did (JSON); empty for reads.
+    """
+
+    time_ms: int
+    worker: str
+    seq: int
+    principal_id: int
+    principal: str
+    action: str
+    purpose_id: int
+    values_plain: int
+    values_masked: int
+    values_denied: int
+    customers: int
+    field_class_ids: tuple[int, ...]
+    reasons: tuple[Reason, ...]
+    detail: str
+
+
+def concerns(record: Record, locators: frozenset[bytes]) -> bool:
+    """Whether the record is about the customer with these locators."""
+    if isinstance(record, ReadRecord):
+        return any(group.locator in locators for group in record.groups)
+    return not locators.isdisjoint(record.locators)
+
+
+def fold(record: Record, worker: str, locators: frozenset[bytes] | None = None) -> AccessSummary:
+    """The summary of a record; with `locators`, of that one customer's part in it."""
+    if isinstance(record, ActRecord):
+        return _fold_act(record, worker, locators)
+    groups = [group for group in record.groups if locators is None or group.locator in locators]
+    outcomes = Counter(b"".join(group.outcomes for group in groups))
+    if locators is None:
+        for outcome, count in record.unknown:
+            outcomes[outcome] += count
+    classes = {
+        field_class
+        for group in groups
+        for field_class, outcome in zip(group.field_classes, group.outcomes, strict=True)
+        if outcome < FIRST_REASON_CODE and field_class
+    }
+    return AccessSummary(
+        time_ms=record.time_ms,
+        worker=worker,
+        seq=record.seq,
+        principal_id=record.principal_id,
+        principal="",
+        action=_ACTION_NAMES.get(record.action, f"Action{record.action}"),
+        purpose_id=record.purpose_id,
+        values_plain=outcomes[PLAIN],
+        values_masked=outcomes[MASKED],
+        values_denied=sum(count for outcome, count in outcomes.items() if outcome >= FIRST_REASON_CODE),
+        customers=1 if locators is not None else len({group.locator for group in groups}),
+        field_class_ids=tuple(sorted(classes)),
+        reasons=_reasons(outcomes),
+        detail="",
+    )
+
+
+def _fold_act(act: ActRecord, worker: str, locators: frozenset[bytes] | None) -> AccessSummary:
+    return AccessSummary(
+        time_ms=act.time_ms,
+        worker=worker,
+        seq=act.seq,
+        principal_id=act.principal_id,
+        principal=act.principal,
+        action=act.action,
+        purpose_id=0,
+        values_plain=0,
+        values_masked=0,
+        values_denied=0,
+        customers=1 if locators is not None else len(set(act.locators)),
+        field_class_ids=(),
+        reasons=_reasons([act.outcome]),
+        detail=act.detail,
+    )
+
+
+def _reasons(outcomes: Iterable[int]) -> tuple[Reason, ...]:
+    return tuple(sorted({reason for reason in map(reason_of, outcomes) if reason is not None}))
