@@ -12,8 +12,8 @@ Why random nonces are safe, a suite at a time:
 - XChaCha20-Poly1305, 192 bits, and AEGIS-256, 256 bits: a repeat among 2**64 records of one key
   has a chance below 2**-64. They stay safe after a restore, where a counter would run again.
 - AES-256-GCM, 96 bits: a repeat among 2**32 records of one key has a chance of 2**-33, within
-  NIST SP 800-38D section 8.3. A key seals one generation of one customer, whose records are
-  numbered by 24 bits.
+  NIST SP 800-38D section 8.3. A key seals one generation of one customer: all 2**24 value numbers
+  would have to be written 256 times over.
 """
 
 import hmac
@@ -44,6 +44,7 @@ __all__ = [
     "copy_key",
     "derive_public",
     "derive_subkey",
+    "fill_random",
     "keyed_hash",
     "load_key",
     "open_secret_to",
@@ -61,7 +62,6 @@ _ffi: Final = _sodium.ffi
 _NULL: Final = _ffi.NULL
 
 _new_uncleared: Final = _ffi.new_allocator(should_clear_after_alloc=False)
-_unpack: Final = _ffi.unpack
 _xchacha_open: Final = _lib.crypto_aead_xchacha20poly1305_ietf_decrypt
 _xchacha_seal: Final = _lib.crypto_aead_xchacha20poly1305_ietf_encrypt
 _aegis_open: Final = _lib.crypto_aead_aegis256_decrypt
@@ -111,15 +111,19 @@ class Opener:
     The buffer holds the last plaintext until the next call or `wipe`.
     """
 
-    __slots__ = ("_capacity", "_out", "_text")
+    __slots__ = ("_capacity", "_out", "_view")
 
     def __init__(self, capacity: int = 65536 + 1024) -> None:
         self._reserve(capacity)
 
+    def _grow(self, capacity: int) -> None:
+        self.wipe()
+        self._reserve(capacity)
+
     def _reserve(self, capacity: int) -> None:
         self._capacity = capacity
-        self._text = _ffi.new("char[]", capacity)
-        self._out = _ffi.cast("unsigned char *", self._text)
+        self._out = _ffi.new("unsigned char[]", capacity)
+        self._view = _ffi.buffer(self._out)  # a slice of it is a new bytes object
 
     def open(self, suite: int, key: KeyPointer, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes:
         """The plaintext of `ciphertext` (its tag at the end).
@@ -134,32 +138,32 @@ class Opener:
         _require_cpu(suite)
         size = len(ciphertext)
         if size > self._capacity:
-            self._reserve(size)
+            self._grow(size)
         if _OPEN[suite](self._out, _NULL, _NULL, ciphertext, size, aad, len(aad), nonce, key) != 0:
             raise IntegrityFailedError
-        return bytes(_unpack(self._text, size - known.tag_bytes))
+        return bytes(self._view[: size - known.tag_bytes])
 
     def open_xchacha(self, key: KeyPointer, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes | None:
         """XChaCha20-Poly1305 for the hot path: None where `open` raises IntegrityFailedError."""
         size = len(ciphertext)
         if size > self._capacity:
-            self._reserve(size)
+            self._grow(size)
         if len(nonce) != _XCHACHA_NONCE or _xchacha_open(
             self._out, _NULL, _NULL, ciphertext, size, aad, len(aad), nonce, key
         ):
             return None
-        return _unpack(self._text, size - _XCHACHA_TAG)  # type: ignore[no-any-return]
+        return self._view[: size - _XCHACHA_TAG]  # type: ignore[no-any-return]
 
     def open_aegis256(self, key: KeyPointer, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes | None:
         """AEGIS-256 for the hot path: None where `open` raises IntegrityFailedError."""
         size = len(ciphertext)
         if size > self._capacity:
-            self._reserve(size)
+            self._grow(size)
         if len(nonce) != _AEGIS_NONCE or _aegis_open(
             self._out, _NULL, _NULL, ciphertext, size, aad, len(aad), nonce, key
         ):
             return None
-        return _unpack(self._text, size - _AEGIS_TAG)  # type: ignore[no-any-return]
+        return self._view[: size - _AEGIS_TAG]  # type: ignore[no-any-return]
 
     def wipe(self) -> None:
         """Zeroes the buffer."""

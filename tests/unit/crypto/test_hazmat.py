@@ -45,6 +45,13 @@ def test_random_bytes() -> None:
     assert hazmat.random_bytes(32) != hazmat.random_bytes(32)
 
 
+def test_keys_are_born_in_place(memory: GuardedMemory) -> None:
+    memory.zero(0, 128)
+    hazmat.fill_random(memory.pointer(32), 32)
+    assert len(set(bytes(memory.view(32, 32)))) > 8
+    assert bytes(memory.view(0, 32)) == bytes(memory.view(64, 32)) == bytes(32)
+
+
 def test_constant_time_equal() -> None:
     assert hazmat.constant_time_equal(b"same", b"same")
     assert not hazmat.constant_time_equal(b"same", b"sama")
