@@ -7,7 +7,7 @@ something that the other does not.
 
 import uuid
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -22,10 +22,10 @@ Page = tuple[Sequence[Item], str]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One unary call: `/package.Service/Method`, its message and the type of the reply."""
+    """One unary call: `/package.Service/Method`, its message (never shown) and the type of the reply."""
 
     path: str
-    message: Message
+    message: Message = field(repr=False)
     reply_type: type[Message]
 
 

@@ -25,7 +25,7 @@ def error_of_call(failure: grpc.RpcError) -> VaultError:
     if code == "UNAVAILABLE":
         text: str = failure.details() or "no connection"
         return ConnectionFailedError(text, code=code)
-    return error_class("", code)(f"the call failed with {code}", code=code)
+    return _bare_error(code, f"the call failed with {code}")
 
 
 def error_of_status(status: status_pb2.Status) -> VaultError:
@@ -33,7 +33,7 @@ def error_of_status(status: status_pb2.Status) -> VaultError:
     code = _code_name(status.code)
     info = _error_info(status)
     if info is None:
-        return error_class("", code)(f"the item failed with {code}", code=code)
+        return _bare_error(code, f"the item failed with {code}")
     return error_class(info.reason, code)(
         status.message,
         reason=info.reason,
@@ -41,6 +41,11 @@ def error_of_status(status: status_pb2.Status) -> VaultError:
         code=code,
         retry_after_seconds=_retry_after_seconds(status),
     )
+
+
+def _bare_error(code: str, message: str) -> VaultError:
+    kind = error_class("", code)
+    return kind(message, code=code, reason=code if kind is VaultError else "")
 
 
 def _code_name(number: int) -> str:

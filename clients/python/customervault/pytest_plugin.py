@@ -116,8 +116,7 @@ def start(
     try:
         return ThrowAwayVault(process, _wait_ready(process, folder, ready_file, limit_seconds)), process
     except BaseException:
-        process.kill()
-        process.wait()
+        _end(process, _STOP_SECONDS)
         raise
 
 
@@ -127,17 +126,24 @@ def stop(process: "subprocess.Popen[bytes]", folder: Path, limit_seconds: float 
     Raises:
         pytest.fail.Exception: It had to be killed, or ended with an error.
     """
-    process.terminate()
-    try:
-        code = process.wait(limit_seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    code = _end(process, limit_seconds)
+    if code is None:
         pytest.fail(
-            f"the vault did not end within {limit_seconds:.0f} s of SIGTERM{_tail(folder)}", pytrace=False
+            f"the vault did not end within {limit_seconds:g} s of SIGTERM{_tail(folder)}", pytrace=False
         )
     if code != 0:
         pytest.fail(f"the vault ended with exit code {code}{_tail(folder)}", pytrace=False)
+
+
+def _end(process: "subprocess.Popen[bytes]", limit_seconds: float) -> int | None:
+    """Exit code after SIGTERM; None when it took SIGKILL."""
+    process.terminate()
+    try:
+        return process.wait(limit_seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return None
 
 
 def _wait_ready(
@@ -153,7 +159,7 @@ def _wait_ready(
                 f"the vault ended at start, exit code {process.returncode}{_tail(folder)}", pytrace=False
             )
         time.sleep(0.05)
-    pytest.fail(f"the vault was not ready within {limit_seconds:.0f} s{_tail(folder)}", pytrace=False)
+    pytest.fail(f"the vault was not ready within {limit_seconds:g} s{_tail(folder)}", pytrace=False)
 
 
 def _read_ready(path: Path) -> dict[str, Any] | None:

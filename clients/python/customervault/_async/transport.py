@@ -118,20 +118,30 @@ class AsyncTransport:
             return answer
 
     async def _send(self, request: Request, deadline: float) -> Any:
-        for attempt in itertools.count(1):
+        attempts = 0
+        while True:
             line = self._next_line()
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 raise DeadlineExceededError("the time for the call ran out")
+            attempts += 1
             try:
                 return await line.call(request, remaining)
             except grpc.RpcError as failure:
                 error = error_of_call(failure)
-            wait = self._retry.wait_seconds(error, attempt, deadline - time.monotonic())
+            except asyncio.CancelledError:
+                self._check_closed_under_call()
+                raise
+            wait = self._retry.wait_seconds(error, attempts, deadline - time.monotonic())
             if wait is None:
                 raise error
             await asyncio.sleep(wait)
-        raise AssertionError("unreachable")
+
+    def _check_closed_under_call(self) -> None:
+        """Closing a channel cancels its calls; only a caller's own cancellation may look like one."""
+        task = asyncio.current_task()
+        if self._closed and not (task and task.cancelling()):
+            raise ClosedError("the client was closed") from None
 
     def _next_line(self) -> AsyncLine:
         if self._closed:

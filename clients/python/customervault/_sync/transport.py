@@ -117,21 +117,28 @@ class Transport:
             return answer
 
     def _send(self, request: Request, deadline: float) -> Any:
-        for attempt in itertools.count(1):
+        attempts = 0
+        while True:
             self._check_open()
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 raise DeadlineExceededError("the time for the call ran out")
-            line = self._lines[next(self._turn) % len(self._lines)]
+            attempts += 1
             try:
-                return line.call(request, remaining)
+                return self._next_line().call(request, remaining)
             except grpc.RpcError as failure:
                 error = error_of_call(failure)
-            wait = self._retry.wait_seconds(error, attempt, deadline - time.monotonic())
+            except ValueError:  # gRPC's way to say that another thread closed the channel
+                self._check_open()
+                raise
+            self._check_open()
+            wait = self._retry.wait_seconds(error, attempts, deadline - time.monotonic())
             if wait is None:
                 raise error
             self._closed.wait(wait)
-        raise AssertionError("unreachable")
+
+    def _next_line(self) -> Line:
+        return self._lines[next(self._turn) % len(self._lines)]
 
     def _deadline(self) -> float:
         return time.monotonic() + self._config.timeout_seconds
