@@ -312,7 +312,10 @@ class SegmentWriter:
         for segment in ended:
             # Its records are synced or given up already; unfinished, it is recovered by the next run.
             with contextlib.suppress(OSError):
-                segment.finish(State.CLOSED)
+                if segment.records:
+                    segment.finish(State.CLOSED)
+                else:
+                    segment.discard()
 
     # The background thread.
 
