@@ -84,7 +84,7 @@ class _Usual:
 
 _USUAL = {
     Kind.NAME: _Usual(MaskStyle.INITIALS, 1024),
-    Kind.EMAIL: _Usual(MaskStyle.EMAIL, 1024),  # RFC 5321 allows 254 octets, the display form may need more
+    Kind.EMAIL: _Usual(MaskStyle.EMAIL, 1024),
     Kind.PHONE: _Usual(MaskStyle.PHONE, 256),
     Kind.ADDRESS: _Usual(MaskStyle.LAST_PART, 4096),
     Kind.BIRTH_DATE: _Usual(MaskStyle.YEAR, 64),

@@ -1,0 +1,1 @@
+"""Programs that measure the vault, and the data they use."""
