@@ -34,6 +34,7 @@ CUSTOMER = customer_service_pb2.Customer(
     dek_generation=1,
     held=[customer_service_pb2.HeldValue(token="cv1_e", field_class="email", labels=["work"], version=2)],
 )
+ISSUED = api.TokenizeEntryResult(results=[api.FieldResult(token="t")])
 ERASURE = erasure_service_pb2.Erasure(
     shred_id="shr_1",
     stage=erasure_service_pb2.ERASURE_STAGE_EFFECTIVE,
@@ -102,8 +103,8 @@ def call_every_verb(vault: Any) -> None:
 def test_every_method_of_the_api_is_reached(server: ScriptedVault, connect: Any) -> None:
     for path, method in METHODS.items():
         server.script(path.rpartition("/")[2], message_factory.GetMessageClass(method.output_type)())
-    server.script("Tokenize", api.TokenizeResponse(result={"results": [{"token": "t"}]}))
-    server.script("BatchTokenize", api.BatchTokenizeResponse(results=[{"results": [{"token": "t"}]}]))
+    server.script("Tokenize", api.TokenizeResponse(result=ISSUED))
+    server.script("BatchTokenize", api.BatchTokenizeResponse(results=[ISSUED]))
     server.script("Detokenize", api.DetokenizeResponse(values=["v"], reveals=[common_pb2.REVEAL_PLAIN]))
     call_every_verb(connect())
     streaming = {"Watch", "List"}
@@ -148,7 +149,7 @@ def test_tokenize_sends_fields_and_answers_tokens(server: ScriptedVault, connect
 
 def test_tokenize_raises_when_the_customer_is_refused(server: ScriptedVault, connect: Any) -> None:
     refused = Failure(grpc.StatusCode.PERMISSION_DENIED, "ACTION_DENIED").status()
-    server.script("Tokenize", api.TokenizeResponse(result={"error": refused}))
+    server.script("Tokenize", api.TokenizeResponse(result=api.TokenizeEntryResult(error=refused)))
     with pytest.raises(errors.ActionDeniedError):
         connect().tokenize("c1", {"email": "e"})
 
@@ -168,12 +169,14 @@ def test_an_export_reveals_or_raises(server: ScriptedVault, connect: Any) -> Non
         customer_service_pb2.ExportCustomerResponse(
             customer=CUSTOMER,
             values=[
-                {"field_class": "email", "token": "t1", "value": "e", "reveal": common_pb2.REVEAL_PLAIN},
-                {
-                    "field_class": "note",
-                    "token": "t2",
-                    "error": Failure(grpc.StatusCode.DATA_LOSS, "DATA_LOSS").status(),
-                },
+                customer_service_pb2.ExportedValue(
+                    field_class="email", token="t1", value="e", reveal=common_pb2.REVEAL_PLAIN
+                ),
+                customer_service_pb2.ExportedValue(
+                    field_class="note",
+                    token="t2",
+                    error=Failure(grpc.StatusCode.DATA_LOSS, "DATA_LOSS").status(),
+                ),
             ],
         ),
     )
@@ -194,7 +197,10 @@ def test_a_shred_answers_receipt_and_salt(server: ScriptedVault, connect: Any) -
 
 
 def test_a_preview_shreds_nothing(server: ScriptedVault, connect: Any) -> None:
-    server.script("ShredCustomer", customer_service_pb2.ShredCustomerResponse(result={"values": 3}))
+    server.script(
+        "ShredCustomer",
+        customer_service_pb2.ShredCustomerResponse(result=customer_service_pb2.ShredResult(values=3)),
+    )
     preview = connect().shred(external_id="c1", validate_only=True)
     assert server.requests("ShredCustomer")[0].validate_only
     assert (preview.outcome, preview.values, preview.shred_id) == ("validated", 3, "")
@@ -338,9 +344,10 @@ def test_a_closed_client_says_so(server: ScriptedVault, connect: Any) -> None:
     vault = connect(max_batch=1)
     vault.close()
     vault.close()
-    for call in (lambda: vault.inspect("t"), lambda: vault.detokenize(["a", "b"])):
-        with pytest.raises(errors.ClosedError):
-            call()
+    with pytest.raises(errors.ClosedError):
+        vault.inspect("t")
+    with pytest.raises(errors.ClosedError):
+        vault.detokenize(["a", "b"])
 
 
 def test_importing_the_package_loads_no_grpc() -> None:
