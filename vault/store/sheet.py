@@ -1,0 +1,133 @@
+"""A customer's index sheet: what the index is rebuilt from when its keys change.
+
+Row of table `sheets`, key region | customer_no:
+
+    version u8 = 1 | dek_generation u16 | nonce 24 | ciphertext and tag
+
+Plaintext:
+
+    u16 length | external id
+    u16 n | n times: value_no u24 | field_class u8 | fingerprint 16 | u8 length | index hash
+                     | u8 labels | labels times: u8 length | ASCII
+"""
+
+import struct
+from dataclasses import dataclass, field
+from typing import Self
+
+from vault.errors import IntegrityFailedError
+
+SHEET_HEADER = struct.Struct(">BH")
+SHEET_NONCE_BYTES = 24
+SHEET_FORMAT = 1
+FINGERPRINT_BYTES = 16
+_TAG_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class SheetField:
+    """One value as the index knows it; `index_hash` is empty where the class is not indexed."""
+
+    value_no: int
+    field_class: int
+    fingerprint: bytes = field(repr=False)
+    index_hash: bytes = field(default=b"", repr=False)
+    labels: tuple[str, ...] = ()
+
+    def pack(self) -> bytes:
+        """The field's part of the plaintext."""
+        parts = [
+            self.value_no.to_bytes(3, "big"),
+            bytes((self.field_class,)),
+            self.fingerprint,
+            _short(self.index_hash),
+            bytes((len(self.labels),)),
+        ]
+        parts += [_short(label.encode("ascii")) for label in self.labels]
+        return b"".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The plaintext; `external_id` is personal data and never shown."""
+
+    external_id: bytes = field(repr=False)
+    fields: tuple[SheetField, ...] = ()
+
+    def pack(self) -> bytes:
+        """The plaintext to seal."""
+        head = (
+            len(self.external_id).to_bytes(2, "big") + self.external_id + len(self.fields).to_bytes(2, "big")
+        )
+        return head + b"".join([each.pack() for each in self.fields])
+
+    @classmethod
+    def unpack(cls, plaintext: bytes) -> Self:
+        """Read an opened sheet; raises `IntegrityFailedError` unless every byte belongs to it."""
+        reader = _Reader(plaintext)
+        external_id = reader.take(reader.number(2))
+        fields = tuple([_read_field(reader) for _ in range(reader.number(2))])
+        if reader.position != len(plaintext):
+            raise IntegrityFailedError
+        return cls(external_id, fields)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSheet:
+    """A row of table `sheets`."""
+
+    dek_generation: int
+    nonce: bytes
+    ciphertext: bytes
+
+    def header(self) -> bytes:
+        """The first 3 bytes of the row, authenticated with it."""
+        return SHEET_HEADER.pack(SHEET_FORMAT, self.dek_generation)
+
+    def pack(self) -> bytes:
+        """Header, nonce, ciphertext."""
+        return self.header() + self.nonce + self.ciphertext
+
+    @classmethod
+    def unpack(cls, row: bytes) -> Self:
+        """Split a row."""
+        sealed_at = SHEET_HEADER.size + SHEET_NONCE_BYTES
+        if len(row) < sealed_at + _TAG_BYTES or row[0] != SHEET_FORMAT:
+            raise IntegrityFailedError
+        _, generation = SHEET_HEADER.unpack_from(row)
+        return cls(generation, row[SHEET_HEADER.size : sealed_at], row[sealed_at:])
+
+
+class _Reader:
+    """Takes bytes from the front; running out of them is an integrity failure."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.position = 0
+
+    def take(self, size: int) -> bytes:
+        end = self.position + size
+        if end > len(self._content):
+            raise IntegrityFailedError
+        part = self._content[self.position : end]
+        self.position = end
+        return part
+
+    def number(self, size: int) -> int:
+        return int.from_bytes(self.take(size), "big")
+
+
+def _read_field(reader: _Reader) -> SheetField:
+    value_no = reader.number(3)
+    field_class = reader.number(1)
+    fingerprint = reader.take(FINGERPRINT_BYTES)
+    index_hash = reader.take(reader.number(1))
+    try:
+        labels = tuple([reader.take(reader.number(1)).decode("ascii") for _ in range(reader.number(1))])
+    except UnicodeDecodeError as error:
+        raise IntegrityFailedError from error
+    return SheetField(value_no, field_class, fingerprint, index_hash, labels)
+
+
+def _short(content: bytes) -> bytes:
+    return bytes((len(content),)) + content
