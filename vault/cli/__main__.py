@@ -1,0 +1,5 @@
+"""`python -m vault.cli` is `cvault`."""
+
+from vault.cli.main import run
+
+run()

@@ -1,0 +1,96 @@
+"""`cvault check`: every invariant of the stores, offline."""
+
+import fcntl
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vault.cli.exits import CommandError, ExitCode, UsageError
+from vault.cli.options import DEFAULT_DATA, DataDir, Json, PassphraseFile
+from vault.cli.output import plural, print_json, print_line, print_table
+from vault.cli.passphrase import passphrase_given, read_passphrase
+from vault.cli.texts import texts
+
+_HELP = """Check every invariant of a vault's stores. The vault must not be running.
+
+With the passphrase it also opens every key and every record. Without one, or with --locked, it
+checks what can be seen without keys: formats, numbers, the ledger's chain and signatures.
+
+Exit codes: 0 clean, 1 something is wrong, 2 usage, 4 the vault is running or cannot be opened.
+
+Examples:
+  cvault check --data /var/lib/customer-vault
+  cvault check --data /var/lib/customer-vault --locked --json
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("check", **texts(_HELP, "Check a vault's stores, offline."))(check)
+
+
+def check(
+    data: DataDir = DEFAULT_DATA,
+    passphrase_file: PassphraseFile = None,
+    locked: Annotated[bool, typer.Option("--locked", help="Do not open keys and records.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Checks a vault."""
+    from vault.config import load_settings
+    from vault.core.checking import check as findings_of
+    from vault.keys.unlock import unlock
+
+    if not (data / "FORMAT").exists():
+        raise UsageError(f"there is no vault in {data}")
+    settings = load_settings(data)
+    with _stopped(data):
+        opens = not locked and (
+            bool(settings.keys.key_file or settings.keys.passphrase_file)
+            or passphrase_given(passphrase_file)
+            or sys.stdin.isatty()
+        )
+        edk = (
+            unlock(data, settings, read_passphrase(passphrase_file, settings.keys, new=False))
+            if opens
+            else None
+        )
+        try:
+            found = list(findings_of(data, settings, edk))
+        finally:
+            if edk is not None:
+                edk.free()
+    severities = Counter(finding.severity for finding in found)
+    if as_json:
+        findings = [
+            {"severity": each.severity, "code": each.code, "plane": each.plane, "detail": each.detail}
+            for each in found
+        ]
+        print_json({"clean": not severities["error"], "opened": opens, "findings": findings})
+    else:
+        rows = [(each.severity, each.code, each.plane, each.detail) for each in found]
+        print_table(("SEVERITY", "CODE", "PLANE", "DETAIL"), rows, empty="No findings.")
+        depth = "keys and records opened" if opens else "keys and records not opened"
+        print_line(f"{plural(severities['error'], 'error')}, {plural(severities['note'], 'note')}; {depth}")
+    raise typer.Exit(ExitCode.PARTIAL if severities["error"] else ExitCode.OK)
+
+
+@contextmanager
+def _stopped(data: Path) -> Iterator[None]:
+    """Holds the supervisor's lock, so that no vault runs or starts meanwhile."""
+    lock = data / "run" / "supervisor.lock"
+    if not lock.parent.is_dir():
+        yield
+        return
+    with lock.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CommandError(
+                f"the vault in {data} is running; stop it first", reason="RUNNING", code=ExitCode.UNAVAILABLE
+            ) from None
+        yield

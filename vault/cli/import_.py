@@ -1,0 +1,313 @@
+"""`cvault import`: a CRM export in, a tokenized copy out."""
+
+import hashlib
+import json
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID, uuid5
+
+import typer
+
+from vault.cli.connection import Connection, connecting
+from vault.cli.exits import ExitCode, UsageError
+from vault.cli.importing.csv_source import CsvSource, Dialect
+from vault.cli.importing.journal import Identity, Journal
+from vault.cli.importing.jsonl_source import JsonlSource
+from vault.cli.importing.mapping import Choices, make_plan
+from vault.cli.importing.pipeline import Pace, run_import
+from vault.cli.importing.plan import Unmapped
+from vault.cli.importing.progress import showing
+from vault.cli.importing.source import Source
+from vault.cli.importing.tally import Tally
+from vault.cli.importing.target import ImportTarget
+from vault.cli.options import Domain, Json
+from vault.cli.output import plural, print_json, print_line
+from vault.cli.texts import texts
+
+if TYPE_CHECKING:
+    from vault.fields import FieldCatalog
+
+_IMPORTS = UUID("2c0b1f0e-8a3e-4f52-9a55-6d3c7a9be1d4")
+_FINGERPRINTED_BYTES = 2**20
+_BATCH_SECONDS = 60.0  # a batch waits for a durable commit, behind the batches before it
+
+_HELP = """Import a CSV or JSON Lines export and write its tokenized copy.
+
+Each mapped cell is stored under its field class and, in the copy, replaced by its token. The copy
+has the same columns and rows in the same order; empty cells stay empty. A column that is neither
+mapped nor known to the preset is refused until you say --keep-unmapped or --drop-unmapped.
+
+Rows that cannot be imported go to the rejects file as JSON Lines: line, column, reason, never the
+content; they are not in the copy. A refused value leaves its cell of the copy empty.
+
+Interrupted at any point, run the same command again: it continues where it stopped. Importing a
+file again updates what has changed and keeps all tokens.
+
+Exit codes: 0 all imported, 1 something was rejected, 2 usage, 3 denied, 4 unavailable.
+
+Examples:
+  cvault import contacts.csv --preset hubspot --tokens-out contacts-tokens.csv
+  cvault import people.csv --id "Customer No" --map "E-mail=email" \\
+      --map "Mobile=phone:mobile" --jurisdiction DE --drop-unmapped --dry-run
+"""
+
+
+class Format(StrEnum):
+    """How a file is written."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("import", **texts(_HELP, "Import a CSV or JSON Lines export."), no_args_is_help=True)(
+        import_file
+    )
+
+
+@connecting
+def import_file(
+    connection: Connection,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="The export.", exists=True, dir_okay=False, readable=True, show_default=False
+        ),
+    ],
+    file_format: Annotated[
+        Format | None, typer.Option("--format", help="By default what the file's name ends in.")
+    ] = None,
+    id_column: Annotated[
+        str, typer.Option("--id", metavar="COLUMN", help="Column with your own id of a customer.")
+    ] = "",
+    maps: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="COLUMN=CLASS[:LABEL]", help="Store a column; give it once for each."),
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option("--mapping", metavar="FILE", help="TOML file with id and columns.")
+    ] = None,
+    preset: Annotated[
+        str, typer.Option("--preset", metavar="NAME", help="Columns of a known CRM: hubspot, salesforce.")
+    ] = "",
+    jurisdiction: Annotated[
+        str, typer.Option("--jurisdiction", metavar="CODE", help="Country whose law governs all rows.")
+    ] = "",
+    jurisdiction_column: Annotated[
+        str, typer.Option("--jurisdiction-column", metavar="COLUMN", help="Column that holds it row by row.")
+    ] = "",
+    keep_unmapped: Annotated[
+        bool, typer.Option("--keep-unmapped", help="Copy columns that are not mapped as they are.")
+    ] = False,
+    drop_unmapped: Annotated[
+        bool, typer.Option("--drop-unmapped", help="Leave columns that are not mapped out of the copy.")
+    ] = False,
+    tokenize_id: Annotated[
+        bool, typer.Option("--tokenize-id", help="Put the customer's token in place of the id.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check every value here and send nothing.")
+    ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="For --dry-run: take field classes from this vault.toml."),
+    ] = None,
+    tokens_out: Annotated[
+        Path | None, typer.Option("--tokens-out", metavar="FILE", help="Write the tokenized copy here.")
+    ] = None,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(
+            "--rejects", metavar="FILE", help="By default beside the copy (or the file): *.rejects.jsonl."
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Continue an interrupted import, or start over.")
+    ] = True,
+    batch: Annotated[
+        int, typer.Option("--batch", metavar="N", min=1, max=1000, help="Rows in one request.")
+    ] = 500,
+    parallel: Annotated[
+        int, typer.Option("--parallel", metavar="N", min=1, max=32, help="Requests in flight.")
+    ] = 4,
+    encoding: Annotated[
+        str, typer.Option("--encoding", metavar="NAME", help="Of a CSV file; for example cp1252.")
+    ] = "utf-8",
+    delimiter: Annotated[
+        str, typer.Option("--delimiter", metavar="CHARACTER", help="Between the cells of a CSV file.")
+    ] = ",",
+    domain: Domain = "",
+    as_json: Json = False,
+) -> None:
+    """Imports a file."""
+    if keep_unmapped and drop_unmapped:
+        raise UsageError("--keep-unmapped and --drop-unmapped exclude each other")
+    unmapped = Unmapped.KEEP if keep_unmapped else Unmapped.DROP if drop_unmapped else None
+    plan = make_plan(
+        Choices(
+            id_column=id_column,
+            maps=maps or (),
+            jurisdiction=jurisdiction,
+            jurisdiction_column=jurisdiction_column,
+            unmapped=unmapped,
+            tokenize_id=tokenize_id,
+            preset=preset,
+            mapping_file=mapping,
+        )
+    )
+    dialect = Dialect(encoding, delimiter)
+    kind = file_format or _format_of(file)
+    source = CsvSource(file, plan, dialect) if kind is Format.CSV else JsonlSource(file, plan)
+    copy = None if dry_run else tokens_out
+    rejects = rejects or _beside(copy or file)
+    _keep_apart(file, copy, rejects)
+    settings = {
+        **plan.describe(),
+        "format": kind.value,
+        "encoding": encoding,
+        "delimiter": delimiter,
+        "batch": batch,
+        "domain": domain,
+    }
+    identity = Identity(_fingerprint(file), _digest(json.dumps(settings, sort_keys=True).encode()))
+    run = _Run(file, source, identity, copy, rejects, resume, Pace(batch, parallel))
+    if dry_run:
+        from vault.cli.importing.dry_run import DryRun
+
+        run.into(DryRun(_catalog(data), source.layout.places))
+    else:
+        from vault.cli.importing.vault_target import VaultTarget
+
+        # As many values as a batch may hold, or the client would split it into several commits.
+        with connection.open(channels=parallel, max_batch=20_000, timeout=_BATCH_SECONDS) as vault:
+            run.into(VaultTarget(vault, domain))
+    run.summarize(as_json=as_json, dry_run=dry_run)
+    raise typer.Exit(ExitCode.OK if run.tally.clean else ExitCode.PARTIAL)
+
+
+class _Run:
+    """One import from its opened source to its summary."""
+
+    def __init__(
+        self,
+        file: Path,
+        source: Source,
+        identity: Identity,
+        copy: Path | None,
+        rejects: Path,
+        resume: bool,
+        pace: Pace,
+    ) -> None:
+        self._file = file
+        self._source = source
+        self._identity = identity
+        self._copy = copy
+        self._rejects = rejects
+        self._resume = resume
+        self._pace = pace
+        self._resumed = False
+        self._seconds = 0.0
+        self.tally = Tally()
+
+    def into(self, target: ImportTarget) -> None:
+        """Sends everything that is not yet acknowledged to `target`.
+
+        Raises:
+            UsageError: The file changed meanwhile, or the copy is not ours to write.
+        """
+        begun = time.monotonic()
+        with Journal(self._identity, self._copy, self._rejects, self._source.start) as journal:
+            journal.open(self._source.heading(), resume=self._resume)
+            self._resumed = journal.resumed
+            with showing(self._file.name, self._file.stat().st_size, journal.progress) as report:
+                self.tally = run_import(
+                    self._source,
+                    target,
+                    journal,
+                    run_id=uuid5(_IMPORTS, f"{self._identity.input}/{self._identity.settings}"),
+                    pace=self._pace,
+                    report=report,
+                )
+            if _fingerprint(self._file) != self._identity.input:
+                raise UsageError(f"{self._file} changed while it was imported; start over with --no-resume")
+            journal.finish()
+        self._seconds = time.monotonic() - begun
+
+    def summarize(self, *, as_json: bool, dry_run: bool) -> None:
+        """Prints what happened."""
+        tally = self.tally
+        rejects = None if tally.clean else self._rejects
+        if as_json:
+            document = {
+                **tally.as_json(),
+                "dry_run": dry_run,
+                "resumed": self._resumed,
+                "seconds": round(self._seconds, 3),
+                "tokens_out": str(self._copy) if self._copy else None,
+                "rejects": str(rejects) if rejects else None,
+            }
+            print_json(document)
+            return
+        verb = "checked" if dry_run else "imported"
+        good = tally.rows - tally.rows_rejected
+        rate = f" in {self._seconds:.1f} s" + (", continued" if self._resumed else "")
+        print_line(f"{verb} {plural(good, 'row')} with {plural(tally.values, 'value')}{rate}")
+        if not dry_run:
+            print_line(
+                f"  {plural(tally.customers_created, 'new customer')}; values: {tally.values_created:,} new, "
+                f"{tally.values_updated:,} updated, {tally.values_unchanged:,} unchanged"
+            )
+        if not tally.clean:
+            reasons = ", ".join(f"{count:,} {reason}" for reason, count in tally.reasons.most_common())
+            print_line(
+                f"  {plural(tally.rows_rejected, 'row')} rejected, "
+                f"{plural(tally.values_refused, 'value')} refused: {reasons}"
+            )
+            print_line(f"  see {rejects}")
+        if self._copy:
+            print_line(f"  tokens in {self._copy}")
+
+
+def _catalog(data: Path | None) -> "FieldCatalog":
+    from vault.config import load_settings
+    from vault.fields import load_field_classes
+
+    return load_field_classes(load_settings(data).fields if data else {})
+
+
+def _format_of(file: Path) -> Format:
+    if file.suffix.lower() in {".jsonl", ".ndjson"}:
+        return Format.JSONL
+    if file.suffix.lower() in {".csv", ".tsv", ".txt"}:
+        return Format.CSV
+    raise UsageError(f"{file} ends in neither .csv nor .jsonl; say which it is with --format")
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + ".rejects.jsonl")
+
+
+def _keep_apart(file: Path, copy: Path | None, rejects: Path) -> None:
+    named = [path.resolve() for path in (file, copy, rejects) if path is not None]
+    if len(set(named)) != len(named):
+        raise UsageError("the file, its tokenized copy and the rejects have to be three different files")
+    for path in (copy, rejects):
+        if path is not None and not path.parent.is_dir():
+            raise UsageError(f"there is no folder {path.parent}")
+        if path is not None and path.exists() and (not path.is_file() or path.samefile(file)):
+            raise UsageError(f"{path} cannot be written: it is not a file of its own")
+
+
+def _fingerprint(file: Path) -> str:
+    """Tells whether a file is still the same: size, time of change, and its first MiB."""
+    status = file.stat()
+    with file.open("rb") as opened:
+        head = opened.read(_FINGERPRINTED_BYTES)
+    return _digest(f"{status.st_size}/{status.st_mtime_ns}/".encode() + head)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

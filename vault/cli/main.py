@@ -1,0 +1,117 @@
+"""Assembles `cvault` and turns every expected error into one line and an exit code."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import typer
+
+from vault.cli import (
+    audit,
+    check,
+    customers,
+    detokenize,
+    erasure,
+    import_,
+    init,
+    keys,
+    policy,
+    principals,
+    serve,
+    shred,
+    status,
+    tokenize,
+    version,
+)
+from vault.cli.exits import CommandError, ExitCode, RefusedError, UsageError, code_for, reason_of
+from vault.cli.output import print_error, print_remark
+from vault.cli.texts import texts
+from vault.errors import VaultError
+
+_HELP = """Customer Vault: CRM systems hold tokens, the vault holds the values.
+
+\b
+Start a vault:      init, serve, status, check
+Move data in:       import, tokenize
+Read it:            detokenize, customers
+End it:             shred, erasure
+Govern it:          policy, principals, keys, audit
+
+Exit codes: 0 ok, 1 partial or refused, 2 usage, 3 denied, 4 unavailable.
+
+Example:
+  cvault serve --dev
+"""
+
+
+def build() -> typer.Typer:
+    """The command tree."""
+    app = typer.Typer(
+        name="cvault",
+        **texts(_HELP, "Customer Vault."),
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    for module in (init, serve, status, import_, tokenize, detokenize, shred, check, version):
+        module.register(app)
+    for group in (keys, customers, principals, policy, erasure, audit):
+        group.register(app)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command line; returns its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in given
+    try:
+        code = typer.main.get_command(build())(given, prog_name="cvault", standalone_mode=False)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort):
+        print_remark("interrupted")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away (`| head`); the flush at exit must not fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except typer.TyperException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print_remark(error.format_message())
+        else:
+            print_error(UsageError(_without_values(error.format_message())), as_json=as_json)
+        return ExitCode.USAGE
+    except CommandError as error:
+        print_error(error, as_json=as_json)
+        return error.code
+    except VaultError as error:
+        print_error(error, as_json=as_json)
+        return code_for(reason_of(error))
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        print_error(RefusedError(f"{named}{error.strerror}", "IO_ERROR"), as_json=as_json)
+        return ExitCode.PARTIAL
+    except Exception as error:
+        if not _of_the_client(error):
+            raise
+        print_error(error, as_json=as_json)
+        return code_for(reason_of(error))
+    return code if isinstance(code, int) else ExitCode.OK
+
+
+def run() -> NoReturn:
+    """Entry point of the installed command."""
+    sys.exit(main())
+
+
+def _without_values(message: str) -> str:
+    # The parser repeats what it could not place, which may be an external id or a value.
+    if message.startswith("Got unexpected extra argument"):
+        return "too many arguments"
+    return message.rstrip(".")
+
+
+def _of_the_client(error: Exception) -> bool:
+    # Asked by name: importing the client's error tree would cost every start its time.
+    return any(kind.__module__ == "customervault.errors" for kind in type(error).__mro__)

@@ -1,0 +1,65 @@
+"""Where the passphrase of the root key comes from.
+
+In this order: `--passphrase-file`, the `[keys]` section of vault.toml, CVAULT_PASSPHRASE, a prompt
+on the terminal. It is never an argument: those are readable by every process of the machine.
+"""
+
+import getpass
+import os
+import sys
+from pathlib import Path
+
+from vault.cli.exits import UsageError
+from vault.config import ProviderSettings
+from vault.model.secret import Secret
+
+_VARIABLE = "CVAULT_PASSPHRASE"
+
+
+def read_passphrase(file: Path | None, settings: ProviderSettings, *, new: bool) -> Secret | None:
+    """The passphrase, or None where a key file takes its place.
+
+    Args:
+        file: What `--passphrase-file` named.
+        settings: The `[keys]` section.
+        new: Ask twice on a terminal, because nothing can check a new one.
+
+    Raises:
+        UsageError: There is none, it is empty, or the two do not match.
+    """
+    named = file or (Path(settings.passphrase_file) if settings.passphrase_file else None)
+    if named is not None:
+        return _checked(_from_file(named), f"{named} is empty")
+    if settings.key_file:
+        return None
+    if _VARIABLE in os.environ:
+        return _checked(os.environ[_VARIABLE], f"{_VARIABLE} is empty")
+    if not sys.stdin.isatty():
+        raise UsageError(f"no passphrase: give --passphrase-file, set {_VARIABLE}, or run on a terminal")
+    return _prompt(new=new)
+
+
+def passphrase_given(file: Path | None) -> bool:
+    """Whether a passphrase was named on the command line or in the environment."""
+    return file is not None or _VARIABLE in os.environ
+
+
+def _prompt(*, new: bool) -> Secret:
+    first = getpass.getpass("Passphrase of the root key: ")
+    if new and getpass.getpass("The same again: ") != first:
+        raise UsageError("the two passphrases differ")
+    return _checked(first, "the passphrase is empty")
+
+
+def _from_file(path: Path) -> str:
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the passphrase file {path} cannot be read") from error
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _checked(text: str, complaint: str) -> Secret:
+    if not text:
+        raise UsageError(complaint)
+    return Secret(text)
