@@ -1,0 +1,9 @@
+"""The use cases. `vault.Vault` is the facade; one module each behind it.
+
+- `engine`: what an open vault holds in one process. `founding`: makes a new vault.
+- `committer`: the commit thread; `recovery`: finishes what the ledger says; `replay`: request ids.
+- `directory`: names, principals and policy as of one snapshot. `book`: customers in a write.
+- `tokenizing`, `rectifying`, `inspecting`, `exporting`, `shredding`, `rotating`, `administering`,
+  `reporting`: the use cases.
+- `upkeep`: background work. `checking`: the offline check.
+"""

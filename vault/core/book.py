@@ -1,0 +1,276 @@
+"""Customers inside a write session: found, opened, changed and written back.
+
+A customer is three things in `values/` (row, sheet, value records) and one in the keyring (DEK).
+`OpenCustomer` holds the row and the sheet while a use case works; `Book.save` writes them back with
+a fresh MAC and a fresh seal. The DEK is open in guarded memory only within `Book.open` or
+`Book.create`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from vault.core.records import open_record, seal_record, sheet_aad
+from vault.core.secrets import VaultSecrets
+from vault.crypto import hazmat
+from vault.crypto.suites import XCHACHA20_POLY1305
+from vault.errors import (
+    CustomerUnknownError,
+    DataLossError,
+    IntegrityFailedError,
+    LimitExceededError,
+    ShreddedError,
+)
+from vault.keys.keyring import Keyring
+from vault.keys.opendek import DekOpener, OpenDek
+from vault.model.ids import CUSTOMER_ROW, CustomerNo, Generation, Region, ValueNo
+from vault.store.layout import HEADER, CustomerRow, RowState, ValueFlag, customer_key, tombstone, value_key
+from vault.store.layout import value_no as new_value_no
+from vault.store.sheet import SHEET_FORMAT, SHEET_HEADER, Sheet, SheetField
+from vault.store.session import WriteSession
+from vault.store.snapshot import KeyringSnapshot, Snapshot
+
+_LAST_COUNTER = 2**16 - 1
+
+
+@dataclass(slots=True)
+class OpenCustomer:
+    """One customer at work. `row` and `sheet` are replaced, never changed in place."""
+
+    number: CustomerNo
+    row: CustomerRow
+    sheet: Sheet
+    dek: OpenDek
+    created: bool = False
+
+    def entry(self, value_no: int) -> SheetField | None:
+        """The sheet's line of a value."""
+        return next((entry for entry in self.sheet.fields if entry.value_no == value_no), None)
+
+    def put_entry(self, entry: SheetField) -> None:
+        """Adds or replaces the line of a value."""
+        others = [held for held in self.sheet.fields if held.value_no != entry.value_no]
+        fields = tuple(sorted([*others, entry], key=lambda line: line.value_no))
+        self.sheet = replace(self.sheet, fields=fields)
+
+    def drop_entry(self, value_no: int) -> None:
+        """Removes the line of a value."""
+        fields = tuple(entry for entry in self.sheet.fields if entry.value_no != value_no)
+        self.sheet = replace(self.sheet, fields=fields)
+
+
+class Book:
+    """Opens and writes customers of one vault."""
+
+    def __init__(
+        self, *, vault_id: bytes, region: Region, secrets: VaultSecrets, keyring: Keyring, deks: DekOpener, suite: int
+    ) -> None:
+        self._vault_id = vault_id
+        self._region = region
+        self._secrets = secrets
+        self._keyring = keyring
+        self._deks = deks
+        self._suite = suite
+
+    def lookup(self, index: WriteSession | KeyringSnapshot, external_id: bytes) -> CustomerNo | None:
+        """The customer that the index gives for an external id, live or not."""
+        found = index.index_lookup(self._secrets.external_hash(external_id))
+        return None if found is None else CustomerNo(int.from_bytes(found[1:], "big"))
+
+    def row(self, reader: WriteSession | Snapshot, number: CustomerNo) -> CustomerRow | None:
+        """A customer's row, not yet verified."""
+        raw = reader.get(value_key(self._region, number, CUSTOMER_ROW))
+        return None if raw is None else CustomerRow.unpack(raw)
+
+    def live_row(self, reader: WriteSession | Snapshot, number: CustomerNo) -> CustomerRow:
+        """The row of a customer that must exist and not be shredded.
+
+        Raises:
+            CustomerUnknownError, ShreddedError, IntegrityFailedError.
+        """
+        row = self.row(reader, number)
+        if row is None:
+            raise CustomerUnknownError("no such customer")
+        if row.state == RowState.SHREDDED:
+            self.verify_tombstone(number, row)
+            raise ShreddedError("the customer was shredded")
+        if row.state not in (RowState.ACTIVE, RowState.RESTRICTED):
+            raise IntegrityFailedError
+        return row
+
+    @contextmanager
+    def open(
+        self, reader: WriteSession | Snapshot, keys: WriteSession | KeyringSnapshot, number: CustomerNo
+    ) -> Iterator[OpenCustomer]:
+        """Opens a live customer: key, verified row, sheet.
+
+        Raises:
+            CustomerUnknownError, ShreddedError: there is nobody to open.
+            DataLossError: the customer's key or sheet is missing.
+            IntegrityFailedError: row or sheet fails its authentication.
+        """
+        row = self.live_row(reader, number)
+        dek_row = keys.dek(self._region, number, Generation(row.dek_generation))
+        if dek_row is None:
+            raise DataLossError("the key of a live customer is missing from the keyring")
+        with self._deks.unwrap(dek_row, self._region, number, Generation(row.dek_generation)) as dek:
+            if not hazmat.constant_time_equal(dek.row_mac(self._row_message(number, row)), row.mac):
+                raise IntegrityFailedError
+            yield OpenCustomer(number, row, self._open_sheet(reader, number, dek), dek)
+
+    @contextmanager
+    def create(
+        self, session: WriteSession, external_id: bytes, jurisdiction: str, now_ms: int
+    ) -> Iterator[OpenCustomer]:
+        """A new customer: number, DEK and index row are written; `save` writes the rest."""
+        number = CustomerNo(session.next_customer_no())
+        generation = Generation(1)
+        with self._deks.new(generation) as dek:
+            wrapped = self._keyring.wrap_dek(dek.pointer, self._region, number, generation)
+            session.put_dek(self._region, number, generation, wrapped)
+            session.index_put(self._secrets.external_hash(external_id), customer_key(self._region, number))
+            row = CustomerRow(
+                state=RowState.ACTIVE,
+                dek_generation=generation,
+                row_version=0,
+                next_counter=1,
+                counter_incarnation=session.meta.incarnation,
+                created_ms=now_ms,
+                jurisdiction=jurisdiction,
+            )
+            yield OpenCustomer(number, row, Sheet(external_id, ()), dek, created=True)
+
+    def take_value_no(self, session: WriteSession, customer: OpenCustomer, limit: int) -> ValueNo:
+        """The customer's next value number; numbers are never used again.
+
+        Raises:
+            LimitExceededError: the customer holds `limit` values, or has used up its numbers.
+        """
+        held = len(customer.sheet.fields)
+        if held >= limit:
+            raise LimitExceededError(
+                f"a customer holds at most {limit} values", limit="fields_per_customer", size=str(held + 1)
+            )
+        row = customer.row
+        incarnation = session.meta.incarnation
+        counter = row.next_counter if row.counter_incarnation == incarnation else 1
+        if counter > _LAST_COUNTER:
+            raise LimitExceededError("the customer's value numbers are used up", limit="values_ever")
+        customer.row = replace(row, next_counter=counter + 1, counter_incarnation=incarnation)
+        return new_value_no(incarnation, counter)
+
+    def put_value(
+        self,
+        session: WriteSession,
+        customer: OpenCustomer,
+        value_no: int,
+        field_class: int,
+        plaintext: bytes,
+        *,
+        version: int = 1,
+        flags: int = 0,
+    ) -> None:
+        """Seals and writes one value record of a customer."""
+        key = value_key(self._region, customer.number, ValueNo(value_no))
+        record = seal_record(
+            customer.dek, self._suite, self._vault_id + key, field_class, plaintext, version=version, flags=flags
+        )
+        session.put_value(key, record)
+
+    def rectify(
+        self,
+        session: WriteSession,
+        customer: OpenCustomer,
+        entry: SheetField,
+        plaintext: bytes,
+        fingerprint: bytes,
+    ) -> int:
+        """Replaces a value; number and token stay. Returns the record's new version."""
+        version = self.version(session, customer.number, entry.value_no) + 1
+        self.put_value(session, customer, entry.value_no, entry.field_class, plaintext, version=version)
+        customer.put_entry(replace(entry, fingerprint=fingerprint))
+        return version
+
+    def bury(self, session: WriteSession, customer: OpenCustomer, entry: SheetField) -> None:
+        """Turns a value into a tombstone and writes the customer back."""
+        version = self.version(session, customer.number, entry.value_no) + 1
+        self.put_value(
+            session, customer, entry.value_no, entry.field_class, b"", version=version, flags=ValueFlag.DELETED
+        )
+        customer.drop_entry(entry.value_no)
+        self.save(session, customer)
+
+    def open_value(self, reader: WriteSession | Snapshot, customer: OpenCustomer, value_no: int) -> bytes:
+        """A value's plaintext, outside the hot path; empty for a deleted one.
+
+        Raises:
+            DataLossError: the record is missing.
+            IntegrityFailedError: it fails its authentication.
+        """
+        key = value_key(self._region, customer.number, ValueNo(value_no))
+        record = reader.get(key)
+        if record is None:
+            raise DataLossError("a value's record is missing from the store")
+        return open_record(customer.dek, hazmat.Opener(), self._vault_id + key, record)
+
+    def version(self, reader: WriteSession | Snapshot, number: CustomerNo, value_no: int) -> int:
+        """The version of a value's record.
+
+        Raises:
+            DataLossError: the record is missing.
+        """
+        record = reader.get(value_key(self._region, number, ValueNo(value_no)))
+        if record is None:
+            raise DataLossError("a value's record is missing from the store")
+        return int(HEADER.unpack_from(record)[3])
+
+    def key(self, number: CustomerNo) -> bytes:
+        """Region and number, 6 bytes: how a customer is named in keys and locators."""
+        return customer_key(self._region, number)
+
+    def judge(self, session: WriteSession, number: CustomerNo) -> None:
+        """Says, under the write lock, what a customer without a DEK is.
+
+        Raises:
+            ShreddedError: a shred was half way through when the caller looked.
+            DataLossError: the key is missing although the customer lives.
+        """
+        row = self.live_row(session, number)
+        if session.dek(self._region, number, Generation(row.dek_generation)) is None:
+            raise DataLossError("the key of a live customer is missing from the keyring")
+
+    def save(self, session: WriteSession, customer: OpenCustomer) -> None:
+        """Writes row and sheet back."""
+        row = replace(customer.row, row_version=customer.row.row_version + 1)
+        customer.row = row.with_mac(customer.dek.row_mac(self._row_message(customer.number, row)))
+        session.put_value(value_key(self._region, customer.number, CUSTOMER_ROW), customer.row.pack())
+        self.save_sheet(session, customer)
+
+    def save_sheet(self, session: WriteSession, customer: OpenCustomer) -> None:
+        """Writes the sheet back, freshly sealed."""
+        key = customer_key(self._region, customer.number)
+        head = SHEET_HEADER.pack(SHEET_FORMAT, customer.dek.generation)
+        aad = sheet_aad(self._vault_id, key, head)
+        sealed = hazmat.seal(XCHACHA20_POLY1305, customer.dek.sheet_key, customer.sheet.pack(), aad)
+        session.put_sheet(key, head + sealed)
+
+    def tombstone(self, number: CustomerNo, row: CustomerRow, ledger_seq: int) -> CustomerRow:
+        """What a customer row becomes by a shred: nothing of the customer, the ledger's number of it."""
+        bare = tombstone(row, ledger_seq)
+        return bare.with_mac(self._secrets.row_mac(self._row_message(number, bare)))
+
+    def verify_tombstone(self, number: CustomerNo, row: CustomerRow) -> None:
+        """Raises IntegrityFailedError unless the tombstone is the vault's own."""
+        if not hazmat.constant_time_equal(self._secrets.row_mac(self._row_message(number, row)), row.mac):
+            raise IntegrityFailedError
+
+    def _row_message(self, number: CustomerNo, row: CustomerRow) -> bytes:
+        return self._vault_id + value_key(self._region, number, CUSTOMER_ROW) + row.authenticated()
+
+    def _open_sheet(self, reader: WriteSession | Snapshot, number: CustomerNo, dek: OpenDek) -> Sheet:
+        key = customer_key(self._region, number)
+        raw = reader.sheet(key)
+        if raw is None:
+            raise DataLossError("the sheet of a live customer is missing")
+        aad = sheet_aad(self._vault_id, key, raw[:3])
+        return Sheet.unpack(hazmat.Opener().open(XCHACHA20_POLY1305, dek.sheet_key, raw[3:27], raw[27:], aad))

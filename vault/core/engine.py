@@ -1,0 +1,211 @@
+"""What an open vault holds in one process, put together once and shared by the use cases."""
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, cast
+
+from vault.audit.segments import SegmentWriter
+from vault.config import Settings
+from vault.core.book import Book
+from vault.core.committer import Committer
+from vault.core.directory import FIELD_CLASS, Directory, DirectoryReader, assign_numbers
+from vault.core.effects import Effects
+from vault.core.receipts import Receipts
+from vault.core.recovery import Recovery
+from vault.core.rows import Rows
+from vault.core.secrets import VaultSecrets
+from vault.crypto import hazmat
+from vault.crypto.slots import SlotPool, lockable_bytes
+from vault.crypto.suites import suite_named
+from vault.errors import KeyUnavailableError
+from vault.fields.config import load_field_classes
+from vault.fields.field_class import FieldCatalog, FieldClass
+from vault.fields.masking import mask
+from vault.hotpath.dekcache import DekCache
+from vault.hotpath.detokenize import HotPath
+from vault.keys.keyring import Keyring
+from vault.keys.unlock import EdkFile
+from vault.keys.opendek import SLOT_BYTES, DekOpener
+from vault.model.ids import Epoch, Region
+from vault.store.session import WriteSession
+from vault.store.snapshot import Snapshot
+from vault.store.store import Store
+
+_WRITE_SLOTS_BYTES: Final = 1024 * SLOT_BYTES
+_KEPT_FREE_BYTES: Final = 2**20  # of RLIMIT_MEMLOCK, for single allocations
+
+
+@dataclass(slots=True)
+class Engine:
+    """The parts of an open vault. Close it with `close`."""
+
+    data_dir: Path
+    settings: Settings
+    vault_id: bytes
+    region: Region
+    store: Store
+    edk: hazmat.GuardedMemory
+    keyring: Keyring
+    secrets: VaultSecrets
+    rows: Rows
+    book: Book
+    effects: Effects
+    deks: DekOpener
+    write_slots: SlotPool
+    catalog: FieldCatalog
+    directories: DirectoryReader
+    audit: SegmentWriter
+    committer: Committer
+    cache: DekCache
+    hot: HotPath
+    suite: int
+    epoch_lock: int
+    now_ms: Callable[[], int]
+
+    def directory(self, reader: Snapshot | WriteSession) -> Directory:
+        """Names, principals and policy as of a snapshot or session."""
+        return self.directories.at(reader, reader.meta.access_version)
+
+    def field_class(self, directory: Directory, number: int) -> FieldClass | None:
+        """The declared field class with this number, if configuration still declares it."""
+        name = directory.names[FIELD_CLASS].get(number)
+        return self.catalog.get(name) if name is not None and name in self.catalog else None
+
+    def close(self) -> None:
+        """Ends the commit thread, syncs the access log, zeroes keys."""
+        self.committer.close()
+        self.hot.close()
+        self.audit.close()
+        self.store.close()
+        self.write_slots.close()
+        self.secrets.close()
+        self.edk.free()
+        os.close(self.epoch_lock)
+
+
+def open_engine(data_dir: Path, settings: Settings, edk: hazmat.GuardedMemory, process_name: str) -> Engine:
+    """Opens a vault in this process.
+
+    Raises:
+        StorageFormatError: the stores are of another format.
+        KeyUnavailableError: the EDK does not open this keyring.
+        InvalidRequestError: the configuration is wrong; says where.
+    """
+    hazmat.self_test()
+    suite = suite_named(settings.storage.suite).number
+    catalog = load_field_classes(settings.fields)
+    store = Store.open(data_dir, low_water_bytes=settings.storage.low_water_bytes, reserve_bytes=settings.storage.reserve_bytes)
+    with store.snapshot() as snapshot:
+        epoch = Epoch(snapshot.meta.epoch)
+    epoch_lock = hold_epoch(data_dir, epoch)
+    keyring = Keyring(edk, store.vault_id, epoch)
+    with store.keyring() as keys:
+        secrets = VaultSecrets({name: keyring.unwrap_secret(name, row) for name, row in keys.secrets()})
+    store.sign = secrets.sign
+    rows = Rows(secrets, store.vault_id)
+    write_slots, cache_bytes = SlotPool(SLOT_BYTES, _WRITE_SLOTS_BYTES), _cache_bytes(settings)
+    deks = DekOpener(keyring, write_slots, suite)
+    region = Region(store.region)
+    book = Book(vault_id=store.vault_id, region=region, secrets=secrets, keyring=keyring, deks=deks, suite=suite)
+    receipts = Receipts(secrets, store.vault_id, EdkFile.read(data_dir / "keyring" / str(epoch)))
+    effects = Effects(book=book, rows=rows, receipts=receipts, region=region)
+    committer = Committer(store, Recovery(book, rows, effects, region), settings.limits.waiting_writes)
+    audit_dir = Path(settings.audit.directory) if settings.audit.directory else data_dir / "audit"
+    audit = SegmentWriter(
+        audit_dir,
+        process_name,
+        vault_id=store.vault_id,
+        segment_bytes=settings.audit.segment_bytes,
+        sync=cast(Literal["interval", "always"], settings.audit.sync),
+        sync_interval_ms=settings.audit.sync_interval_ms,
+    )
+    directories = DirectoryReader(rows)
+    cache = DekCache(keyring, cache_bytes, suite)
+    masks = _Masks(catalog, directories)
+    hot = HotPath(
+        store=store,
+        codec=secrets.codec,
+        cache=cache,
+        audit=audit,
+        vault_id=store.vault_id,
+        region=region,
+        access_of=lambda snapshot: directories.at(snapshot, snapshot.meta.access_version).access,
+        judge=_judge(committer, book),
+        tombstone_mac=secrets.row_mac,
+        mask=masks,
+        suite=suite,
+        reply_bytes=settings.limits.reply_bytes,
+        waiting_reads=settings.limits.waiting_reads,
+    )
+    engine = Engine(
+        data_dir, settings, store.vault_id, region, store, edk, keyring, secrets, rows, book, effects, deks, write_slots,
+        catalog, directories, audit, committer, cache, hot, suite, epoch_lock, lambda: time.time_ns() // 1_000_000,
+    )  # fmt: skip
+    _declare_field_classes(engine)
+    return engine
+
+
+def hold_epoch(data_dir: Path, epoch: Epoch) -> int:
+    """Takes the shared lock that says: this process holds the epoch's key. Returns its descriptor."""
+    path = data_dir / "keyring" / str(epoch) / "LOCK"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise KeyUnavailableError(f"epoch {epoch} is being destroyed") from None
+    return descriptor
+
+
+def _cache_bytes(settings: Settings) -> int:
+    room = lockable_bytes() - _WRITE_SLOTS_BYTES - _KEPT_FREE_BYTES
+    return max(min(settings.storage.dek_cache_bytes, room), 2**18)
+
+
+def _judge(committer: Committer, book: Book) -> Callable[[bytes], None]:
+    def judge(customer: bytes) -> None:
+        number = int.from_bytes(customer[1:], "big")
+        committer.submit(lambda session: book.judge(session, number), erase=True)
+
+    return judge
+
+
+class _Masks:
+    """Masks by field class number, for the hot path."""
+
+    def __init__(self, catalog: FieldCatalog, directories: DirectoryReader) -> None:
+        self._catalog = catalog
+        self._directories = directories
+        self._by_number: dict[int, FieldClass] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, number: int, text: str) -> str:
+        field_class = self._by_number.get(number)
+        if field_class is None:
+            newest = self._directories.newest
+            name = newest.names[FIELD_CLASS].get(number, "") if newest is not None else ""
+            if name not in self._catalog:
+                return "•••"  # a class that configuration no longer declares: nothing is known of its form
+            with self._lock:
+                field_class = self._by_number[number] = self._catalog.get(name)
+        return mask(field_class, text)
+
+
+def _declare_field_classes(engine: Engine) -> None:
+    """Gives numbers to the field classes that configuration declares and the vault has not seen."""
+    with engine.store.snapshot() as snapshot:
+        held = engine.directory(snapshot).numbers[FIELD_CLASS]
+    if all(name in held for name in engine.catalog.names):
+        return
+
+    def job(session: WriteSession) -> None:
+        held = engine.directory(session).numbers[FIELD_CLASS]
+        if assign_numbers(engine.rows, session, held, FIELD_CLASS, list(engine.catalog.names)):
+            session.meta.access_version += 1
+
+    engine.committer.submit(job)

@@ -1,0 +1,124 @@
+"""What a caller wants stored, checked before any lock is taken."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from vault.config import Limits
+from vault.core.references import external_id_bytes
+from vault.errors import InvalidRequestError, InvalidValueError, LimitExceededError, VaultError
+from vault.fields.field_class import FieldCatalog, FieldClass
+from vault.fields.preparing import prepare
+from vault.model.ids import is_jurisdiction, is_label
+from vault.model.requests import CustomerRef, Entry, FieldInput
+from vault.model.secret import Secret
+
+EXTERNAL_ID: Final = "external_id"
+
+
+@dataclass(slots=True)
+class PreparedField:
+    """One field: its stored and normalized forms, or the error that refuses it."""
+
+    label: str
+    field_class: str = ""
+    stored: bytes = field(default=b"", repr=False)
+    normalized: bytes = field(default=b"", repr=False)
+    error: VaultError | None = None
+    empty: bool = False
+
+
+@dataclass(slots=True)
+class PreparedEntry:
+    """One customer's fields. `external_id` is empty when the customer is named by a token."""
+
+    customer: CustomerRef
+    jurisdiction: str
+    external_id: bytes = field(default=b"", repr=False)
+    fields: list[PreparedField] = field(default_factory=list)
+    error: VaultError | None = None
+
+
+def check_batch(entries: Sequence[Entry], limits: Limits) -> None:
+    """Raises LimitExceededError when a batch has too many entries or fields."""
+    check_limit("batch_entries", len(entries), limits.batch_entries)
+    check_limit("batch_fields", sum(len(entry.fields) for entry in entries), limits.batch_fields)
+
+
+def check_limit(name: str, size: int, allowed: int) -> None:
+    """Raises LimitExceededError, naming the limit, what it allows and what was sent."""
+    if size > allowed:
+        raise LimitExceededError(
+            f"{name} is limited to {allowed}; this request has {size}", limit=name, allowed=str(allowed), size=str(size)
+        )
+
+
+def prepare_entry(entry: Entry, catalog: FieldCatalog, limits: Limits) -> PreparedEntry:
+    """Validates one entry; what is wrong is kept with the entry or the field that it concerns."""
+    prepared = PreparedEntry(entry.customer, entry.jurisdiction)
+    try:
+        if entry.jurisdiction and not is_jurisdiction(entry.jurisdiction):
+            raise InvalidRequestError("jurisdiction must be an ISO 3166-1 alpha-2 code", field="jurisdiction")
+        if entry.customer.external_id is not None:
+            prepared.external_id = external_id_bytes(entry.customer.external_id)
+    except VaultError as error:
+        prepared.error = error
+        return prepared
+    seen: set[tuple[str, str]] = set()
+    for given in entry.fields:
+        made = _prepare_field(given, entry.jurisdiction, catalog, limits)
+        if made.error is None and not made.empty:
+            if (made.field_class, made.label) in seen:
+                made.error = InvalidRequestError("field class and label stand twice in this entry", field="fields")
+            seen.add((made.field_class, made.label))
+        prepared.fields.append(made)
+    return prepared
+
+
+def prepare_value(field_class: FieldClass, value: Secret, jurisdiction: str, limits: Limits) -> PreparedField:
+    """Validates one value.
+
+    Raises:
+        InvalidValueError: it does not fit its class; the reason never holds the value.
+        LimitExceededError: it is longer than `value_bytes`.
+    """
+    text = value.reveal()
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise InvalidRequestError("a value is valid Unicode", field="value") from None
+    check_limit("value_bytes", size, limits.value_bytes)
+    made = prepare(field_class, text, jurisdiction)
+    return PreparedField("", field_class.name, made.stored.encode(), made.normalized)
+
+
+def fingerprint_content(field_class: FieldClass | None, stored: bytes) -> bytes:
+    """What a stored value's fingerprint is made of: name of the class | 0 | normalized value.
+
+    A value that its class no longer accepts, or whose class is no longer declared, stands for itself.
+    """
+    if field_class is None:
+        return b"\0" + stored
+    name = field_class.name.encode() + b"\0"
+    if field_class.name == EXTERNAL_ID:
+        return name + stored
+    try:
+        return name + prepare(field_class, stored.decode()).normalized
+    except InvalidValueError:
+        return name + stored
+
+
+def _prepare_field(given: FieldInput, jurisdiction: str, catalog: FieldCatalog, limits: Limits) -> PreparedField:
+    try:
+        if not is_label(given.label):
+            raise InvalidRequestError("a label has at most 32 characters of a-z, 0-9, _ and -", field="label")
+        field_class = catalog.get(given.field_class)
+        if field_class.name == EXTERNAL_ID:
+            raise InvalidRequestError("the external id is given as the customer, not as a field", field="field_class")
+        if not given.value.reveal().strip():
+            return PreparedField(given.label, field_class.name, empty=True)
+        made = prepare_value(field_class, given.value, jurisdiction, limits)
+        made.label = given.label
+    except VaultError as error:
+        return PreparedField(given.label, error=error)
+    return made

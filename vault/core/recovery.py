@@ -1,0 +1,95 @@
+"""Finishes what the ledger says and the stores do not yet show.
+
+Whoever takes the write lock calls this first. Crash recovery, the unfinished work of a dead worker
+and the replay after a restore are this one path, so every effect here is idempotent:
+
+    SHRED                 key rows, index row, values and sheet removed; tombstone and erasure row written
+    VALUES_DELETED        the values become tombstones
+    VALUES_CORRECTED      void, if the new value did not reach the store: its caller was told of no success
+    GENERATION_REPLACED   void, if the re-sealed values did not reach the store
+    GENERATION_SHREDDED   the key row of that generation removed
+    PRINCIPAL_REVOKED     the principal is marked revoked
+    others                speak for themselves; nothing to do
+"""
+
+from dataclasses import replace
+
+from vault.core.book import Book
+from vault.core.directory import RegisteredPrincipal
+from vault.core.effects import Effects
+from vault.core.rows import Rows
+from vault.errors import CustomerUnknownError, DataLossError, ShreddedError
+from vault.model.ids import CustomerNo, Generation, Region
+from vault.store.entries import (
+    GenerationReplaced,
+    GenerationShredded,
+    PrincipalRevoked,
+    Shred,
+    ValuesCorrected,
+    ValuesDeleted,
+    Void,
+)
+from vault.store.ledger import LedgerEntry
+from vault.store.session import WriteSession
+
+_PRINCIPALS = "principals"
+
+
+class Recovery:
+    """Applies pending ledger entries in a write session."""
+
+    def __init__(self, book: Book, rows: Rows, effects: Effects, region: Region) -> None:
+        self._book = book
+        self._rows = rows
+        self._effects = effects
+        self._region = region
+
+    def __call__(self, session: WriteSession) -> None:
+        """Finishes every entry that the stores have not seen."""
+        for entry in session.pending_entries():
+            self._finish(session, entry)
+
+    def _finish(self, session: WriteSession, entry: LedgerEntry) -> None:
+        match entry.payload:
+            case Shred():
+                self._effects.shred(session, entry.seq, entry.time_ms, entry.payload)
+            case ValuesDeleted(values=values):
+                for number, value_no in values:
+                    self._delete(session, CustomerNo(number), value_no)
+            case ValuesCorrected(values=values):
+                if any(self._is_older(session, CustomerNo(c), v, version) for c, v, version in values):
+                    session.append(Void(entry.seq))
+            case GenerationReplaced(customer_no=number, new=new):
+                row = self._book.row(session, CustomerNo(number))
+                if row is not None and not row.shredded and row.dek_generation < new:
+                    session.append(Void(entry.seq))
+            case GenerationShredded(customer_no=number, generation=generation):
+                session.delete_dek(self._region, CustomerNo(number), Generation(generation))
+            case PrincipalRevoked(principal_id=principal_id):
+                self._revoke(session, principal_id, entry.time_ms)
+
+    def _delete(self, session: WriteSession, number: CustomerNo, value_no: int) -> None:
+        try:
+            with self._book.open(session, session, number) as customer:
+                held = customer.entry(value_no)
+                if held is not None:
+                    self._book.bury(session, customer, held)
+        except (CustomerUnknownError, ShreddedError):
+            return  # gone altogether, which is more than deleted
+
+    def _is_older(self, session: WriteSession, number: CustomerNo, value_no: int, version: int) -> bool:
+        row = self._book.row(session, number)
+        if row is None or row.shredded:
+            return False
+        try:
+            return self._book.version(session, number, value_no) < version
+        except DataLossError:
+            return True
+
+    def _revoke(self, session: WriteSession, principal_id: int, time_ms: int) -> None:
+        for key, row in list(session.rows(_PRINCIPALS)):
+            principal = RegisteredPrincipal.unpack(key.decode(), self._rows.open(_PRINCIPALS, key, row))
+            if principal.id == principal_id and not principal.revoked_ms:
+                revoked = replace(principal, revoked_ms=time_ms)
+                self._rows.put(session, _PRINCIPALS, key, revoked.pack())
+                session.meta.access_version += 1

@@ -1,0 +1,102 @@
+"""Request ids: a write that is retried answers as it did the first time, also across a crash.
+
+Row in `requests` (with the MAC of `rows`), written in the commit of the write that it speaks of:
+    key    keyed hash 16 of principal id u32 | request id
+    body   fingerprint 16 | expires_s u32 | answer (JSON)
+
+Rules:
+- The request id itself is not kept, only its keyed hash. The salt of a shred's commitment is made
+  from it, so a retry gets the same salt although the vault keeps none.
+- The fingerprint is a keyed hash of method and body: the same id with another body is refused.
+- An answer holds customer and value numbers, outcomes and reasons; no value, no token, no id.
+"""
+
+import json
+import struct
+import uuid
+from typing import Any, Final
+
+from vault.core.rows import Rows
+from vault.core.secrets import VaultSecrets
+from vault.errors import InvalidRequestError, RequestIdReusedError
+from vault.store.session import WriteSession
+
+_HEAD: Final = struct.Struct(">16sI")
+TABLE: Final = "requests"
+
+
+class Request:
+    """One write's request id and fingerprint; without an id nothing is remembered."""
+
+    __slots__ = ("_expires_s", "_fingerprint", "_key", "_now_s", "_rows", "_salt_seed")
+
+    def __init__(
+        self,
+        *,
+        rows: Rows,
+        secrets: VaultSecrets,
+        principal_id: int,
+        request_id: str,
+        method: str,
+        body: list[bytes],
+        now_s: int,
+        hours: int,
+    ) -> None:
+        self._rows = rows
+        self._key = b""
+        self._now_s = now_s
+        self._expires_s = now_s + hours * 3600
+        if not request_id:
+            return
+        name = principal_id.to_bytes(4, "big") + parse_request_id(request_id)
+        self._key = secrets.request_mac(b"id\0" + name)
+        self._salt_seed = secrets.request_mac(b"salt\0" + name)
+        framed = b"".join(len(part).to_bytes(4, "big") + part for part in (method.encode(), *body))
+        self._fingerprint = secrets.request_mac(b"body\0" + framed)
+
+    @property
+    def salt_seed(self) -> bytes | None:
+        """16 bytes that only a holder of the request id and the vault can make; None without an id."""
+        return self._salt_seed if self._key else None
+
+    def recall(self, session: WriteSession) -> Any | None:
+        """The answer given before, or None.
+
+        Raises:
+            RequestIdReusedError: the id was used with another body.
+        """
+        if not self._key:
+            return None
+        body = self._rows.get(session, TABLE, self._key)
+        if body is None:
+            return None
+        fingerprint, expires_s = _HEAD.unpack_from(body)
+        if expires_s <= self._now_s:
+            return None
+        if fingerprint != self._fingerprint:
+            raise RequestIdReusedError("the request id was used with another request")
+        return json.loads(body[_HEAD.size :])
+
+    def remember(self, session: WriteSession, answer: object) -> None:
+        """Keeps the answer for a retry."""
+        if self._key:
+            packed = json.dumps(answer, separators=(",", ":")).encode()
+            head = _HEAD.pack(self._fingerprint, self._expires_s)
+            self._rows.put(session, TABLE, self._key, head + packed)
+
+
+def parse_request_id(text: str) -> bytes:
+    """The 16 bytes of a request id.
+
+    Raises:
+        InvalidRequestError: not a UUID.
+    """
+    try:
+        return uuid.UUID(text).bytes
+    except ValueError:
+        raise InvalidRequestError("request_id must be a UUID", field="request_id") from None
+
+
+def expired(body: bytes, now_s: int) -> bool:
+    """Whether a remembered answer may be forgotten."""
+    return bool(_HEAD.unpack_from(body)[1] <= now_s)

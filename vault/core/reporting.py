@@ -1,0 +1,134 @@
+"""What auditors and operators see: accesses, the state of the log, the state of the keyring."""
+
+from pathlib import Path
+
+from vault.audit import check, reader
+from vault.audit.folding import AccessSummary
+from vault.core.directory import FIELD_CLASS, PURPOSE, Directory
+from vault.core.engine import Engine
+from vault.core.references import require
+from vault.core.trail import Trail
+from vault.errors import DataLossError, PrincipalUnknownError
+from vault.keys.unlock import EdkFile
+from vault.model.access import Action
+from vault.model.ids import CustomerNo, Generation
+from vault.model.requests import Access, AccessQuery, AuditStatus, Caller, KeyringStatus, Page
+from vault.store.layout import CustomerRow
+from vault.store.snapshot import KeyringSnapshot
+
+
+class Reporting:
+    """The use cases, for one open vault."""
+
+    def __init__(self, engine: Engine, trail: Trail) -> None:
+        self._engine = engine
+        self._trail = trail
+
+    def list_access(self, caller: Caller, query: AccessQuery) -> Page[Access]:
+        """Accesses, newest first.
+
+        A shredded customer has none: the key that names it in the log is gone.
+
+        Raises:
+            CustomerUnknownError, PrincipalUnknownError: the query names nobody.
+        """
+        engine = self._engine
+        with engine.store.snapshot() as snapshot, engine.store.keyring() as keys:
+            directory = engine.directory(snapshot)
+            grants = directory.access.principal(caller.principal)
+            grants.require(Action.AUDIT)
+            locators = None
+            if query.customer is not None:
+                number = require(engine, grants, keys, query.customer)
+                engine.book.live_row(snapshot, number)
+                locators = frozenset(self._locators(keys, number))
+            principal_id = None
+            if query.principal:
+                known = directory.principals.get(query.principal)
+                if known is None:
+                    raise PrincipalUnknownError("no such principal")
+                principal_id = known.id
+        wanted = reader.AccessFilter(
+            locators, principal_id, query.start_ms, query.end_ms, query.page_size, query.page_token
+        )
+        page = reader.list_access(self._audit_dir, wanted)
+        self._trail.act(grants, "ListAccess", locators=sorted(locators or ()), listed=len(page.accesses))
+        return Page([_access(found, directory) for found in page.accesses], page.next_page_token)
+
+    def audit_status(self, caller: Caller) -> AuditStatus:
+        """Segments, records, bytes, free space."""
+        with self._engine.store.snapshot() as snapshot:
+            grants = self._engine.directory(snapshot).access.principal(caller.principal)
+        if not grants.may(Action.ADMIN):
+            grants.require(Action.AUDIT)
+        status = check.status(self._audit_dir, self._engine.settings.audit.segment_bytes)
+        interval = self._engine.settings.audit.sync_interval_ms
+        return AuditStatus(
+            segments=status.segments,
+            records=status.records,
+            bytes=status.bytes,
+            free_bytes=status.free_bytes,
+            writable=status.writable and self._engine.audit.status().writable,
+            sync_interval_ms=0 if self._engine.settings.audit.sync == "always" else interval,
+            gaps=status.gaps,
+        )
+
+    def keyring_status(self, caller: Caller) -> KeyringStatus:
+        """Epoch, provider and counts."""
+        engine = self._engine
+        with engine.store.snapshot() as snapshot, engine.store.keyring() as keys:
+            grants = engine.directory(snapshot).access.principal(caller.principal)
+            if not grants.may(Action.ROTATE):
+                grants.require(Action.ADMIN)
+            edk = EdkFile.read(engine.data_dir / "keyring" / str(snapshot.meta.epoch))
+            customers = shredded = 0
+            for _, row in snapshot.customers(None):
+                customers += 1
+                shredded += CustomerRow.unpack(row).shredded
+            return KeyringStatus(
+                vault_id=engine.vault_id.hex(),
+                epoch=snapshot.meta.epoch,
+                epoch_created_ms=edk.created_ms,
+                provider=edk.provider,
+                assurance=edk.assurance,
+                root_key_id=edk.root_key_id,
+                signing_key_id=engine.secrets.signing_key_id,
+                customers=customers,
+                shredded_customers=shredded,
+                wrapped_deks=keys.count_deks(),
+                token_key_generation=engine.secrets.token_key_generation,
+                ledger_entries=engine.store.ledger_entries(),
+                ledger_applied=snapshot.meta.applied,
+            )
+
+    @property
+    def _audit_dir(self) -> Path:
+        configured = self._engine.settings.audit.directory
+        return Path(configured) if configured else self._engine.data_dir / "audit"
+
+    def _locators(self, keys: KeyringSnapshot, number: CustomerNo) -> list[bytes]:
+        engine, found = self._engine, []
+        for generation in keys.generations(engine.region, number):
+            row = keys.dek(engine.region, number, generation)
+            if row is None:
+                raise DataLossError("the key of a live customer is missing from the keyring")
+            with engine.deks.unwrap(row, engine.region, number, Generation(generation)) as dek:
+                found.append(dek.locator(engine.book.key(number)))
+        return found
+
+
+def _access(found: AccessSummary, directory: Directory) -> Access:
+    classes = (directory.names[FIELD_CLASS].get(number, "") for number in found.field_class_ids)
+    return Access(
+        time_ms=found.time_ms,
+        principal=found.principal or directory.principal_names.get(found.principal_id, ""),
+        action=found.action,
+        purpose=directory.names[PURPOSE].get(found.purpose_id, ""),
+        values_plain=found.values_plain,
+        values_masked=found.values_masked,
+        values_denied=found.values_denied,
+        customers=found.customers,
+        field_classes=sorted(name for name in classes if name),
+        reasons=sorted(reason.value for reason in found.reasons),
+        detail=found.detail,
+    )

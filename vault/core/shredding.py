@@ -1,0 +1,286 @@
+"""Shred: ends customers by destroying their keys.
+
+Rules:
+- One lock, one acknowledgement: ledger entry, key rows, index row, tombstone. After the
+  acknowledgement no worker can serve the customer, because every read looks at the customer row.
+- The salt of the commitment goes to the requester. The vault keeps none; with a request id it is
+  made from that id, so that a retry of the same request gets the same one.
+- The access log being unwritable does not stop a single shred: its ledger entry stands in. A bulk
+  shred is refused then.
+- A customer whose records are damaged can still be shredded.
+"""
+
+import hashlib
+import secrets as randomness
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vault.core.effects import ERASURES, ErasureRow
+from vault.core.engine import Engine
+from vault.core.fieldinput import check_limit
+from vault.core.receipts import commitment, shred_id_text
+from vault.core.references import external_id_bytes, require
+from vault.core.replay import Request
+from vault.core.trail import Trail
+from vault.errors import (
+    AlreadyShreddedError,
+    AuditUnavailableError,
+    BatchAbortedError,
+    CustomerUnknownError,
+    DataLossError,
+    ErasureUnknownError,
+    IntegrityFailedError,
+    Reason,
+    VaultError,
+    error_for,
+)
+from vault.model.access import Action
+from vault.model.ids import CustomerNo, Generation
+from vault.model.requests import Caller, CustomerRef, Erasure, Page, Receipt, ShredResult
+from vault.policy.decision import Grants
+from vault.store.layout import RowState
+from vault.store.entries import Shred
+from vault.store.session import WriteSession
+from vault.store.snapshot import KeyringSnapshot, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A customer that is about to go."""
+
+    number: CustomerNo
+    values: int
+    generations: tuple[Generation, ...]
+    external_id: bytes | None  # None when the sheet cannot be opened
+    locator: bytes | None
+
+
+class Shredding:
+    """The use case, for one open vault."""
+
+    def __init__(self, engine: Engine, trail: Trail) -> None:
+        self._engine = engine
+        self._effects = engine.effects
+        self._trail = trail
+
+    def shred(
+        self, caller: Caller, refs: Sequence[CustomerRef], *, request_id: str, validate_only: bool, atomic: bool
+    ) -> list[ShredResult]:
+        """Shreds customers in one durable commit, or counts what would go.
+
+        Raises:
+            DeniedError: the caller may not shred.
+            BatchAbortedError: `atomic`, and a customer could not be shredded; none was.
+        """
+        engine = self._engine
+        check_limit("shred_batch", len(refs), engine.settings.limits.shred_batch)
+        with engine.store.snapshot() as snapshot, engine.store.keyring() as keys:
+            grants = engine.directory(snapshot).access.principal(caller.principal)
+            grants.require(Action.SHRED)
+            if validate_only:
+                return [self._preview(snapshot, keys, grants, ref) for ref in refs]
+        request = self._request(grants, refs, request_id, atomic)
+
+        def job(session: WriteSession) -> Any:
+            remembered = request.recall(session)
+            if remembered is not None:
+                return remembered
+            engine.directory(session).access.principal(caller.principal).require(Action.SHRED)
+            answers = self._shred_all(session, grants, refs, request, atomic)
+            request.remember(session, answers)
+            return answers
+
+        answers = engine.committer.submit(job, erase=True, deadline=caller.deadline_monotonic)
+        for answer in answers:
+            if "customer" in answer:
+                engine.hot.forget(engine.book.key(CustomerNo(answer["customer"])))
+        with engine.store.snapshot() as snapshot:
+            return [self._result(snapshot, answer, request) for answer in answers]
+
+    def get_erasure(self, caller: Caller, shred_id: str) -> Erasure:
+        """One erasure.
+
+        Raises:
+            ErasureUnknownError: no such shred id.
+        """
+        with self._engine.store.snapshot() as snapshot:
+            self._engine.directory(snapshot).access.principal(caller.principal).require(Action.INSPECT)
+            try:
+                key = bytes.fromhex(shred_id.removeprefix("shr_"))
+            except ValueError:
+                raise ErasureUnknownError("no such shred id") from None
+            return self._erasure(snapshot, key)
+
+    def list_erasures(self, caller: Caller, page_size: int, page_token: str) -> Page[Erasure]:
+        """Erasures, oldest first. A page token is the ledger number to go on after."""
+        with self._engine.store.snapshot() as snapshot:
+            self._engine.directory(snapshot).access.principal(caller.principal).require(Action.INSPECT)
+            after = int(page_token) if page_token.isdecimal() else 0
+            found = sorted(
+                (
+                    (ErasureRow.unpack(self._engine.rows.open(ERASURES, key, row)), key)
+                    for key, row in snapshot.rows(ERASURES)
+                ),
+                key=lambda pair: pair[0].ledger_seq,
+            )
+        later = [(row, key) for row, key in found if row.ledger_seq > after]
+        page = later[:page_size]
+        following = str(page[-1][0].ledger_seq) if len(later) > len(page) else ""
+        return Page([_to_erasure(row, key) for row, key in page], following)
+
+    def _request(self, grants: Grants, refs: Sequence[CustomerRef], request_id: str, atomic: bool) -> Request:
+        body = [bytes([atomic])]
+        for ref in refs:
+            body += [ref.external_id.reveal_bytes() if ref.external_id else b"", (ref.token or "").lower().encode()]
+        return Request(
+            rows=self._engine.rows,
+            secrets=self._engine.secrets,
+            principal_id=grants.id,
+            request_id=request_id,
+            method="Shred",
+            body=body,
+            now_s=int(time.time()),
+            hours=self._engine.settings.storage.request_id_hours,
+        )
+
+    def _preview(
+        self, snapshot: Snapshot, keys: KeyringSnapshot, grants: Grants, ref: CustomerRef
+    ) -> ShredResult:
+        try:
+            target = self._target(snapshot, keys, grants, ref)
+        except VaultError as error:
+            return ShredResult(error=error)
+        return ShredResult(values=target.values, dek_generations=len(target.generations))
+
+    def _shred_all(
+        self,
+        session: WriteSession,
+        grants: Grants,
+        refs: Sequence[CustomerRef],
+        request: Request,
+        atomic: bool,
+    ) -> list[dict[str, Any]]:
+        answers: list[dict[str, Any]] = []
+        targets: list[tuple[int, _Target]] = []
+        taken: set[int] = set()
+        for position, ref in enumerate(refs):
+            try:
+                target = self._target(session, session, grants, ref)
+                if target.number in taken:
+                    raise AlreadyShreddedError("the customer stands twice in this request")
+                taken.add(target.number)
+                targets.append((position, target))
+                answers.append({})
+            except VaultError as error:
+                if atomic:
+                    raise BatchAbortedError(
+                        f"customer {position} cannot be shredded: {error}", index=str(position), cause=error.reason
+                    ) from error
+                answers.append({"error": error.reason.value})
+        self._record(grants, targets)
+        for position, target in targets:
+            answers[position] = self._shred_one(session, grants, refs[position], target, request)
+        return answers
+
+    def _record(self, grants: Grants, targets: list[tuple[int, _Target]]) -> None:
+        locators = [target.locator for _, target in targets if target.locator is not None]
+        try:
+            self._trail.act(grants, "ShredCustomer", locators=locators, customers=len(targets))
+        except AuditUnavailableError:
+            if len(targets) > 1:
+                raise
+
+    def _shred_one(
+        self, session: WriteSession, grants: Grants, ref: CustomerRef, target: _Target, request: Request
+    ) -> dict[str, Any]:
+        engine = self._engine
+        external_id = target.external_id
+        if external_id is None:
+            external_id = external_id_bytes(ref.external_id) if ref.external_id is not None else b""
+        salt = _salt(request, target.number)
+        entry = Shred(
+            shred_id=randomness.token_bytes(16),
+            region=engine.region,
+            customer_no=target.number,
+            generations=target.generations,
+            values=target.values,
+            commitment=commitment(external_id, salt),
+            principal_id=grants.id,
+        )
+        seq = session.append(entry)
+        index_hash = engine.secrets.external_hash(target.external_id) if target.external_id is not None else None
+        self._effects.shred(session, seq, session.entry_time_ms(seq), entry, index_hash)
+        answer: dict[str, Any] = {"customer": target.number, "shred_id": entry.shred_id.hex()}
+        if request.salt_seed is None:
+            answer["salt"] = salt.hex()  # not remembered: without a request id nothing is
+        return answer
+
+    def _target(
+        self,
+        reader: Snapshot | WriteSession,
+        keys: KeyringSnapshot | WriteSession,
+        grants: Grants,
+        ref: CustomerRef,
+    ) -> _Target:
+        engine = self._engine
+        number = require(engine, grants, keys, ref)
+        row = engine.book.row(reader, number)
+        if row is None:
+            if ref.token is not None:
+                raise DataLossError("a genuine token's customer is missing from the store")
+            raise CustomerUnknownError("no such customer")
+        if row.state == RowState.SHREDDED:
+            engine.book.verify_tombstone(number, row)
+            raise AlreadyShreddedError("the customer was shredded before")
+        generations = tuple(Generation(g) for g in keys.generations(engine.region, number))
+        values = sum(1 for _ in reader.scan_customer(engine.region, number)) - 1
+        try:
+            with engine.book.open(reader, keys, number) as customer:
+                # Tombstones of deleted values are records, but not values that go.
+                values = len(customer.sheet.fields)
+                locator = customer.dek.locator(engine.book.key(number))
+                return _Target(number, values, generations, customer.sheet.external_id, locator)
+        except (IntegrityFailedError, DataLossError):
+            return _Target(number, values, generations, None, None)
+
+    def _result(self, snapshot: Snapshot, answer: dict[str, Any], request: Request) -> ShredResult:
+        if "error" in answer:
+            return ShredResult(error=_remembered_error(answer["error"]))
+        erasure_row = self._row(snapshot, bytes.fromhex(answer["shred_id"]))
+        salt = bytes.fromhex(answer["salt"]) if "salt" in answer else _salt(request, answer["customer"])
+        erasure = _to_erasure(erasure_row, bytes.fromhex(answer["shred_id"]))
+        return ShredResult(erasure_row.values, erasure_row.generations, salt, erasure)
+
+    def _erasure(self, snapshot: Snapshot, shred_id: bytes) -> Erasure:
+        return _to_erasure(self._row(snapshot, shred_id), shred_id)
+
+    def _row(self, snapshot: Snapshot, shred_id: bytes) -> ErasureRow:
+        body = self._engine.rows.get(snapshot, ERASURES, shred_id) if shred_id else None
+        if body is None:
+            raise ErasureUnknownError("no such shred id")
+        return ErasureRow.unpack(body)
+
+
+def _salt(request: Request, number: int) -> bytes:
+    if request.salt_seed is None:
+        return randomness.token_bytes(32)
+    return hashlib.blake2b(number.to_bytes(5, "big"), digest_size=32, key=request.salt_seed).digest()
+
+
+def _remembered_error(reason: str) -> VaultError:
+    texts = {
+        Reason.ALREADY_SHREDDED: "the customer was shredded before",
+        Reason.CUSTOMER_UNKNOWN: "no such customer",
+        Reason.TOKEN_UNKNOWN: "no such token",
+    }
+    error_class = error_for(Reason(reason))
+    if error_class is IntegrityFailedError:
+        return IntegrityFailedError()
+    return error_class(texts.get(Reason(reason), "the customer cannot be shredded"))
+
+
+def _to_erasure(row: ErasureRow, shred_id: bytes) -> Erasure:
+    receipt = Receipt(row.statement, row.signature, row.key_id)
+    return Erasure(shred_id_text(shred_id), row.effective_ms, row.ledger_seq, row.commitment, receipt)

@@ -1,0 +1,270 @@
+"""Tokenize: stores customers' fields and gives a token for each.
+
+Which value a field means, in this order:
+1. The value held under the same class and label: it is kept, or rectified in place; its token stays.
+   If it also stands under other labels, only this label leaves it, and the search goes on.
+2. A value of the same class that is equal (by fingerprint): it gets the label too; same token.
+3. A new value with a new number.
+
+Values are validated before the write lock is taken and sealed under it, because the associated
+data holds the numbers. An empty value is skipped: a row imported again never empties a field.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vault.core.book import OpenCustomer
+from vault.core.directory import FIELD_CLASS
+from vault.core.engine import Engine
+from vault.core.fieldinput import EXTERNAL_ID, PreparedEntry, PreparedField, check_batch, prepare_entry
+from vault.core.references import customer_token, find, token_of
+from vault.core.replay import Request
+from vault.core.trail import Trail
+from vault.errors import BatchAbortedError, CustomerUnknownError, LimitExceededError, Reason, VaultError, error_for
+from vault.model.access import Action
+from vault.model.ids import CustomerNo
+from vault.model.requests import Caller, Entry, EntryResult, FieldResult, Outcome
+from vault.policy.decision import Grants
+from vault.store.sheet import SheetField
+from vault.store.entries import ValuesCorrected
+from vault.store.session import WriteSession
+
+Answer = dict[str, Any]
+
+
+class Tokenizing:
+    """The use case, for one open vault."""
+
+    def __init__(self, engine: Engine, trail: Trail) -> None:
+        self._engine = engine
+        self._trail = trail
+
+    def tokenize(
+        self, caller: Caller, entries: Sequence[Entry], *, domain: str, request_id: str, atomic: bool, method: str
+    ) -> list[EntryResult]:
+        """Stores the entries in one durable commit; answers in their order.
+
+        Raises:
+            DeniedError: the caller may not write, or is not in the domain.
+            LimitExceededError: the batch is too large.
+            RequestIdReusedError: the request id was used with another body.
+            BatchAbortedError: `atomic`, and an entry or a field was refused; nothing was stored.
+        """
+        engine = self._engine
+        check_batch(entries, engine.settings.limits)
+        with engine.store.snapshot() as snapshot:
+            grants = engine.directory(snapshot).access.principal(caller.principal)
+        grants.require(Action.WRITE)
+        domain_id = grants.domain(domain)
+        request = Request(
+            rows=engine.rows,
+            secrets=engine.secrets,
+            principal_id=grants.id,
+            request_id=request_id,
+            method=method,
+            body=_fingerprinted(entries, domain, atomic),
+            now_s=int(time.time()),
+            hours=engine.settings.storage.request_id_hours,
+        )
+        prepared = [prepare_entry(entry, engine.catalog, engine.settings.limits) for entry in entries]
+
+        def job(session: WriteSession) -> list[Answer]:
+            remembered = request.recall(session)
+            if remembered is not None:
+                return self._still_true(session, remembered)
+            answers = self._write(session, caller, prepared, atomic, method)
+            request.remember(session, answers)
+            return answers
+
+        answers = engine.committer.submit(job, deadline=caller.deadline_monotonic)
+        return [
+            self._result(answer, entry, domain_id) for answer, entry in zip(answers, prepared, strict=True)
+        ]
+
+    def _write(
+        self, session: WriteSession, caller: Caller, prepared: list[PreparedEntry], atomic: bool, method: str
+    ) -> list[Answer]:
+        # Asked again under the lock: a principal revoked since the call began writes nothing.
+        directory = self._engine.directory(session)
+        grants = directory.access.principal(caller.principal)
+        grants.require(Action.WRITE)
+        numbers = directory.numbers[FIELD_CLASS]
+        locators: list[bytes] = []
+        corrected: list[tuple[int, int, int]] = []
+        counts = dict.fromkeys(Outcome, 0)
+        answers = []
+        for position, entry in enumerate(prepared):
+            try:
+                answer = self._write_entry(session, grants, numbers, entry, locators, corrected)
+            except VaultError as error:
+                answer = {"error": error.reason.value}
+                entry.error = error
+            if atomic and (refusal := _first_refusal(answer, entry)) is not None:
+                raise BatchAbortedError(
+                    f"entry {position} was refused: {refusal}", index=str(position), cause=refusal.reason.value
+                )
+            for outcome, _ in answer.get("fields", ()):
+                counts[Outcome(outcome)] += 1
+            answers.append(answer)
+        if corrected:
+            session.append(ValuesCorrected(self._engine.region, tuple(corrected)))
+        # Storing into a field that is held answers whether it was equal: a comparison, so counted.
+        self._trail.act(
+            grants,
+            method,
+            locators=locators,
+            created=counts[Outcome.CREATED],
+            updated=counts[Outcome.UPDATED],
+            unchanged=counts[Outcome.UNCHANGED],
+            refused=counts[Outcome.REFUSED],
+            customers=len(locators),
+        )
+        return answers
+
+    def _write_entry(
+        self,
+        session: WriteSession,
+        grants: Grants,
+        numbers: dict[str, int],
+        entry: PreparedEntry,
+        locators: list[bytes],
+        corrected: list[tuple[int, int, int]],
+    ) -> Answer:
+        if entry.error is not None:
+            raise entry.error
+        engine = self._engine
+        number = find(engine, grants, session, entry.customer)
+        if number is not None and entry.external_id and engine.book.row(session, number) is None:
+            number = None  # an index row that a crash left behind
+        if number is not None:
+            with engine.book.open(session, session, number) as customer:
+                return self._store(session, customer, numbers, entry, locators, corrected)
+        if not entry.external_id:
+            raise CustomerUnknownError("no such customer")
+        if len(entry.fields) >= engine.settings.limits.fields_per_customer:
+            raise LimitExceededError("too many fields for one customer", limit="fields_per_customer")
+        now = engine.now_ms()
+        with engine.book.create(session, entry.external_id, entry.jurisdiction, now) as customer:
+            own = engine.book.take_value_no(session, customer, engine.settings.limits.fields_per_customer)
+            fingerprint = customer.dek.fingerprint(b"external_id\0" + entry.external_id)
+            customer.put_entry(SheetField(own, numbers[EXTERNAL_ID], fingerprint, b"", ("",)))
+            engine.book.put_value(session, customer, own, numbers[EXTERNAL_ID], entry.external_id)
+            return self._store(session, customer, numbers, entry, locators, corrected)
+
+    def _store(
+        self,
+        session: WriteSession,
+        customer: OpenCustomer,
+        numbers: dict[str, int],
+        entry: PreparedEntry,
+        locators: list[bytes],
+        corrected: list[tuple[int, int, int]],
+    ) -> Answer:
+        engine = self._engine
+        before = customer.sheet
+        fields = []
+        for made in entry.fields:
+            try:
+                outcome, value_no = self._store_field(session, customer, numbers, made, corrected)
+            except LimitExceededError as error:
+                made.error = error
+                outcome, value_no = Outcome.REFUSED, 0
+            fields.append([int(outcome), value_no if made.error is None else made.error.reason.value])
+        if customer.created or customer.sheet is not before:
+            engine.book.save(session, customer)
+        locators.append(customer.dek.locator(engine.book.key(customer.number)))
+        return {"customer": customer.number, "created": customer.created, "fields": fields}
+
+    def _store_field(
+        self,
+        session: WriteSession,
+        customer: OpenCustomer,
+        numbers: dict[str, int],
+        made: PreparedField,
+        corrected: list[tuple[int, int, int]],
+    ) -> tuple[Outcome, int]:
+        if made.error is not None:
+            return Outcome.REFUSED, 0
+        if made.empty:
+            return Outcome.EMPTY, 0
+        engine, field_class = self._engine, numbers[made.field_class]
+        fingerprint = customer.dek.fingerprint(made.field_class.encode() + b"\0" + made.normalized)
+        same_class = [line for line in customer.sheet.fields if line.field_class == field_class]
+        held = next((line for line in same_class if made.label in line.labels), None)
+        if held is not None:
+            if held.fingerprint == fingerprint:
+                return Outcome.UNCHANGED, held.value_no
+            if len(held.labels) == 1:
+                version = engine.book.rectify(session, customer, held, made.stored, fingerprint)
+                corrected.append((customer.number, held.value_no, version))
+                return Outcome.UPDATED, held.value_no
+            rest = tuple(label for label in held.labels if label != made.label)
+            customer.put_entry(replace(held, labels=rest))
+        equal = next((line for line in same_class if line.fingerprint == fingerprint), None)
+        if equal is not None:
+            customer.put_entry(replace(equal, labels=(*equal.labels, made.label)))
+            return Outcome.UNCHANGED, equal.value_no
+        value_no = engine.book.take_value_no(session, customer, engine.settings.limits.fields_per_customer)
+        customer.put_entry(SheetField(value_no, field_class, fingerprint, b"", (made.label,)))
+        engine.book.put_value(session, customer, value_no, field_class, made.stored)
+        return Outcome.CREATED, value_no
+
+    def _still_true(self, session: WriteSession, answers: list[Answer]) -> list[Answer]:
+        """A remembered answer, except for customers shredded since: a replay never resurrects."""
+        checked = []
+        for answer in answers:
+            if "customer" in answer:
+                try:
+                    self._engine.book.live_row(session, CustomerNo(answer["customer"]))
+                except VaultError as error:
+                    checked.append({"error": error.reason.value})
+                    continue
+            checked.append(answer)
+        return checked
+
+    def _result(self, answer: Answer, entry: PreparedEntry, domain: int) -> EntryResult:
+        if "error" in answer:
+            return EntryResult(error=_error(answer["error"], entry.error))
+        number = answer["customer"]
+        results = []
+        for (outcome, value), made in zip(answer["fields"], entry.fields, strict=True):
+            if outcome == Outcome.REFUSED:
+                results.append(FieldResult(Outcome.REFUSED, error=_error(value, made.error)))
+            elif outcome == Outcome.EMPTY:
+                results.append(FieldResult(Outcome.EMPTY))
+            else:
+                results.append(FieldResult(Outcome(outcome), token_of(self._engine, domain, number, value)))
+        token = customer_token(self._engine, domain, number)
+        return EntryResult(token, answer["created"], results)
+
+
+def _error(reason: str, known: VaultError | None) -> VaultError:
+    """The error of this call if it is the same one, else one that carries the remembered reason."""
+    if known is not None and known.reason == reason:
+        return known
+    error_class = error_for(Reason(reason))
+    try:
+        return error_class("refused, as when this request was first made")
+    except TypeError:
+        return error_class()  # type: ignore[call-arg]  # the one that takes no message
+
+
+def _first_refusal(answer: Answer, entry: PreparedEntry) -> VaultError | None:
+    if entry.error is not None:
+        return entry.error
+    return next((made.error for made in entry.fields if made.error is not None), None)
+
+
+def _fingerprinted(entries: Sequence[Entry], domain: str, atomic: bool) -> list[bytes]:
+    parts = [domain.encode(), bytes([atomic])]
+    for entry in entries:
+        ref = entry.customer
+        parts.append(ref.external_id.reveal_bytes() if ref.external_id is not None else b"")
+        parts.append((ref.token or "").encode())
+        parts.append(entry.jurisdiction.encode())
+        parts.append(len(entry.fields).to_bytes(4, "big"))
+        for given in entry.fields:
+            parts += [given.field_class.encode(), given.label.encode(), given.value.reveal_bytes()]
+    return parts

@@ -1,0 +1,1 @@
+"""Detokenization, and nothing else: the DEK cache and the one flat loop over a batch."""

@@ -1,0 +1,138 @@
+"""The DEK cache of a serving process.
+
+Slot (64 bytes of guarded memory): DEK | sealing subkey of the configured suite.
+
+Rules:
+- An entry also keeps the last verified bytes of its customer row: a hot read compares them to the
+  row it just read, and only a difference costs a MAC. A shred changes the row, so no entry outlives it.
+- The owner serializes all use (one batch at a time): a slot is never recycled while a batch uses it.
+- Bounded in bytes. Eviction is a clock over insertion order: an entry used since the hand last
+  passed gets a second round.
+- A released slot is zeroed at once.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from vault.crypto import hazmat, subkeys
+from vault.crypto.slots import SlotPool
+from vault.keys.keyring import Keyring
+from vault.model.ids import CustomerNo, Generation, Region
+
+SLOT_BYTES: Final = 64
+_SPARE_SLOTS: Final = 4  # for subkeys of the moment
+
+Derive = Callable[[hazmat.KeyPointer, hazmat.KeyPointer], None]
+
+
+class CachedDek:
+    """One customer's key and verified row. `seal` points into guarded memory."""
+
+    __slots__ = ("generation", "locator", "row", "seal", "slot", "used")
+
+    def __init__(self, slot: int, seal: hazmat.KeyPointer, generation: int, row: bytes, locator: bytes) -> None:
+        self.slot = slot
+        self.seal = seal
+        self.generation = generation
+        self.row = row
+        self.locator = locator
+        self.used = True
+
+
+class DekCache:
+    """Maps region | customer_no (6 bytes) to an open DEK."""
+
+    def __init__(self, keyring: Keyring, max_bytes: int, suite: int) -> None:
+        self._keyring = keyring
+        self._pool = SlotPool(SLOT_BYTES, max_bytes)
+        self._suite = suite
+        self._entries: dict[bytes, CachedDek] = {}
+        self.get = self._entries.get
+        self.misses = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def admit(self, customer: bytes, generation: int, dek_row: bytes) -> CachedDek:
+        """Unwraps a DEK into the cache. The caller then verifies the customer row and sets `row`.
+
+        Raises:
+            IntegrityFailedError: the keyring row is not this customer's generation, or was changed.
+        """
+        self.misses += 1
+        self.evict(customer)
+        if self._pool.in_use >= self._pool.capacity - _SPARE_SLOTS:
+            self._make_room()
+        slot = self._pool.acquire()
+        try:
+            dek, seal = self._pool.pointer(slot), self._pool.pointer(slot, 32)
+            region, number = Region(customer[0]), CustomerNo(int.from_bytes(customer[1:], "big"))
+            self._keyring.unwrap_dek(dek_row, region, number, Generation(generation), dek)
+            subkeys.derive_seal_key(dek, self._suite, seal)
+            locator = self._keyed(dek, subkeys.derive_locator_key, customer)
+        except BaseException:
+            self._pool.release(slot)
+            raise
+        entry = CachedDek(slot, seal, generation, b"", locator)
+        self._entries[customer] = entry
+        return entry
+
+    def row_mac(self, entry: CachedDek, data: bytes) -> bytes:
+        """MAC of a customer row under the entry's DEK."""
+        return self._keyed(self._pool.pointer(entry.slot), subkeys.derive_row_mac_key, data)
+
+    def open_other_suite(
+        self, entry: CachedDek, opener: hazmat.Opener, suite: int, nonce: bytes, ciphertext: bytes, aad: bytes
+    ) -> bytes:
+        """Opens a record whose suite is not the cached one.
+
+        Raises:
+            IntegrityFailedError: the record was changed or is another's.
+        """
+        slot = self._pool.acquire()
+        try:
+            key = self._pool.pointer(slot)
+            subkeys.derive_seal_key(self._pool.pointer(entry.slot), suite, key)
+            return opener.open(suite, key, nonce, ciphertext, aad)
+        finally:
+            self._pool.release(slot)
+
+    def evict(self, customer: bytes) -> None:
+        """Zeroes and forgets one customer's DEK, if held."""
+        entry = self._entries.pop(customer, None)
+        if entry is not None:
+            self._pool.release(entry.slot)
+
+    def clear(self) -> None:
+        """Zeroes everything."""
+        for customer in list(self._entries):
+            self.evict(customer)
+
+    def close(self) -> None:
+        """Zeroes everything and gives the guarded memory back."""
+        self.clear()
+        self._pool.close()
+
+    def _make_room(self) -> None:
+        wanted = max(1, len(self._entries) // 32)
+        for customer, entry in list(self._entries.items()):
+            if entry.used:
+                entry.used = False
+                del self._entries[customer]  # to the end of the clock
+                self._entries[customer] = entry
+                continue
+            self.evict(customer)
+            wanted -= 1
+            if wanted == 0:
+                return
+        for customer in list(self._entries)[:wanted]:
+            self.evict(customer)
+
+    def _keyed(self, dek: hazmat.KeyPointer, derive: Derive, data: bytes) -> bytes:
+        slot = self._pool.acquire()
+        try:
+            key = self._pool.pointer(slot)
+            derive(dek, key)
+            return hazmat.keyed_hash(key, data)
+        finally:
+            self._pool.release(slot)
