@@ -9,10 +9,17 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-OPTIONS = (
-    "--quiet --no-config --universal --python-version 3.11 --generate-hashes "
-    "--no-emit-index-url --no-emit-find-links --no-header --no-annotate"
-).split()
+OPTIONS = [
+    "--quiet",
+    "--no-config",
+    "--universal",
+    "--python-version=3.11",
+    "--generate-hashes",
+    "--no-emit-index-url",
+    "--no-emit-find-links",
+    "--no-header",
+    "--no-annotate",
+]
 
 
 def main() -> None:
@@ -21,7 +28,8 @@ def main() -> None:
     client = tomllib.loads((ROOT / "clients/python/pyproject.toml").read_text())["project"]["dependencies"]
     dev = project["dependency-groups"]["dev"]
     with tempfile.TemporaryDirectory() as scratch:
-        for name, wanted in {"requirements": runtime + client, "requirements-dev": runtime + client + dev}.items():
+        locks = {"requirements": runtime + client, "requirements-dev": runtime + client + dev}
+        for name, wanted in locks.items():
             source = Path(scratch) / f"{name}.in"
             source.write_text("\n".join(wanted) + "\n")
             target = ROOT / f"{name}.lock"

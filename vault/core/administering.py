@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from vault.core.directory import (
     DOMAIN,
-    FIELD_CLASS,
     PURPOSE,
     RegisteredPrincipal,
     assign_numbers,
@@ -45,7 +44,9 @@ class Administering:
         policy = directory.policy
         return PolicyInForce(policy.document, policy.version, policy.applied_ms)
 
-    def apply_policy(self, caller: Caller, document: str, *, validate_only: bool, request_id: str) -> PolicyInForce:
+    def apply_policy(
+        self, caller: Caller, document: str, *, validate_only: bool, request_id: str
+    ) -> PolicyInForce:
         """Puts a policy in force for every worker, or only checks it.
 
         Raises:
@@ -102,12 +103,18 @@ class Administering:
             raise InvalidRequestError("a principal's name has 1 to 255 printable characters", field="name")
         days = certificate_days or engine.settings.server.certificate_days
         if days > _MAX_CERTIFICATE_DAYS:
-            raise InvalidRequestError(f"a certificate lives at most {_MAX_CERTIFICATE_DAYS} days", field="days")
+            raise InvalidRequestError(
+                f"a certificate lives at most {_MAX_CERTIFICATE_DAYS} days", field="days"
+            )
         certificate, expires_ms = "", 0
         ca_pem = (engine.data_dir / "tls" / "ca.crt").read_text()
         if certificate_request_pem:
             signed = certificates.sign_request(
-                engine.secrets.ca_key_pem, ca_pem.encode(), certificate_request_pem.encode(), name=name, days=days
+                engine.secrets.ca_key_pem,
+                ca_pem.encode(),
+                certificate_request_pem.encode(),
+                name=name,
+                days=days,
             )
             certificate = signed.decode()
             expires_ms = int(certificates.describe(signed).not_after.timestamp() * 1000)

@@ -26,8 +26,8 @@ from vault.keys.opendek import DekOpener, OpenDek
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, Generation, Region, ValueNo
 from vault.store.layout import HEADER, CustomerRow, RowState, ValueFlag, customer_key, tombstone, value_key
 from vault.store.layout import value_no as new_value_no
-from vault.store.sheet import SHEET_FORMAT, SHEET_HEADER, Sheet, SheetField
 from vault.store.session import WriteSession
+from vault.store.sheet import SHEET_FORMAT, SHEET_HEADER, Sheet, SheetField
 from vault.store.snapshot import KeyringSnapshot, Snapshot
 
 _LAST_COUNTER = 2**16 - 1
@@ -63,7 +63,14 @@ class Book:
     """Opens and writes customers of one vault."""
 
     def __init__(
-        self, *, vault_id: bytes, region: Region, secrets: VaultSecrets, keyring: Keyring, deks: DekOpener, suite: int
+        self,
+        *,
+        vault_id: bytes,
+        region: Region,
+        secrets: VaultSecrets,
+        keyring: Keyring,
+        deks: DekOpener,
+        suite: int,
     ) -> None:
         self._vault_id = vault_id
         self._region = region
@@ -173,7 +180,13 @@ class Book:
         """Seals and writes one value record of a customer."""
         key = value_key(self._region, customer.number, ValueNo(value_no))
         record = seal_record(
-            customer.dek, self._suite, self._vault_id + key, field_class, plaintext, version=version, flags=flags
+            customer.dek,
+            self._suite,
+            self._vault_id + key,
+            field_class,
+            plaintext,
+            version=version,
+            flags=flags,
         )
         session.put_value(key, record)
 
@@ -195,7 +208,13 @@ class Book:
         """Turns a value into a tombstone and writes the customer back."""
         version = self.version(session, customer.number, entry.value_no) + 1
         self.put_value(
-            session, customer, entry.value_no, entry.field_class, b"", version=version, flags=ValueFlag.DELETED
+            session,
+            customer,
+            entry.value_no,
+            entry.field_class,
+            b"",
+            version=version,
+            flags=ValueFlag.DELETED,
         )
         customer.drop_entry(entry.value_no)
         self.save(session, customer)

@@ -174,7 +174,9 @@ def store_policy(rows: Rows, writer: RowWriter, document: str, *, applied_ms: in
     return version
 
 
-def assign_numbers(rows: Rows, writer: RowWriter, held: Mapping[str, int], kind: bytes, names: list[str]) -> int:
+def assign_numbers(
+    rows: Rows, writer: RowWriter, held: Mapping[str, int], kind: bytes, names: list[str]
+) -> int:
     """Gives a number to each name that has none; returns how many were given.
 
     Raises:

@@ -8,8 +8,8 @@ from vault.core.book import Book
 from vault.core.receipts import Receipts
 from vault.core.rows import Rows
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, Region
-from vault.store.layout import RowState, customer_key, value_key
 from vault.store.entries import Shred
+from vault.store.layout import RowState, customer_key, value_key
 from vault.store.session import WriteSession
 
 _ERASURE: Final = struct.Struct(">QQBIHH32s64s")

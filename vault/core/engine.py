@@ -29,8 +29,8 @@ from vault.fields.masking import mask
 from vault.hotpath.dekcache import DekCache
 from vault.hotpath.detokenize import HotPath
 from vault.keys.keyring import Keyring
-from vault.keys.unlock import EdkFile
 from vault.keys.opendek import SLOT_BYTES, DekOpener
+from vault.keys.unlock import EdkFile
 from vault.model.ids import Epoch, Region
 from vault.store.session import WriteSession
 from vault.store.snapshot import Snapshot
@@ -99,7 +99,11 @@ def open_engine(data_dir: Path, settings: Settings, edk: hazmat.GuardedMemory, p
     hazmat.self_test()
     suite = suite_named(settings.storage.suite).number
     catalog = load_field_classes(settings.fields)
-    store = Store.open(data_dir, low_water_bytes=settings.storage.low_water_bytes, reserve_bytes=settings.storage.reserve_bytes)
+    store = Store.open(
+        data_dir,
+        low_water_bytes=settings.storage.low_water_bytes,
+        reserve_bytes=settings.storage.reserve_bytes,
+    )
     with store.snapshot() as snapshot:
         epoch = Epoch(snapshot.meta.epoch)
     epoch_lock = hold_epoch(data_dir, epoch)
@@ -111,7 +115,9 @@ def open_engine(data_dir: Path, settings: Settings, edk: hazmat.GuardedMemory, p
     write_slots, cache_bytes = SlotPool(SLOT_BYTES, _WRITE_SLOTS_BYTES), _cache_bytes(settings)
     deks = DekOpener(keyring, write_slots, suite)
     region = Region(store.region)
-    book = Book(vault_id=store.vault_id, region=region, secrets=secrets, keyring=keyring, deks=deks, suite=suite)
+    book = Book(
+        vault_id=store.vault_id, region=region, secrets=secrets, keyring=keyring, deks=deks, suite=suite
+    )
     receipts = Receipts(secrets, store.vault_id, EdkFile.read(data_dir / "keyring" / str(epoch)))
     effects = Effects(book=book, rows=rows, receipts=receipts, region=region)
     committer = Committer(store, Recovery(book, rows, effects, region), settings.limits.waiting_writes)
@@ -143,9 +149,29 @@ def open_engine(data_dir: Path, settings: Settings, edk: hazmat.GuardedMemory, p
         waiting_reads=settings.limits.waiting_reads,
     )
     engine = Engine(
-        data_dir, settings, store.vault_id, region, store, edk, keyring, secrets, rows, book, effects, deks, write_slots,
-        catalog, directories, audit, committer, cache, hot, suite, epoch_lock, lambda: time.time_ns() // 1_000_000,
-    )  # fmt: skip
+        data_dir=data_dir,
+        settings=settings,
+        vault_id=store.vault_id,
+        region=region,
+        store=store,
+        edk=edk,
+        keyring=keyring,
+        secrets=secrets,
+        rows=rows,
+        book=book,
+        effects=effects,
+        deks=deks,
+        write_slots=write_slots,
+        catalog=catalog,
+        directories=directories,
+        audit=audit,
+        committer=committer,
+        cache=cache,
+        hot=hot,
+        suite=suite,
+        epoch_lock=epoch_lock,
+        now_ms=lambda: time.time_ns() // 1_000_000,
+    )
     _declare_field_classes(engine)
     return engine
 

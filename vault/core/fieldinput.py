@@ -49,7 +49,10 @@ def check_limit(name: str, size: int, allowed: int) -> None:
     """Raises LimitExceededError, naming the limit, what it allows and what was sent."""
     if size > allowed:
         raise LimitExceededError(
-            f"{name} is limited to {allowed}; this request has {size}", limit=name, allowed=str(allowed), size=str(size)
+            f"{name} is limited to {allowed}; this request has {size}",
+            limit=name,
+            allowed=str(allowed),
+            size=str(size),
         )
 
 
@@ -69,7 +72,9 @@ def prepare_entry(entry: Entry, catalog: FieldCatalog, limits: Limits) -> Prepar
         made = _prepare_field(given, entry.jurisdiction, catalog, limits)
         if made.error is None and not made.empty:
             if (made.field_class, made.label) in seen:
-                made.error = InvalidRequestError("field class and label stand twice in this entry", field="fields")
+                made.error = InvalidRequestError(
+                    "field class and label stand twice in this entry", field="fields"
+                )
             seen.add((made.field_class, made.label))
         prepared.fields.append(made)
     return prepared
@@ -108,17 +113,21 @@ def fingerprint_content(field_class: FieldClass | None, stored: bytes) -> bytes:
         return name + stored
 
 
-def _prepare_field(given: FieldInput, jurisdiction: str, catalog: FieldCatalog, limits: Limits) -> PreparedField:
+def _prepare_field(
+    given: FieldInput, jurisdiction: str, catalog: FieldCatalog, limits: Limits
+) -> PreparedField:
     try:
         if not is_label(given.label):
             raise InvalidRequestError("a label has at most 32 characters of a-z, 0-9, _ and -", field="label")
         field_class = catalog.get(given.field_class)
         if field_class.name == EXTERNAL_ID:
-            raise InvalidRequestError("the external id is given as the customer, not as a field", field="field_class")
+            raise InvalidRequestError(
+                "the external id is given as the customer, not as a field", field="field_class"
+            )
         if not given.value.reveal().strip():
             return PreparedField(given.label, field_class.name, empty=True)
         made = prepare_value(field_class, given.value, jurisdiction, limits)
-        made.label = given.label
+        made.label, made.empty = given.label, not made.stored
     except VaultError as error:
         return PreparedField(given.label, error=error)
     return made

@@ -118,7 +118,9 @@ def found(
                 assign_numbers(rows, session, {}, PURPOSE, list(parsed.purposes))
                 store_policy(rows, session, document, applied_ms=now_ms, principal_id=1)
                 for number, name in enumerate((admin, *principals), 1):
-                    rows.put(session, "principals", name.encode(), RegisteredPrincipal(number, name, now_ms).pack())
+                    rows.put(
+                        session, "principals", name.encode(), RegisteredPrincipal(number, name, now_ms).pack()
+                    )
                 session.commit()
             _write_public(data_dir, opened, now_ms, ca_pem)
             target = out if out is not None else data_dir / "admin"
@@ -128,7 +130,9 @@ def found(
             edk.free()
     finally:
         opened.close()
-    return Founded(vault_id.hex(), data_dir / "tls" / "ca.crt", target / f"{admin}.crt", target / f"{admin}.key")
+    return Founded(
+        vault_id.hex(), data_dir / "tls" / "ca.crt", target / f"{admin}.crt", target / f"{admin}.key"
+    )
 
 
 def issue_server_certificate(vault: Vault, settings: Settings) -> None:

@@ -30,7 +30,7 @@ from vault.model.requests import (
     Translated,
     ValueState,
 )
-from vault.store.layout import CustomerRow, HEADER, RowState, ValueFlag, value_key
+from vault.store.layout import HEADER, CustomerRow, RowState, ValueFlag, value_key
 from vault.store.snapshot import KeyringSnapshot, Snapshot
 
 
@@ -220,4 +220,3 @@ def customer_state(row: CustomerRow) -> CustomerState:
     if row.state == RowState.SHREDDED:
         return CustomerState.SHREDDED
     return CustomerState.RESTRICTED if row.state == RowState.RESTRICTED else CustomerState.ACTIVE
-

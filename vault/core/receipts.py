@@ -87,7 +87,9 @@ def key_history_entry(public_key: bytes, key_id: str, since_ms: int) -> dict[str
 
 
 def _timestamp(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (
+        datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
 
 
 def newest_key(history: Sequence[dict[str, str]]) -> bytes:

@@ -21,10 +21,10 @@ from vault.model.ids import CUSTOMER_ROW
 from vault.model.requests import Caller, Outcome
 from vault.model.secret import Secret
 from vault.policy.decision import Grants
-from vault.store.layout import HEADER, ValueFlag, value_key
-from vault.store.sheet import SheetField
 from vault.store.entries import ValuesCorrected, ValuesDeleted
+from vault.store.layout import HEADER, ValueFlag, value_key
 from vault.store.session import WriteSession
+from vault.store.sheet import SheetField
 
 
 class Rectifying:
@@ -115,7 +115,11 @@ class Rectifying:
             locator = customer.dek.locator(engine.book.key(customer.number))
             outcome = Outcome.UNCHANGED if stored_as_before else Outcome.UPDATED
             self._trail.act(
-                grants, "UpdateValue", locators=[locator], field_class=field_class.name, changed=not stored_as_before
+                grants,
+                "UpdateValue",
+                locators=[locator],
+                field_class=field_class.name,
+                changed=not stored_as_before,
             )
             if not stored_as_before:
                 version = engine.book.rectify(session, customer, entry, made.stored, fingerprint)

@@ -20,8 +20,8 @@ from vault.model.access import Action
 from vault.model.ids import CustomerNo, Generation
 from vault.model.requests import Caller, CustomerRef
 from vault.policy.decision import Grants
-from vault.store.layout import HEADER, ValueFlag
 from vault.store.entries import GenerationReplaced, GenerationShredded
+from vault.store.layout import HEADER, ValueFlag
 from vault.store.session import WriteSession
 
 _LAST_GENERATION = 2**16 - 1
@@ -45,7 +45,10 @@ class Rotating:
         with engine.store.snapshot() as snapshot:
             grants = engine.directory(snapshot).access.principal(caller.principal)
         grants.require(Action.ROTATE)
-        named = [ref.external_id.reveal_bytes() if ref.external_id else b"", (ref.token or "").lower().encode()]
+        named = [
+            ref.external_id.reveal_bytes() if ref.external_id else b"",
+            (ref.token or "").lower().encode(),
+        ]
         request = Request(
             rows=engine.rows,
             secrets=engine.secrets,

@@ -39,7 +39,11 @@ class VaultSecrets:
         for position, name in enumerate(_HASH_KEYS):
             self._hash_keys[name] = self._memory.pointer(32 * position)
             hazmat.load_key(self._hash_keys[name], secrets[name])
-        generations = {int(name.removeprefix(TOKEN_KEY)): key for name, key in secrets.items() if name.startswith(TOKEN_KEY)}
+        generations = {
+            int(name.removeprefix(TOKEN_KEY)): key
+            for name, key in secrets.items()
+            if name.startswith(TOKEN_KEY)
+        }
         self.token_key_generation = max(generations)
         self.codec = TokenCodec(
             {generation: hazmat.AesBlockCipher(key) for generation, key in generations.items()},

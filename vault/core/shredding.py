@@ -40,8 +40,8 @@ from vault.model.access import Action
 from vault.model.ids import CustomerNo, Generation
 from vault.model.requests import Caller, CustomerRef, Erasure, Page, Receipt, ShredResult
 from vault.policy.decision import Grants
-from vault.store.layout import RowState
 from vault.store.entries import Shred
+from vault.store.layout import RowState
 from vault.store.session import WriteSession
 from vault.store.snapshot import KeyringSnapshot, Snapshot
 
@@ -66,7 +66,13 @@ class Shredding:
         self._trail = trail
 
     def shred(
-        self, caller: Caller, refs: Sequence[CustomerRef], *, request_id: str, validate_only: bool, atomic: bool
+        self,
+        caller: Caller,
+        refs: Sequence[CustomerRef],
+        *,
+        request_id: str,
+        validate_only: bool,
+        atomic: bool,
     ) -> list[ShredResult]:
         """Shreds customers in one durable commit, or counts what would go.
 
@@ -133,7 +139,10 @@ class Shredding:
     def _request(self, grants: Grants, refs: Sequence[CustomerRef], request_id: str, atomic: bool) -> Request:
         body = [bytes([atomic])]
         for ref in refs:
-            body += [ref.external_id.reveal_bytes() if ref.external_id else b"", (ref.token or "").lower().encode()]
+            body += [
+                ref.external_id.reveal_bytes() if ref.external_id else b"",
+                (ref.token or "").lower().encode(),
+            ]
         return Request(
             rows=self._engine.rows,
             secrets=self._engine.secrets,
@@ -176,7 +185,9 @@ class Shredding:
             except VaultError as error:
                 if atomic:
                     raise BatchAbortedError(
-                        f"customer {position} cannot be shredded: {error}", index=str(position), cause=error.reason
+                        f"customer {position} cannot be shredded: {error}",
+                        index=str(position),
+                        cause=error.reason,
                     ) from error
                 answers.append({"error": error.reason.value})
         self._record(grants, targets)
@@ -210,7 +221,9 @@ class Shredding:
             principal_id=grants.id,
         )
         seq = session.append(entry)
-        index_hash = engine.secrets.external_hash(target.external_id) if target.external_id is not None else None
+        index_hash = (
+            engine.secrets.external_hash(target.external_id) if target.external_id is not None else None
+        )
         self._effects.shred(session, seq, session.entry_time_ms(seq), entry, index_hash)
         answer: dict[str, Any] = {"customer": target.number, "shred_id": entry.shred_id.hex()}
         if request.salt_seed is None:

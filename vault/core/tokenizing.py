@@ -2,7 +2,8 @@
 
 Which value a field means, in this order:
 1. The value held under the same class and label: it is kept, or rectified in place; its token stays.
-   If it also stands under other labels, only this label leaves it, and the search goes on.
+   If it also stands under other labels, only this label leaves it, and the search goes on. A value
+   that differs in spelling only (case, spaces) is rectified too: the customer's spelling counts.
 2. A value of the same class that is equal (by fingerprint): it gets the label too; same token.
 3. A new value with a new number.
 
@@ -12,7 +13,7 @@ data holds the numbers. An empty value is skipped: a row imported again never em
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from vault.core.book import OpenCustomer
@@ -22,14 +23,21 @@ from vault.core.fieldinput import EXTERNAL_ID, PreparedEntry, PreparedField, che
 from vault.core.references import customer_token, find, token_of
 from vault.core.replay import Request
 from vault.core.trail import Trail
-from vault.errors import BatchAbortedError, CustomerUnknownError, LimitExceededError, Reason, VaultError, error_for
+from vault.errors import (
+    BatchAbortedError,
+    CustomerUnknownError,
+    LimitExceededError,
+    Reason,
+    VaultError,
+    error_for,
+)
 from vault.model.access import Action
 from vault.model.ids import CustomerNo
 from vault.model.requests import Caller, Entry, EntryResult, FieldResult, Outcome
 from vault.policy.decision import Grants
-from vault.store.sheet import SheetField
 from vault.store.entries import ValuesCorrected
 from vault.store.session import WriteSession
+from vault.store.sheet import SheetField
 
 Answer = dict[str, Any]
 
@@ -42,7 +50,14 @@ class Tokenizing:
         self._trail = trail
 
     def tokenize(
-        self, caller: Caller, entries: Sequence[Entry], *, domain: str, request_id: str, atomic: bool, method: str
+        self,
+        caller: Caller,
+        entries: Sequence[Entry],
+        *,
+        domain: str,
+        request_id: str,
+        atomic: bool,
+        method: str,
     ) -> list[EntryResult]:
         """Stores the entries in one durable commit; answers in their order.
 
@@ -101,9 +116,11 @@ class Tokenizing:
             except VaultError as error:
                 answer = {"error": error.reason.value}
                 entry.error = error
-            if atomic and (refusal := _first_refusal(answer, entry)) is not None:
+            if atomic and (refusal := _first_refusal(entry)) is not None:
                 raise BatchAbortedError(
-                    f"entry {position} was refused: {refusal}", index=str(position), cause=refusal.reason.value
+                    f"entry {position} was refused: {refusal}",
+                    index=str(position),
+                    cause=refusal.reason.value,
                 )
             for outcome, _ in answer.get("fields", ()):
                 counts[Outcome(outcome)] += 1
@@ -194,7 +211,9 @@ class Tokenizing:
         same_class = [line for line in customer.sheet.fields if line.field_class == field_class]
         held = next((line for line in same_class if made.label in line.labels), None)
         if held is not None:
-            if held.fingerprint == fingerprint:
+            if held.fingerprint == fingerprint and made.stored == engine.book.open_value(
+                session, customer, held.value_no
+            ):
                 return Outcome.UNCHANGED, held.value_no
             if len(held.labels) == 1:
                 version = engine.book.rectify(session, customer, held, made.stored, fingerprint)
@@ -251,7 +270,7 @@ def _error(reason: str, known: VaultError | None) -> VaultError:
         return error_class()  # type: ignore[call-arg]  # the one that takes no message
 
 
-def _first_refusal(answer: Answer, entry: PreparedEntry) -> VaultError | None:
+def _first_refusal(entry: PreparedEntry) -> VaultError | None:
     if entry.error is not None:
         return entry.error
     return next((made.error for made in entry.fields if made.error is not None), None)

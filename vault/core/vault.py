@@ -141,7 +141,13 @@ class Vault:
         return self._exporting.export(caller, ref, purpose, domain)
 
     def shred(
-        self, caller: Caller, refs: Sequence[CustomerRef], *, request_id: str, validate_only: bool, atomic: bool
+        self,
+        caller: Caller,
+        refs: Sequence[CustomerRef],
+        *,
+        request_id: str,
+        validate_only: bool,
+        atomic: bool,
     ) -> list[ShredResult]:
         """Ends customers; see `shredding`."""
         return self._shredding.shred(

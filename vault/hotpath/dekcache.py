@@ -30,7 +30,9 @@ class CachedDek:
 
     __slots__ = ("generation", "locator", "row", "seal", "slot", "used")
 
-    def __init__(self, slot: int, seal: hazmat.KeyPointer, generation: int, row: bytes, locator: bytes) -> None:
+    def __init__(
+        self, slot: int, seal: hazmat.KeyPointer, generation: int, row: bytes, locator: bytes
+    ) -> None:
         self.slot = slot
         self.seal = seal
         self.generation = generation

@@ -49,7 +49,7 @@ from vault.hotpath.dekcache import CachedDek, DekCache
 from vault.model.access import Denial, Reveal
 from vault.model.requests import Caller, Revealed
 from vault.policy.decision import DENIALS, AccessTable
-from vault.store.layout import CustomerRow, HEADER, RowState, ValueFlag
+from vault.store.layout import HEADER, CustomerRow, RowState, ValueFlag
 from vault.store.snapshot import Snapshot
 from vault.store.store import Store
 
@@ -190,7 +190,7 @@ class HotPath:
                 row = get(customer + _ROW)
                 entry = cached(customer)
                 if entry is None or entry.row != row:
-                    entry, failed = self._admit(customer, row, snapshot)
+                    entry, failed = self._admit(customer, row)
                 if entry is not None:
                     entry.used = True
                     restricted = entry.row[1] != RowState.ACTIVE
@@ -218,7 +218,7 @@ class HotPath:
                     if record_suite == suite == XCHACHA20_POLY1305 and generation == entry.generation:
                         plain = open_xchacha(entry.seal, record[_NONCE], record[_CIPHERTEXT], aad)
                     else:
-                        plain = self._open_slowly(entry, customer, record, aad, snapshot)
+                        plain = self._open_slowly(entry, record, aad)
                     if plain is None:
                         outcome = reason_code(Reason.INTEGRITY_FAILED)
                     elif flags & ValueFlag.DELETED:
@@ -266,15 +266,15 @@ class HotPath:
             return error.reason
         return Reason.INTERNAL
 
-    def _admit(self, customer: bytes, row: bytes | None, snapshot: Snapshot) -> tuple[CachedDek | None, int]:
+    def _admit(self, customer: bytes, row: bytes | None) -> tuple[CachedDek | None, int]:
         """Verifies a customer row that is new or has changed: the entry, or the run's reason code."""
         try:
-            return self._verified(customer, row, snapshot), 0
+            return self._verified(customer, row), 0
         except VaultError as error:
             self._cache.evict(customer)
             return None, reason_code(error.reason)
 
-    def _verified(self, customer: bytes, row: bytes | None, snapshot: Snapshot) -> CachedDek:
+    def _verified(self, customer: bytes, row: bytes | None) -> CachedDek:
         if row is None:
             raise DataLossError("a genuine token's customer is missing from the store")
         parsed = CustomerRow.unpack(row)
@@ -304,11 +304,12 @@ class HotPath:
                 self._judge(customer)
         raise DataLossError("the key of a live customer is missing from the keyring")
 
-    def _open_slowly(
-        self, entry: CachedDek, customer: bytes, record: bytes, aad: bytes, snapshot: Snapshot
-    ) -> bytes | None:
-        """Opens a record of another suite. A record of another generation does not open at all:
-        re-sealing moves all of a customer's records in the one commit that changes the row."""
+    def _open_slowly(self, entry: CachedDek, record: bytes, aad: bytes) -> bytes | None:
+        """Opens a record of another suite.
+
+        A record of another generation does not open at all: re-sealing moves all of a customer's
+        records in the one commit that changes the row.
+        """
         try:
             suite = suite_of_record(record[0])
             generation = HEADER.unpack_from(record)[4]

@@ -1,0 +1,136 @@
+"""The offline check: every invariant of the stores, and with the key every record.
+
+Structure (without keys) comes from `store.inspection` and `audit.check`. With the epoch key each DEK
+is unwrapped, each row, sheet and record is authenticated, and sheets, records and index are held
+against each other.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from vault.audit import check as audit_check
+from vault.config import Settings
+from vault.core.book import Book
+from vault.core.engine import hold_epoch
+from vault.core.rows import Rows
+from vault.core.secrets import VaultSecrets
+from vault.crypto.hazmat import GuardedMemory
+from vault.crypto.slots import SlotPool
+from vault.crypto.suites import suite_named
+from vault.errors import VaultError
+from vault.keys.keyring import Keyring
+from vault.keys.opendek import SLOT_BYTES, DekOpener
+from vault.model.ids import CustomerNo, Epoch, Region
+from vault.store.inspection import inspect
+from vault.store.layout import HEADER, CustomerRow, ValueFlag, split_value_key
+from vault.store.snapshot import KeyringSnapshot, Snapshot
+from vault.store.store import Store
+
+_ADMIN_TABLES = ("names", "principals", "policies", "requests", "erasures")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing the check found. `detail` holds numbers, never personal data."""
+
+    severity: str  # "error" or "note"
+    code: str
+    plane: str
+    detail: str
+
+
+def check(data_dir: Path, settings: Settings, edk: GuardedMemory | None) -> Iterator[Finding]:
+    """Checks a vault that nobody serves. Findings of severity `note` are harmless.
+
+    Raises:
+        StorageFormatError, KeyUnavailableError: the vault cannot be opened at all.
+    """
+    store = Store.open(data_dir, read_only=True)
+    try:
+        for found in inspect(store):
+            yield Finding(found.severity, found.code, found.plane, found.detail)
+        audit_dir = Path(settings.audit.directory) if settings.audit.directory else data_dir / "audit"
+        for problem in audit_check.check(audit_dir):
+            yield Finding(
+                "error", "AUDIT", "audit", f"{problem.segment} at {problem.offset}: {problem.problem}"
+            )
+        if edk is not None:
+            yield from _check_records(store, data_dir, settings, edk)
+    finally:
+        store.close()
+
+
+def _check_records(store: Store, data_dir: Path, settings: Settings, edk: GuardedMemory) -> Iterator[Finding]:
+    with store.snapshot() as snapshot, store.keyring() as keys:
+        epoch = Epoch(snapshot.meta.epoch)
+        hold_epoch(data_dir, epoch)  # until this process ends
+        keyring = Keyring(edk, store.vault_id, epoch)
+        secrets = VaultSecrets({name: keyring.unwrap_secret(name, row) for name, row in keys.secrets()})
+        pool = SlotPool(SLOT_BYTES, 16 * SLOT_BYTES, slab_slots=16)
+        suite = suite_named(settings.storage.suite).number
+        deks = DekOpener(keyring, pool, suite)
+        region = Region(store.region)
+        book = Book(
+            vault_id=store.vault_id, region=region, secrets=secrets, keyring=keyring, deks=deks, suite=suite
+        )
+        yield from _check_rows(snapshot, Rows(secrets, store.vault_id))
+        for key, raw in snapshot.customers(None):
+            number = split_value_key(key)[1]
+            try:
+                yield from _check_customer(
+                    snapshot, keys, book, secrets, region, number, CustomerRow.unpack(raw)
+                )
+            except VaultError as error:
+                yield Finding("error", error.reason.value, "values", f"customer {number}: {error}")
+
+
+def _check_rows(snapshot: Snapshot, rows: Rows) -> Iterator[Finding]:
+    for table in _ADMIN_TABLES:
+        for key, row in snapshot.rows(table):
+            try:
+                rows.open(table, key, row)
+            except VaultError as error:
+                yield Finding("error", error.reason.value, "values", f"a row of {table}: {error}")
+
+
+def _check_customer(
+    snapshot: Snapshot,
+    keys: KeyringSnapshot,
+    book: Book,
+    secrets: VaultSecrets,
+    region: Region,
+    number: CustomerNo,
+    row: CustomerRow,
+) -> Iterator[Finding]:
+    if row.shredded:
+        book.verify_tombstone(number, row)
+        return
+    with book.open(snapshot, keys, number) as customer:
+        index = keys.index_lookup(secrets.external_hash(customer.sheet.external_id))
+        if index != book.key(number):
+            yield Finding(
+                "error", "INDEX_WRONG", "index", f"customer {number}: its external id is not in the index"
+            )
+        listed = {entry.value_no for entry in customer.sheet.fields}
+        for key, record in snapshot.scan_customer(region, number):
+            value_no = split_value_key(key)[2]
+            if value_no == 0:
+                continue
+            flags = HEADER.unpack_from(record)[2]
+            book.open_value(snapshot, customer, value_no)
+            if flags & ValueFlag.DELETED:
+                if value_no in listed:
+                    yield Finding(
+                        "error", "SHEET_WRONG", "values", f"customer {number}: a deleted value is listed"
+                    )
+                continue
+            if value_no not in listed:
+                yield Finding(
+                    "error", "SHEET_WRONG", "values", f"customer {number}: value {value_no} is not listed"
+                )
+            listed.discard(value_no)
+        if listed:
+            yield Finding(
+                "error", "VALUE_LOST", "values", f"customer {number}: {len(listed)} listed values are missing"
+            )

@@ -1,0 +1,135 @@
+"""Background work of one vault, done by the keeper process on a schedule."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vault.core.engine import Engine
+from vault.core.replay import TABLE as REQUESTS
+from vault.core.replay import expired
+from vault.core.vault import Vault
+from vault.model.ids import CustomerNo
+from vault.store.entries import ValuesDeleted
+from vault.store.layout import HEADER, ValueFlag, split_value_key
+from vault.store.session import WriteSession
+from vault.store.store import lock_holder
+
+_SWEEP_ROWS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """One piece of background work. `run` returns a line for the log, empty when nothing happened."""
+
+    name: str
+    every_seconds: float
+    run: Callable[[], str]
+
+
+def chores(vault: Vault) -> list[Chore]:
+    """All background work, with its schedule."""
+    engine = vault.engine
+    sweep = _ExpirySweep(engine)
+    return [
+        Chore("stale-readers", 5, lambda: _count(engine.store.reader_check(), "stale reader slots cleared")),
+        Chore("preallocation", 10, lambda: _preallocate(engine)),
+        Chore("request-ids", 300, lambda: _count(_forget_requests(engine), "old request ids forgotten")),
+        Chore("time-floor", 60, lambda: _raise_time_floor(engine)),
+        Chore("expiry", 30, lambda: _count(sweep.run(), "expired values deleted")),
+    ]
+
+
+def overdue_lock_holder(data_dir: Path, limit_seconds: float = 10.0) -> int | None:
+    """The process that has held the write lock for too long, if there is one."""
+    holder = lock_holder(data_dir)
+    if holder is None or holder.held_seconds() < limit_seconds or holder.pid == os.getpid():
+        return None
+    return holder.pid
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number else ""
+
+
+def _preallocate(engine: Engine) -> str:
+    engine.store.preallocate()
+    return ""
+
+
+def _forget_requests(engine: Engine) -> int:
+    now_s = int(time.time())
+    with engine.store.snapshot() as snapshot:
+        old = [
+            key
+            for key, row in snapshot.rows(REQUESTS)
+            if expired(engine.rows.open(REQUESTS, key, row), now_s)
+        ][:_SWEEP_ROWS]
+    if not old:
+        return 0
+
+    def job(session: WriteSession) -> int:
+        for key in old:
+            session.delete_row(REQUESTS, key)
+        return len(old)
+
+    return engine.committer.submit(job)
+
+
+def _raise_time_floor(engine: Engine) -> str:
+    """Expiry never runs backwards: the clock's highest reading is kept in the meta row."""
+    now = engine.now_ms()
+    with engine.store.snapshot() as snapshot:
+        floor = snapshot.meta.time_floor_ms
+    if now < floor:
+        return "the clock stands before the stored floor; expiry goes by the floor"
+
+    def job(session: WriteSession) -> None:
+        session.meta.time_floor_ms = max(session.meta.time_floor_ms, now)
+
+    engine.committer.submit(job)
+    return ""
+
+
+class _ExpirySweep:
+    """Deletes expired values, some thousand rows a run, in key order."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._after = b""
+
+    def run(self) -> int:
+        """Looks through the next rows; returns how many values were deleted."""
+        now_s = self._engine.now_ms() // 1000
+        overdue: list[tuple[CustomerNo, int]] = []
+        seen = 0
+        with self._engine.store.snapshot() as snapshot:
+            now_s = max(now_s, snapshot.meta.time_floor_ms // 1000)
+            for key, row in snapshot.values(self._after):
+                seen += 1
+                self._after = key
+                _, number, value_no = split_value_key(key)
+                if value_no and len(row) >= HEADER.size:
+                    _, _, flags, _, _, expires_s = HEADER.unpack_from(row)
+                    if expires_s and expires_s <= now_s and not flags & ValueFlag.DELETED:
+                        overdue.append((number, value_no))
+                if seen == _SWEEP_ROWS:
+                    break
+            else:
+                self._after = b""
+        if overdue:
+            self._engine.committer.submit(lambda session: self._bury(session, overdue), erase=True)
+        return len(overdue)
+
+    def _bury(self, session: WriteSession, overdue: list[tuple[CustomerNo, int]]) -> None:
+        book = self._engine.book
+        session.append(ValuesDeleted(self._engine.region, tuple(overdue)))
+        for number, value_no in overdue:
+            row = book.row(session, number)
+            if row is None or row.shredded:
+                continue
+            with book.open(session, session, number) as customer:
+                held = customer.entry(value_no)
+                if held is not None:
+                    book.bury(session, customer, held)
