@@ -96,7 +96,8 @@ def check(directory: Path) -> Iterator[Finding]:
             fixed_parts.append((segment, fixed))
         yield from _check_content(segment, spans, digest)
     for segment, fixed in fixed_parts:
-        if fixed.previous_digest not in digests[segment.name.worker] | {NO_DIGEST}:
+        is_first = fixed.previous_digest == NO_DIGEST and fixed.start_seq == 1
+        if not is_first and fixed.previous_digest not in digests[segment.name.worker]:
             yield Finding(segment.path.name, 0, "the segment before it is missing or was changed")
 
 

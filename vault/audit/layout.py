@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from vault.audit.records import FRAME, MIN_BODY_BYTES
 
@@ -108,8 +108,7 @@ class ClosingPart:
         return self.state in (State.CLOSED, State.RECOVERED)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Bytes [start, end) of a segment: a whole frame, or damage that cannot be read."""
 
     start: int
@@ -206,19 +205,18 @@ def walk(data: bytes) -> Iterator[Span]:
     position = HEADER_BYTES
     size = len(data)
     content_end = len(data.rstrip(b"\0"))
-    view = memoryview(data)
-    unpack, crc32 = FRAME.unpack_from, zlib.crc32
+    unpack, crc32, prefix = FRAME.unpack_from, zlib.crc32, FRAME.size
     while position < content_end:
-        if position + FRAME.size <= size:
+        start = position + prefix
+        if start <= size:
             length, crc = unpack(data, position)
-            start = position + FRAME.size
             end = start + length
-            if length >= MIN_BODY_BYTES and end <= size and crc32(view[start:end]) == crc:
-                yield Span(position, end, valid=True)
+            if length >= MIN_BODY_BYTES and end <= size and crc32(data[start:end]) == crc:
+                yield Span(position, end, True)
                 position = end
                 continue
         following = _next_frame(data, position + 1) or content_end
-        yield Span(position, following, valid=False)
+        yield Span(position, following, False)
         position = following
 
 

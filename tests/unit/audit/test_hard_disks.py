@@ -2,14 +2,17 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from tests.unit.audit.samples import ALICE, eventually, read_of, seqs, writer
+from tests.unit.audit.samples import ALICE, BOB, VAULT_ID, eventually, read_of, seqs, writer
 from vault.audit.check import check, status
+from vault.audit.layout import HEADER_BYTES, NO_DIGEST, FixedPart, SegmentName, Sync
 from vault.audit.reader import Entry, records
 from vault.audit.records import ActRecord
+from vault.audit.segment_file import SegmentFile
 from vault.errors import AuditUnavailableError
 
 ROOT = Path(__file__).parents[3]
@@ -93,6 +96,52 @@ def test_a_failed_sync_is_remembered_until_a_new_segment_exists(tmp_path, sync):
     assert lost in acts[0].detail
     assert status(tmp_path).gaps == 1
     assert 50 in seqs(tmp_path)
+
+
+def test_all_who_wait_for_a_sync_that_fails_are_refused(tmp_path):
+    log = writer(tmp_path, sync="always")
+    log.append(read_of(log.next_seq(), ALICE))
+    causes: list[str] = []
+
+    def append() -> None:
+        try:
+            log.append(read_of(log.next_seq(), ALICE))
+        except AuditUnavailableError as error:
+            causes.append(error.details["cause"])
+
+    threads = [threading.Thread(target=append) for _ in range(4)]
+    with log._sync_lock:
+        for thread in threads:
+            thread.start()
+        eventually(lambda: log.status().records == 5)
+        null = os.open("/dev/null", os.O_RDWR)
+        assert log._current is not None
+        os.dup2(null, log._current.fd)
+        os.close(null)
+    for thread in threads:
+        thread.join()
+    assert causes == ["EINVAL"] * 4
+    log.close()
+
+
+def test_what_a_failed_write_may_have_left_is_overwritten(tmp_path):
+    segment = SegmentFile.create(tmp_path, SegmentName("w0", 1, 1), 4096)
+    segment.begin(FixedPart(Sync.INTERVAL, VAULT_ID, bytes(16), 1, 1, 1, NO_DIGEST, "w0"))
+    writable, read_only = os.dup(segment.fd), os.open(segment.path, os.O_RDONLY)
+    os.dup2(read_only, segment.fd)
+    long, short = read_of(1, ALICE, BOB), read_of(2, ALICE)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        segment.write(long)
+    os.pwrite(writable, long[:-1], segment.used)
+    os.dup2(writable, segment.fd)
+
+    segment.write(short)
+
+    assert segment.path.read_bytes()[HEADER_BYTES:].rstrip(b"\0") == short.rstrip(b"\0")
+    assert seqs(tmp_path) == [2]
+    for fd in (writable, read_only):
+        os.close(fd)
+    segment.release()
 
 
 def test_no_new_segment_after_a_failed_sync_means_no_reads(tmp_path):
