@@ -37,7 +37,7 @@ class TokenService:
         """Opens tokens for a purpose. The hot path: no work per value here."""
         tokens = list(request.tokens)
         revealed = self._vault.detokenize(caller, tokens, request.purpose, convert.to_reveal(request.reveal))
-        response = pb.DetokenizeResponse(values=revealed.values, reveals=revealed.reveals)
+        response = pb.DetokenizeResponse(values=revealed.values, reveals=revealed.reveals)  # type: ignore[arg-type]
         if revealed.denials:
             convert.add_denials(response.errors, revealed.denials)
             for denial in revealed.denials:

@@ -1,0 +1,154 @@
+"""The keeper: background work, the server's certificate, and the metrics of all processes.
+
+- Chores run one after the other on this process's main thread's behalf, each on its own schedule; one that
+  fails is logged and comes again.
+- The watch over the write lock has a thread of its own, since a chore may wait for that very lock. It
+  names the holder to the supervisor, which alone ends processes, and only its own.
+- `/metrics` adds up what all processes counted; `/healthz` is 200 while every worker serves.
+"""
+
+import heapq
+import json
+import socket
+import sys
+import threading
+import time
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from vault.core.founding import issue_server_certificate
+from vault.core.upkeep import Chore, chores, overdue_lock_holder
+from vault.core.vault import Vault
+from vault.crypto.hazmat import GuardedMemory
+from vault.errors import VaultError
+from vault.server import child, metrics
+from vault.server.child import Child
+from vault.server.control import Message
+from vault.server.logs import frames_of, log
+
+CERTIFICATE_SECONDS = 3600.0
+LOCK_WATCH_SECONDS = 1.0
+REQUEST_SECONDS = 5.0
+
+
+class Keeper:
+    """The background work of one vault."""
+
+    def __init__(self, process: Child, edk: GuardedMemory) -> None:
+        start = process.start
+        self._process = process
+        self._vault = Vault.open(start.data_dir, start.settings, edk, process_name=start.name)
+        self._renew_certificate()
+        self._http = MetricsServer(socket.socket(fileno=start.metrics_fd))
+        self._stopping = threading.Event()
+        work = [*chores(self._vault), Chore("certificate", CERTIFICATE_SECONDS, self._renew_certificate)]
+        self._threads = [
+            threading.Thread(target=run_chores, args=(work, self._stopping), name="chores"),
+            threading.Thread(target=self._watch_lock, name="lock-watch", daemon=True),
+            threading.Thread(target=self._http.serve_forever, name="metrics", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+        log.info("keeper runs", metrics="{}:{}".format(*self._http.server_address[:2]))
+
+    def handle(self, message: Message) -> None:
+        """Acts on a message from the supervisor."""
+        match message["kind"]:
+            case "ready":
+                self._http.ready, self._http.workers = message["ready"], message["workers"]
+            case "certificates":
+                self._renew_certificate()
+
+    def stop(self, grace_seconds: float) -> None:
+        """Lets the running chore end, and closes."""
+        self._stopping.set()
+        self._threads[0].join(grace_seconds)
+        self._http.shutdown()
+        self._vault.close()
+
+    def _renew_certificate(self) -> str:
+        issue_server_certificate(self._vault, self._process.start.settings)
+        return ""
+
+    def _watch_lock(self) -> None:
+        while not self._stopping.wait(LOCK_WATCH_SECONDS):
+            pid = overdue_lock_holder(self._process.start.data_dir)
+            if pid is not None:
+                self._process.channel.send("overdue", pid=pid)
+
+
+def run_chores(work: list[Chore], stopping: threading.Event) -> None:
+    """Runs each chore at once and then every `every_seconds`, until `stopping` is set."""
+    schedule = [(0.0, number, chore) for number, chore in enumerate(work)]
+    while schedule:
+        due, number, chore = heapq.heappop(schedule)
+        if stopping.wait(max(0.0, due - time.monotonic())):
+            return
+        _run(chore)
+        heapq.heappush(schedule, (time.monotonic() + chore.every_seconds, number, chore))
+
+
+def _run(chore: Chore) -> None:
+    started = time.perf_counter()
+    result = "done"
+    try:
+        if outcome := chore.run():
+            log.info("chore done", chore=chore.name, outcome=outcome)
+    except VaultError as error:
+        result = error.reason.value
+        log.warning("chore failed", chore=chore.name, reason=result)
+    except Exception as error:  # noqa: BLE001 - one failing chore must not stop the others
+        result = "INTERNAL"
+        log.error("chore failed", chore=chore.name, exception=type(error).__name__, frames=frames_of(error))
+    metrics.CHORES.labels(chore.name, result).inc()
+    metrics.CHORE_SECONDS.labels(chore.name).set(time.perf_counter() - started)
+
+
+class MetricsServer(ThreadingHTTPServer):
+    """HTTP on the loopback socket that the supervisor bound, so that its port outlives a keeper."""
+
+    daemon_threads = True
+    ready = 0
+    workers = 0
+
+    def __init__(self, listening: socket.socket) -> None:
+        super().__init__(listening.getsockname()[:2], MetricsHandler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening
+        self.server_address = listening.getsockname()[:2]
+
+
+class MetricsHandler(BaseHTTPRequestHandler):
+    """Answers `/metrics` and `/healthz`."""
+
+    server: MetricsServer
+    timeout = REQUEST_SECONDS
+    server_version = "customer-vault"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        """Answers one request."""
+        match self.path.partition("?")[0]:
+            case "/metrics":
+                self._answer(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", metrics.exposition())
+            case "/healthz":
+                whole = 0 < self.server.workers == self.server.ready
+                state = {"workers": self.server.workers, "ready": self.server.ready}
+                code = HTTPStatus.OK if whole else HTTPStatus.SERVICE_UNAVAILABLE
+                self._answer(code, "application/json", json.dumps(state).encode() + b"\n")
+            case _:
+                self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Says nothing: a request's path is the requester's text."""
+
+    def _answer(self, code: HTTPStatus, kind: str, body: bytes) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+if __name__ == "__main__":
+    sys.exit(child.main(Keeper, sys.argv[1:]))

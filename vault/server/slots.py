@@ -1,0 +1,123 @@
+"""The supervisor's side of one child: spawning it, hearing it, respawning it.
+
+Children are spawned, never forked: gRPC and LMDB do not survive a fork. They get two descriptors and
+nothing else of the supervisor's: their end of the control line, and a pipe with the EDK. They live in a
+process group of their own, so that Ctrl-C reaches the supervisor alone.
+"""
+
+import os
+import queue
+import socket
+import subprocess
+import sys
+import threading
+import time
+from enum import Enum, auto
+from typing import NamedTuple
+
+from vault.crypto.hazmat import GuardedMemory
+from vault.keys.unlock import send_edk
+from vault.server.control import Channel, Message, Start
+
+HEALTHY_SECONDS = 60.0
+FIRST_DELAY_SECONDS = 0.1
+MAX_DELAY_SECONDS = 2.0
+PASSPHRASE_VARIABLE = "CVAULT_PASSPHRASE"  # noqa: S105 - a name
+METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+
+class State(Enum):
+    """Of a slot's process."""
+
+    ABSENT = auto()
+    STARTING = auto()
+    READY = auto()
+
+
+class Event(NamedTuple):
+    """Something happened to a slot's process: a message, or its end (None)."""
+
+    slot: "Slot"
+    pid: int
+    message: Message | None
+
+
+class Slot:
+    """A place that one process at a time fills."""
+
+    def __init__(
+        self, module: str, start: Start, inbox: "queue.SimpleQueue[Event | int]", metrics: str
+    ) -> None:
+        self.name = start.name
+        self.state = State.ABSENT
+        self.attempts = 0
+        self.due = 0.0  # when to spawn again, on the monotonic clock
+        self._module = module
+        self._start = start
+        self._inbox = inbox
+        self._environment = {k: v for k, v in os.environ.items() if k != PASSPHRASE_VARIABLE}
+        self._environment[METRICS_VARIABLE] = metrics
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
+        self._spawned = 0.0
+
+    @property
+    def pid(self) -> int:
+        """Of the running process; 0 when there is none."""
+        return self._process.pid if self._process else 0
+
+    def spawn(self, edk: GuardedMemory) -> None:
+        """Starts the process and hands it the EDK. Call from the supervisor's main thread only."""
+        ours, theirs = socket.socketpair()
+        key_read, key_write = os.pipe()
+        passed = [theirs.fileno(), key_read]
+        if self._start.metrics_fd >= 0:
+            passed.append(self._start.metrics_fd)
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", self._module, *map(str, (theirs.fileno(), key_read, os.getpid()))],
+                stdin=subprocess.DEVNULL,
+                pass_fds=passed,
+                env=self._environment,
+                process_group=0,
+            )
+            send_edk(edk, key_write)  # 32 bytes fit into any pipe, so this does not wait
+        finally:
+            theirs.close()
+            os.close(key_read)
+            os.close(key_write)
+        self._channel = Channel(ours)
+        self._channel.send("start", **self._start.content())
+        self.state, self._spawned, self.due = State.STARTING, time.monotonic(), 0.0
+        threading.Thread(target=self._hear, args=(self._process, self._channel), daemon=True).start()
+
+    def send(self, kind: str, **content: object) -> None:
+        """Sends a message to the process, if there is one."""
+        if self._channel:
+            self._channel.send(kind, **content)
+
+    def signal(self, number: int) -> None:
+        """Sends a signal to the process, if there is one that was not yet reaped."""
+        if self._process:
+            self._process.send_signal(number)
+
+    def ended(self, *, expected: bool) -> int:
+        """Notes the end of the process; returns its exit code and sets when to spawn again."""
+        code = self._process.returncode if self._process else 0
+        if expected or time.monotonic() - self._spawned > HEALTHY_SECONDS:
+            self.attempts = 0
+        delay = (
+            min(FIRST_DELAY_SECONDS * 2 ** (self.attempts - 1), MAX_DELAY_SECONDS) if self.attempts else 0.0
+        )
+        self.attempts += 1
+        self.due = time.monotonic() + delay
+        if self._channel:
+            self._channel.close()
+        self.state, self._process, self._channel = State.ABSENT, None, None
+        return code
+
+    def _hear(self, process: "subprocess.Popen[bytes]", channel: Channel) -> None:
+        while (message := channel.receive()) is not None:
+            self._inbox.put(Event(self, process.pid, message))
+        process.wait()
+        self._inbox.put(Event(self, process.pid, None))
