@@ -41,12 +41,12 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Checks a vault."""
+    if not (data / "FORMAT").exists():
+        raise UsageError(f"there is no vault in {data}")
     from vault.config import load_settings
     from vault.core.checking import check as findings_of
     from vault.keys.unlock import unlock
 
-    if not (data / "FORMAT").exists():
-        raise UsageError(f"there is no vault in {data}")
     settings = load_settings(data)
     with _stopped(data):
         opens = not locked and (

@@ -6,6 +6,7 @@
     3 denied       certificate or policy say no
     4 unavailable  the vault cannot be reached, or cannot do it now
   130 interrupted  by Ctrl-C
+  141 reader gone  nobody reads the output any more (`| head`); what was asked for may be half done
 
 Rule: a batch in which everything failed for the same kind of reason has that kind's exit code;
 otherwise one failed item makes it partial.
@@ -26,6 +27,7 @@ class ExitCode(IntEnum):
     DENIED = 3
     UNAVAILABLE = 4
     INTERRUPTED = 130
+    READER_GONE = 141
 
 
 class CommandError(Exception):

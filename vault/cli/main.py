@@ -69,13 +69,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = typer.main.get_command(build())(given, prog_name="cvault", standalone_mode=False)
         sys.stdout.flush()
-    except (KeyboardInterrupt, typer.Abort):
+    except typer.Abort:
         print_remark("interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # The reader went away (`| head`); the flush at exit must not fail once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
+        return _reader_gone()
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # typer's answer to it
+            return _reader_gone()
+        raise
     except typer.TyperException as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             print_remark(error.format_message())
@@ -97,12 +99,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print_error(error, as_json=as_json)
         return code_for(reason_of(error))
+    if code == ExitCode.INTERRUPTED:
+        print_remark("interrupted")
     return code if isinstance(code, int) else ExitCode.OK
 
 
 def run() -> NoReturn:
     """Entry point of the installed command."""
     sys.exit(main())
+
+
+def _reader_gone() -> ExitCode:
+    # typer has put a wrapper in place of stdout. The flush at exit must not fail once more.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return ExitCode.READER_GONE
 
 
 def _without_values(message: str) -> str:
