@@ -75,7 +75,7 @@ class Slot:
             passed.append(self._start.metrics_fd)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self._module, *map(str, (theirs.fileno(), key_read, os.getpid()))],
+                [sys.executable, "-P", "-m", self._module, *map(str, (theirs.fileno(), key_read, os.getpid()))],
                 stdin=subprocess.DEVNULL,
                 pass_fds=passed,
                 env=self._environment,
