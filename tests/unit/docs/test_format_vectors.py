@@ -1,0 +1,255 @@
+"""The vectors that docs/formats.md quotes hold against the code.
+
+They were computed from the document, not with the code: both have to agree with them.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vault.audit import records
+from vault.core.receipts import commitment, verify_receipt
+from vault.core.records import open_record, sheet_aad
+from vault.core.rows import Rows
+from vault.core.secrets import VaultSecrets, signing_key_id
+from vault.crypto import hazmat
+from vault.crypto.slots import SlotPool
+from vault.crypto.suites import XCHACHA20_POLY1305
+from vault.errors import IntegrityFailedError
+from vault.keys.keyring import Keyring
+from vault.keys.opendek import SLOT_BYTES, DekOpener, OpenDek
+from vault.model.ids import CustomerNo, Epoch, Generation, Region
+from vault.model.requests import Receipt
+from vault.store.layout import CustomerRow, RowState, ValueHeader, ValueRecord, split_dek_key
+from vault.store.ledger import Ledger, pack_body
+from vault.store.meta import Meta
+from vault.store.sheet import SHEET_HEADER, SealedSheet, Sheet
+
+VECTORS = Path(__file__).parents[2] / "vectors"
+
+Case = dict[str, Any]
+
+
+def load(name: str) -> Case:
+    document: Case = json.loads((VECTORS / name).read_text(encoding="utf-8"))
+    return document
+
+
+def each_case(name: str) -> pytest.MarkDecorator:
+    """One test per case; a case takes over what its file says once for all."""
+    document = load(name)
+    cases = document.pop("tests")
+    return pytest.mark.parametrize("case", [document | case for case in cases], ids=[c["comment"] for c in cases])
+
+
+def unhex(case: Case, *names: str) -> list[bytes]:
+    return [bytes.fromhex(case[name]) for name in names]
+
+
+@pytest.fixture
+def memory() -> Iterator[hazmat.GuardedMemory]:
+    memory = hazmat.GuardedMemory(64)
+    yield memory
+    memory.free()
+
+
+@pytest.fixture
+def pool() -> Iterator[SlotPool]:
+    pool = SlotPool(SLOT_BYTES, 16 * SLOT_BYTES, slab_slots=16)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def keyring(memory: hazmat.GuardedMemory) -> Keyring:
+    case = load("keyring_row_v1.json")
+    hazmat.load_key(memory.pointer(), bytes.fromhex(case["edk"]))
+    return Keyring(memory, bytes.fromhex(case["vault_id"]), Epoch(case["epoch"]))
+
+
+@pytest.fixture
+def dek(keyring: Keyring, pool: SlotPool) -> Iterator[OpenDek]:
+    """The data key of all vectors, out of its keyring row."""
+    with opened(keyring, pool, load("keyring_row_v1.json")["tests"][0]) as dek:
+        yield dek
+
+
+@pytest.fixture
+def secrets() -> Iterator[VaultSecrets]:
+    case = load("keyed_hash_v1.json")
+    keys = dict.fromkeys(("token-key/1", "signing-key", "request-mac", "ca-key"), bytes(32))
+    keys |= {"row-mac": bytes.fromhex(case["row_mac"]), "index/external": bytes.fromhex(case["index_external"])}
+    secrets = VaultSecrets(keys)
+    yield secrets
+    secrets.close()
+
+
+def opened(keyring: Keyring, pool: SlotPool, case: Case) -> AbstractContextManager[OpenDek]:
+    region, customer, generation = split_dek_key(bytes.fromhex(case["key"]))
+    opener = DekOpener(keyring, pool, XCHACHA20_POLY1305)
+    return opener.unwrap(bytes.fromhex(case["row"]), region, customer, generation)
+
+
+@each_case("value_record_v1.json")
+def test_value_record(case: Case, dek: OpenDek) -> None:
+    vault_id, key, record = unhex(case, "vault_id", "key", "record")
+    parsed = ValueRecord.unpack(record)
+    assert parsed.pack() == record
+    assert parsed.header == ValueHeader(**case["header"])
+    if case["result"] == "valid":
+        plaintext = open_record(dek, hazmat.Opener(), vault_id + key, record)
+        assert plaintext == case["plaintext"].encode()
+    else:
+        with pytest.raises(IntegrityFailedError):
+            open_record(dek, hazmat.Opener(), vault_id + key, record)
+
+
+@each_case("customer_row_v1.json")
+def test_customer_row(case: Case, dek: OpenDek, secrets: VaultSecrets) -> None:
+    vault_id, key, raw = unhex(case, "vault_id", "key", "row")
+    row = CustomerRow.unpack(raw)
+    assert row.pack() == raw
+    compute = secrets.row_mac if case["mac_key"] == "row-mac" else dek.row_mac
+    genuine = compute(vault_id + key + row.authenticated()) == row.mac
+    assert genuine == (case["result"] == "valid")
+    if case["fields"] is not None:
+        fields = case["fields"] | {"state": RowState(case["fields"]["state"])}
+        assert row == CustomerRow(**fields, mac=row.mac)
+
+
+@each_case("keyed_hash_v1.json")
+def test_keyed_hash(case: Case, dek: OpenDek, secrets: VaultSecrets) -> None:
+    data, expected, vault_id = unhex(case, "data", "hash", "vault_id")
+    compute = {
+        "fingerprint": dek.fingerprint,
+        "audit locator": dek.locator,
+        "index/external": lambda data: secrets.external_hash(data.removeprefix(b"external_id\0")),
+        "row-mac": secrets.row_mac,
+    }[case["key"]]
+    assert compute(data) == expected
+    if case["key"] == "row-mac":
+        table, key, body = data.removeprefix(vault_id).split(b"\0", 2)
+        assert Rows(secrets, vault_id).open(table.decode(), key, body + expected) == body
+
+
+@each_case("sheet_v1.json")
+def test_sheet(case: Case, dek: OpenDek) -> None:
+    vault_id, key, raw, plaintext = unhex(case, "vault_id", "key", "sheet", "plaintext")
+    sealed = SealedSheet.unpack(raw)
+    assert sealed.pack() == raw
+    aad = sheet_aad(vault_id, key, raw[: SHEET_HEADER.size])
+    arguments = (XCHACHA20_POLY1305, dek.sheet_key, sealed.nonce, sealed.ciphertext, aad)
+    if case["result"] == "invalid":
+        with pytest.raises(IntegrityFailedError):
+            hazmat.Opener().open(*arguments)
+        return
+    assert hazmat.Opener().open(*arguments) == plaintext
+    if case["result"] == "malformed":
+        with pytest.raises(IntegrityFailedError):
+            Sheet.unpack(plaintext)
+    else:
+        assert Sheet.unpack(plaintext).pack() == plaintext
+
+
+@each_case("keyring_row_v1.json")
+def test_keyring_row(case: Case, keyring: Keyring, pool: SlotPool, memory: hazmat.GuardedMemory) -> None:
+    row, plaintext = unhex(case, "row", "plaintext")
+
+    def unwrap() -> bytes:
+        if case["kind"] == "secret":
+            return keyring.unwrap_secret(case["key"], row)
+        region, customer, generation = split_dek_key(bytes.fromhex(case["key"]))
+        keyring.unwrap_dek(row, region, customer, generation, memory.pointer(32))
+        return bytes(memory.view(32, 32))
+
+    if case["result"] == "valid":
+        assert unwrap() == plaintext
+    else:
+        with pytest.raises(IntegrityFailedError):
+            unwrap()
+
+
+def test_what_the_keyring_wraps_has_the_length_of_the_vector(keyring: Keyring, dek: OpenDek) -> None:
+    row = keyring.wrap_dek(dek.pointer, Region(1), CustomerNo(7), Generation(1))
+    expected = bytes.fromhex(load("keyring_row_v1.json")["tests"][0]["row"])
+    assert len(row) == len(expected) == 81
+    assert row[:9] == expected[:9]
+
+
+@each_case("meta_row_v1.json")
+def test_meta_row(case: Case) -> None:
+    vault_id, row = unhex(case, "vault_id", "row")
+    if case["result"] == "valid":
+        assert Meta.unpack(row, vault_id) == Meta(**case["fields"])
+        assert Meta(**case["fields"]).pack(vault_id) == row
+    else:
+        with pytest.raises(IntegrityFailedError):
+            Meta.unpack(row, vault_id)
+
+
+def test_ledger(tmp_path: Path) -> None:
+    document = load("ledger_v1.json")
+    vault_id, seed, public_key = unhex(document, "vault_id", "seed", "public_key")
+    bodies = [bytes.fromhex(case["body"]) for case in document["tests"]]
+
+    def verify(signature: bytes, message: bytes) -> None:
+        hazmat.verify(public_key, signature, message)
+
+    path = tmp_path / "entries"
+    Ledger.create(path)
+    ledger = Ledger.open(path, vault_id, verify)
+    assert ledger.last.chain.hex() == document["chain_0"]
+    ledger.append_all(bodies, lambda message: hazmat.sign(seed, message))
+    entries = list(ledger.entries())
+    ledger.verify_signatures()
+    ledger.close()
+
+    frames = b""
+    for case, entry in zip(document["tests"], entries, strict=True):
+        assert entry.payload.TYPE.name == case["comment"]
+        assert pack_body(entry.seq, entry.time_ms, entry.payload).hex() == case["body"]
+        assert (entry.leaf.hex(), entry.chain.hex()) == (case["leaf"], case["chain"])
+        assert entry.signature.hex() == case["signature"]
+        body, chain, signature = unhex(case, "body", "chain", "signature")
+        frames += len(body).to_bytes(4, "big") + body + chain + signature
+    content = path.read_bytes()
+    assert content.startswith(frames)
+    assert not any(content[len(frames) :])
+
+
+@each_case("receipt_v1.json")
+def test_receipt(case: Case) -> None:
+    public_key, signature, salt, committed = unhex(case, "public_key", "signature", "salt", "commitment")
+    receipt = Receipt(case["statement"].encode(), signature, case["key_id"])
+    assert signing_key_id(public_key) == case["key_id"]
+    assert commitment(case["external_id"].encode(), salt) == committed
+    if case["result"] == "valid":
+        verify_receipt(receipt, public_key)
+    else:
+        with pytest.raises(IntegrityFailedError):
+            verify_receipt(receipt, public_key)
+
+
+@each_case("audit_record_v1.json")
+def test_audit_record(case: Case) -> None:
+    frame = bytes.fromhex(case["frame"])
+    decoded, fields = records.decode(frame[records.FRAME.size :]), case["record"]
+    if case["kind"] == "act":
+        assert isinstance(decoded, records.ActRecord)
+        locators = tuple(bytes.fromhex(each) for each in fields["locators"])
+        assert decoded == records.ActRecord(**fields | {"locators": locators})
+        assert records.encode_act(decoded) == frame
+        return
+    assert isinstance(decoded, records.ReadRecord)
+    assert [list(each) for each in decoded.unknown] == fields["unknown"]
+    for group, expected in zip(decoded.groups, fields["groups"], strict=True):
+        assert group.locator.hex() == expected["locator"]
+        assert [[i.value_no, i.field_class, i.outcome] for i in group] == expected["items"]
+    chunks = [records.read_body_chunk(group.locator, group.items) for group in decoded.groups]
+    unknown = b"".join(code.to_bytes(1, "big") + n.to_bytes(4, "big") for code, n in decoded.unknown)
+    stamp = [fields[name] for name in ("seq", "time_ms", "principal_id", "action", "purpose_id")]
+    assert records.encode_read(*stamp, b"".join(chunks), unknown) == frame
