@@ -42,8 +42,9 @@ def load(name: str) -> Case:
 def each_case(name: str) -> pytest.MarkDecorator:
     """One test per case; a case takes over what its file says once for all."""
     document = load(name)
-    cases = document.pop("tests")
-    return pytest.mark.parametrize("case", [document | case for case in cases], ids=[c["comment"] for c in cases])
+    tests = document.pop("tests")
+    cases = [pytest.param(document | case, id=case["comment"]) for case in tests]
+    return pytest.mark.parametrize("case", cases)
 
 
 def unhex(case: Case, *names: str) -> list[bytes]:
@@ -82,7 +83,8 @@ def dek(keyring: Keyring, pool: SlotPool) -> Iterator[OpenDek]:
 def secrets() -> Iterator[VaultSecrets]:
     case = load("keyed_hash_v1.json")
     keys = dict.fromkeys(("token-key/1", "signing-key", "request-mac", "ca-key"), bytes(32))
-    keys |= {"row-mac": bytes.fromhex(case["row_mac"]), "index/external": bytes.fromhex(case["index_external"])}
+    row_mac, index = unhex(case, "row_mac", "index_external")
+    keys |= {"row-mac": row_mac, "index/external": index}
     secrets = VaultSecrets(keys)
     yield secrets
     secrets.close()
