@@ -71,11 +71,12 @@ class Slot:
         ours, theirs = socket.socketpair()
         key_read, key_write = os.pipe()
         passed = [theirs.fileno(), key_read]
+        arguments = [str(number) for number in (*passed, os.getpid())]
         if self._start.metrics_fd >= 0:
             passed.append(self._start.metrics_fd)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", self._module, *map(str, (theirs.fileno(), key_read, os.getpid()))],
+                [sys.executable, "-P", "-m", self._module, *arguments],
                 stdin=subprocess.DEVNULL,
                 pass_fds=passed,
                 env=self._environment,

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-from vault.config import Settings
+from vault.config import ServerSettings, Settings
 from vault.crypto.hazmat import GuardedMemory
 from vault.errors import InvalidRequestError
 from vault.keys.unlock import unlock
@@ -63,7 +63,7 @@ def serve(
         passphrase: seals the root key; None where a key file does, or with `dev`.
         dev: development only: founds, prints how to connect, leaves memory readable, loopback only.
         ready_file: written once every worker serves, see `vault.server.ready`.
-        listen: instead of the settings' address; port 0 takes a free one.
+        listen: instead of the settings' address; port 0 takes a free one, and for the metrics another.
 
     Raises:
         InvalidRequestError: there is no vault, or an address or setting is not usable.
@@ -71,7 +71,7 @@ def serve(
     """
     data_dir = data_dir.resolve()
     if listen:
-        settings = replace(settings, server=replace(settings.server, listen=listen))
+        settings = replace(settings, server=_listening(settings.server, listen))
     if dev:
         address.check_loopback(settings.server)
     elif not (data_dir / "FORMAT").exists():
@@ -256,6 +256,13 @@ class Supervisor:
     def _remove_ready_file(self) -> None:
         if self._ready_file:
             self._ready_file.unlink(missing_ok=True)
+
+
+def _listening(server: ServerSettings, listen: str) -> ServerSettings:
+    if address.parse(listen)[1] != 0:
+        return replace(server, listen=listen)
+    metrics_host, _ = address.parse(server.metrics_listen)
+    return replace(server, listen=listen, metrics_listen=address.spell(metrics_host, 0))
 
 
 def _lock(run_dir: Path) -> TextIO | None:

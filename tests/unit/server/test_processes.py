@@ -1,0 +1,239 @@
+"""The supervisor and its processes, as they really run: respawned, drained, never orphaned."""
+
+import signal
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from customervault.v1 import token_service_pb2, token_service_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from tests.unit.server.running import COMMAND, RunningVault, is_alive, kill
+
+CANARY = "canary.7f3a@example.org"
+SERVICES = {
+    *(
+        f"customervault.v1.{name}Service"
+        for name in ("Audit", "Customer", "Erasure", "Key", "Policy", "Token")
+    ),
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1alpha.ServerReflection",
+}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningVault]:
+    """Shared by the tests that leave the vault serving."""
+    vault = RunningVault(tmp_path_factory.mktemp("vault"))
+    yield vault
+    vault.close()
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[RunningVault]:
+    """For a test that ends it."""
+    vault = RunningVault(tmp_path)
+    yield vault
+    vault.close()
+
+
+def store(vault: RunningVault, external_id: str, email: str = "ada@example.org") -> str:
+    """Stores an e-mail address; returns its token."""
+    with vault.connect() as client:
+        entry = client.tokenize(external_id, {"email": email})
+        return str(entry["email"])
+
+
+def read(vault: RunningVault, token: str) -> str:
+    with vault.channel() as channel:
+        stub = token_service_pb2_grpc.TokenServiceStub(channel)
+        request = token_service_pb2.DetokenizeRequest(tokens=[token], purpose="support")
+        return str(stub.Detokenize(request, timeout=10).values[0])
+
+
+def test_values_go_in_and_come_back(running: RunningVault) -> None:
+    assert running.is_serving()
+    token = store(running, "crm-1")
+    assert read(running, token) == "ada@example.org"
+
+
+def test_every_worker_serves_and_is_counted(running: RunningVault) -> None:
+    assert len(running.workers) == 2
+    running.wait_until(running.is_whole)
+    store(running, "crm-2")
+    status, text = running.http("/metrics")
+    assert status == 200
+    assert 'cvault_calls_total{code="OK",method="Tokenize",reason=""}' in text
+    assert "cvault_chores_total" in text
+    assert running.http("/other")[0] == 404
+
+
+def test_reflection_lists_the_services(running: RunningVault) -> None:
+    with running.channel() as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        request = reflection_pb2.ServerReflectionRequest(list_services="")
+        (answer,) = list(stub.ServerReflectionInfo(iter([request]), timeout=10))
+    assert {service.name for service in answer.list_services_response.service} == SERVICES
+
+
+def test_open_streams_do_not_starve_calls(running: RunningVault) -> None:
+    with running.channel() as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        streams = [stub.ServerReflectionInfo(iter(lambda: time.sleep(5), None), timeout=5) for _ in range(10)]
+        token = store(running, "crm-3")
+        assert read(running, token) == "ada@example.org"
+        for stream in streams:
+            stream.cancel()
+
+
+def test_a_killed_worker_is_respawned(running: RunningVault) -> None:
+    token = store(running, "crm-4")
+    before = running.workers
+    kill(before[0])
+    running.wait_until(lambda: len(running.workers) == 2 and before[0] not in running.workers)
+    running.wait_until(running.is_whole)
+    assert before[1] in running.workers
+    for _ in range(8):  # over several connections, so that both workers answer
+        assert read(running, token) == "ada@example.org"
+
+
+def test_a_killed_keeper_is_respawned_on_the_same_port(running: RunningVault) -> None:
+    (keeper,) = set(running.children()) - set(running.workers)
+    kill(keeper)
+    running.wait_until(lambda: not is_alive(keeper))
+    running.wait_until(running.is_whole)
+
+
+def test_a_second_supervisor_is_refused(running: RunningVault) -> None:
+    command = [*COMMAND, "--data", running.data, "--listen", "127.0.0.1:0"]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert second.returncode == 4
+    assert f"process {running.process.pid} serves this vault already" in second.stderr
+    assert running.is_serving()
+
+
+def test_another_vault_cannot_take_the_port(running: RunningVault, tmp_path: Path) -> None:
+    command = [*COMMAND, "--data", tmp_path / "other", "--listen", running.ready["address"]]
+    other = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert other.returncode == 4
+    assert "cannot listen" in other.stderr
+
+
+def test_development_is_refused_beyond_loopback(tmp_path: Path) -> None:
+    command = [*COMMAND, "--data", tmp_path / "data", "--listen", "0.0.0.0:0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode not in (0, 4)
+    assert "loopback" in done.stderr
+    assert not (tmp_path / "data" / "FORMAT").exists()
+
+
+def test_a_renewed_certificate_is_served_after_sighup(own: RunningVault) -> None:
+    certificate = own.data / "tls" / "server.crt"
+    before = served_certificate(own)
+    assert own.terminate() == 0
+    certificate.unlink()
+    own.start("127.0.0.1:0")
+    assert served_certificate(own) != before
+    assert own.is_serving()
+
+
+def test_after_a_failed_commit_every_process_is_replaced(own: RunningVault) -> None:
+    token = store(own, "crm-1")
+    before = set(own.children())
+    flag = own.data / "run" / "writes-stopped"
+    flag.write_text('{"reason": "test", "time_ms": 0}')
+    own.wait_until(lambda: not flag.exists())
+    assert not before & set(own.children())
+    assert read(own, token) == "ada@example.org"
+    store(own, "crm-2")
+
+
+def test_sigterm_finishes_what_was_begun(own: RunningVault) -> None:
+    children = own.children()
+    entries = [
+        {"customer": {"external_id": f"crm-{n}"}, "fields": [{"field_class": "note", "value": "x" * 500}]}
+        for n in range(1000)
+    ]
+    with own.channel() as channel:
+        stub = token_service_pb2_grpc.TokenServiceStub(channel)
+        stub.InspectToken(token_service_pb2.InspectTokenRequest(token=store(own, "crm-x")))
+        request = token_service_pb2.BatchTokenizeRequest(entries=entries)  # type: ignore[arg-type]
+        call = stub.BatchTokenize.future(request, timeout=20)
+        time.sleep(0.15)
+        assert not call.done()
+        assert own.terminate() == 0
+        assert len(call.result().results) == 1000
+    assert not any(is_alive(pid) for pid in children)
+    assert not own.ready_file.exists()
+
+
+def test_a_second_sigterm_ends_everything_at_once(own: RunningVault) -> None:
+    children = own.children()
+    for pid in children:
+        signal_stop(pid)
+    own.process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    started = time.monotonic()
+    own.process.send_signal(signal.SIGTERM)
+    own.process.wait(5)
+    assert time.monotonic() - started < 3
+    assert not any(is_alive(pid) for pid in children)
+
+
+def test_no_process_outlives_a_killed_supervisor(own: RunningVault) -> None:
+    token = store(own, "crm-1")
+    children = own.children()
+    address = own.ready["address"]
+    assert len(children) == 3
+    own.process.kill()
+    own.process.wait()
+    own.wait_until(lambda: not any(is_alive(pid) for pid in children), seconds=10)
+    own.ready_file.unlink()
+    own.start(address)
+    assert read(own, token) == "ada@example.org"
+
+
+def test_everything_killed_at_once_starts_again(own: RunningVault) -> None:
+    token = store(own, "crm-1")
+    address = own.ready["address"]
+    for pid in [own.process.pid, *own.children()]:
+        kill(pid)
+    own.process.wait()
+    own.ready_file.unlink()
+    own.start(address)
+    assert read(own, token) == "ada@example.org"
+
+
+def test_no_value_key_or_token_reaches_log_or_metrics(running: RunningVault) -> None:
+    token = store(running, CANARY, CANARY)
+    with running.connect("dev-other") as other, pytest.raises(Exception, match=r"."):
+        other.detokenize([token], purpose="support")[0].reveal()
+    with running.channel() as channel:
+        stub = token_service_pb2_grpc.TokenServiceStub(channel)
+        for request in (
+            token_service_pb2.UpdateValueRequest(token=token, value="not an address " + CANARY),
+            token_service_pb2.UpdateValueRequest(token=token[:-1] + "!", value=CANARY),
+        ):
+            with pytest.raises(grpc.RpcError) as refused:
+                stub.UpdateValue(request, timeout=10)
+            assert CANARY not in str(refused.value)
+            assert token not in str(refused.value)
+    passphrase = (running.data / "dev" / "passphrase").read_text()
+    seen = running.log.read_text() + running.http("/metrics")[1]
+    for secret in (CANARY, token, token[4:], passphrase):
+        assert secret not in seen
+
+
+def served_certificate(vault: RunningVault) -> str:
+    host, _, port = vault.ready["address"].rpartition(":")
+    return ssl.get_server_certificate((host, int(port)), timeout=10)
+
+
+def signal_stop(pid: int) -> None:
+    import os
+
+    os.kill(pid, signal.SIGSTOP)
