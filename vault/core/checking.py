@@ -23,7 +23,7 @@ from vault.keys.keyring import Keyring
 from vault.keys.opendek import SLOT_BYTES, DekOpener
 from vault.model.ids import CustomerNo, Epoch, Region
 from vault.store.inspection import inspect
-from vault.store.layout import HEADER, CustomerRow, ValueFlag, split_value_key
+from vault.store.layout import HEADER, CustomerRow, ValueFlag, split_customer_key, split_value_key
 from vault.store.snapshot import KeyringSnapshot, Snapshot
 from vault.store.store import Store
 
@@ -76,7 +76,7 @@ def _check_records(store: Store, data_dir: Path, settings: Settings, edk: Guarde
         )
         yield from _check_rows(snapshot, Rows(secrets, store.vault_id))
         for key, raw in snapshot.customers(None):
-            number = split_value_key(key)[1]
+            number = split_customer_key(key)[1]
             try:
                 yield from _check_customer(
                     snapshot, keys, book, secrets, region, number, CustomerRow.unpack(raw)

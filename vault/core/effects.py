@@ -52,10 +52,12 @@ class ErasureRow:
     @classmethod
     def unpack(cls, body: bytes) -> "ErasureRow":
         """Reads a row's body."""
-        *fixed, key_id_length, commitment, signature = _ERASURE.unpack_from(body)
-        end = _ERASURE.size + key_id_length
+        seq, effective_ms, region, values, generations, length, commitment, signature = _ERASURE.unpack_from(
+            body
+        )
+        end = _ERASURE.size + length
         key_id, statement = body[_ERASURE.size : end].decode(), body[end:]
-        return cls(*fixed, commitment, signature, key_id, statement)
+        return cls(seq, effective_ms, region, values, generations, commitment, signature, key_id, statement)
 
 
 class Effects:

@@ -31,7 +31,7 @@ from vault.hotpath.detokenize import HotPath
 from vault.keys.keyring import Keyring
 from vault.keys.opendek import SLOT_BYTES, DekOpener
 from vault.keys.unlock import EdkFile
-from vault.model.ids import Epoch, Region
+from vault.model.ids import CustomerNo, Epoch, Region
 from vault.store.session import WriteSession
 from vault.store.snapshot import Snapshot
 from vault.store.store import Store
@@ -195,7 +195,7 @@ def _cache_bytes(settings: Settings) -> int:
 
 def _judge(committer: Committer, book: Book) -> Callable[[bytes], None]:
     def judge(customer: bytes) -> None:
-        number = int.from_bytes(customer[1:], "big")
+        number = CustomerNo(int.from_bytes(customer[1:], "big"))
         committer.submit(lambda session: book.judge(session, number), erase=True)
 
     return judge

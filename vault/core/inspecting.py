@@ -10,7 +10,6 @@ from vault.core.fieldinput import check_limit
 from vault.core.receipts import shred_id_text
 from vault.core.references import customer_token, own_token, require, token_of
 from vault.core.trail import Trail
-from vault.crypto.tokens import TokenParts
 from vault.errors import (
     CustomerUnknownError,
     DataLossError,
@@ -18,7 +17,7 @@ from vault.errors import (
     VaultError,
 )
 from vault.model.access import Action, Denial
-from vault.model.ids import CUSTOMER_ROW, CustomerNo
+from vault.model.ids import CUSTOMER_ROW, CustomerNo, TokenParts
 from vault.model.requests import (
     Caller,
     Customer,

@@ -14,10 +14,9 @@ from vault.core.fieldinput import prepare_value
 from vault.core.references import own_token
 from vault.core.replay import Request
 from vault.core.trail import Trail
-from vault.crypto.tokens import TokenParts
 from vault.errors import DataLossError, InvalidRequestError, InvalidValueError, ValueDeletedError
 from vault.model.access import Action
-from vault.model.ids import CUSTOMER_ROW
+from vault.model.ids import CUSTOMER_ROW, TokenParts
 from vault.model.requests import Caller, Outcome
 from vault.model.secret import Secret
 from vault.policy.decision import Grants

@@ -1,14 +1,13 @@
 """From what a caller names to a customer: external ids and tokens."""
 
 from vault.core.engine import Engine
-from vault.crypto.tokens import TokenParts
 from vault.errors import (
     CustomerUnknownError,
     InvalidRequestError,
     LimitExceededError,
     TokenUnknownError,
 )
-from vault.model.ids import CUSTOMER_ROW, MAX_EXTERNAL_ID_BYTES, CustomerNo
+from vault.model.ids import CUSTOMER_ROW, MAX_EXTERNAL_ID_BYTES, CustomerNo, TokenParts
 from vault.model.requests import CustomerRef
 from vault.model.secret import Secret
 from vault.policy.decision import Grants

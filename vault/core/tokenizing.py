@@ -12,7 +12,7 @@ data holds the numbers. An empty value is skipped: a row imported again never em
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -144,7 +144,7 @@ class Tokenizing:
         self,
         session: WriteSession,
         grants: Grants,
-        numbers: dict[str, int],
+        numbers: Mapping[str, int],
         entry: PreparedEntry,
         locators: list[bytes],
         corrected: list[tuple[int, int, int]],
@@ -174,7 +174,7 @@ class Tokenizing:
         self,
         session: WriteSession,
         customer: OpenCustomer,
-        numbers: dict[str, int],
+        numbers: Mapping[str, int],
         entry: PreparedEntry,
         locators: list[bytes],
         corrected: list[tuple[int, int, int]],
@@ -198,7 +198,7 @@ class Tokenizing:
         self,
         session: WriteSession,
         customer: OpenCustomer,
-        numbers: dict[str, int],
+        numbers: Mapping[str, int],
         made: PreparedField,
         corrected: list[tuple[int, int, int]],
     ) -> tuple[Outcome, int]:

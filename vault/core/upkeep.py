@@ -106,9 +106,9 @@ class _ExpirySweep:
         seen = 0
         with self._engine.store.snapshot() as snapshot:
             now_s = max(now_s, snapshot.meta.time_floor_ms // 1000)
-            for key, row in snapshot.values(self._after):
+            for key, row in snapshot.rows("values", self._after):
                 seen += 1
-                self._after = key
+                self._after = key + b"\0"
                 _, number, value_no = split_value_key(key)
                 if value_no and len(row) >= HEADER.size:
                     _, _, flags, _, _, expires_s = HEADER.unpack_from(row)

@@ -223,7 +223,7 @@ class HotPath:
                         outcome = reason_code(Reason.INTEGRITY_FAILED)
                     elif flags & ValueFlag.DELETED:
                         outcome = reason_code(Reason.VALUE_DELETED)
-                    elif expires and expires <= max(time.time(), snapshot.meta().time_floor_ms / 1000):
+                    elif expires and expires <= max(time.time(), snapshot.meta.time_floor_ms / 1000):
                         outcome = reason_code(Reason.EXPIRED)
                     else:
                         room -= len(plain)
@@ -297,7 +297,7 @@ class HotPath:
     def _dek_row(self, customer: bytes, generation: int) -> bytes:
         for judged in (False, True):
             with self._store.keyring() as keyring:
-                found = keyring.dek_row(customer + generation.to_bytes(2, "big"))
+                found = keyring.dek(customer[0], int.from_bytes(customer[1:], "big"), generation)
             if found is not None:
                 return found
             if not judged:
