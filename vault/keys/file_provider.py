@@ -40,7 +40,8 @@ class FileProvider:
         """Makes a root key file, synced before it returns. An existing id is an error."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         salt = hazmat.random_bytes(16)
-        sealed = _seal(self._sealing_key(salt), hazmat.random_bytes(32), _aad(root_key_id))
+        key = self._sealing_key(salt, OPSLIMIT, MEMLIMIT)
+        sealed = _seal(key, hazmat.random_bytes(32), _aad(root_key_id))
         document = {
             "version": 1,
             "root_key_id": root_key_id,
@@ -99,10 +100,10 @@ class FileProvider:
         except IntegrityFailedError as error:
             wanted = "key file" if self._key_file else "passphrase"
             raise KeyUnavailableError(f"the {wanted} does not open root key {root_key_id}") from error
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
             raise KeyUnavailableError(f"the file of root key {root_key_id} is damaged") from error
 
-    def _sealing_key(self, salt: bytes, opslimit: int = OPSLIMIT, memlimit: int = MEMLIMIT) -> bytes:
+    def _sealing_key(self, salt: bytes, opslimit: int, memlimit: int) -> bytes:
         if self._key_file is not None:
             return _key_from_file(self._key_file, salt)
         if self._passphrase is None or not len(self._passphrase):

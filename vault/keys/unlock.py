@@ -59,7 +59,7 @@ class EdkFile:
                 created_ms=document["created_ms"],
                 wrapped=base64.b64decode(document["wrapped"]),
             )
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, TypeError) as error:
             raise KeyUnavailableError("the keyring's EDK file is missing or damaged") from error
 
     def write(self, keyring_dir: Path) -> None:
@@ -143,7 +143,7 @@ def _run_child(arguments: list[str], settings: Settings, passphrase: Secret | No
         os.close(key_write)
         key_write = -1
         secret = passphrase.reveal_bytes() if passphrase is not None else b""
-        _, said = child.communicate(secret, timeout=_CHILD_SECONDS)
+        said = _converse(child, secret)
         if child.returncode != 0:
             raise KeyUnavailableError(_reason(said))
         return receive_edk(key_read)
@@ -151,6 +151,16 @@ def _run_child(arguments: list[str], settings: Settings, passphrase: Secret | No
         os.close(key_read)
         if key_write >= 0:
             os.close(key_write)
+
+
+def _converse(child: "subprocess.Popen[bytes]", secret: bytes) -> bytes:
+    """What the child says on standard error until it ends."""
+    try:
+        return child.communicate(secret, timeout=_CHILD_SECONDS)[1]
+    except subprocess.TimeoutExpired as error:
+        child.kill()
+        child.communicate()
+        raise KeyUnavailableError("the key provider did not answer in time") from error
 
 
 def _reason(said: bytes) -> str:
@@ -178,10 +188,18 @@ def _child(arguments: list[str]) -> bytes:
         record = EdkFile(epoch, provider.name, root_key_id, provider.assurance, now_ms, wrapped)
         record.write(data_dir / "keyring" / str(epoch))
         return edk
-    vault_id = bytes.fromhex(json.loads((data_dir / "FORMAT").read_text())["vault_id"])
-    epoch = Epoch(int((data_dir / "CURRENT").read_text()))
+    vault_id, epoch = _current(data_dir)
     record = EdkFile.read(data_dir / "keyring" / str(epoch))
     return provider.unwrap(record.root_key_id, record.wrapped, _context(vault_id, epoch))
+
+
+def _current(data_dir: Path) -> tuple[bytes, Epoch]:
+    """Vault id and epoch, from `FORMAT` and `CURRENT` of the data directory."""
+    try:
+        vault_id = bytes.fromhex(json.loads((data_dir / "FORMAT").read_text())["vault_id"])
+        return vault_id, Epoch(int((data_dir / "CURRENT").read_text()))
+    except (KeyError, ValueError, TypeError) as error:
+        raise KeyUnavailableError("FORMAT or CURRENT of the data directory is damaged") from error
 
 
 def main() -> int:
