@@ -13,7 +13,7 @@ import typer
 from vault.cli.exits import CommandError, ExitCode, UsageError
 from vault.cli.options import DEFAULT_DATA, DataDir, Json, PassphraseFile
 from vault.cli.output import plural, print_json, print_line, print_table
-from vault.cli.passphrase import passphrase_given, read_passphrase
+from vault.cli.passphrase import development_passphrase, passphrase_available, read_passphrase
 from vault.cli.texts import texts
 
 _HELP = """Check every invariant of a vault's stores. The vault must not be running.
@@ -49,16 +49,9 @@ def check(
 
     settings = load_settings(data)
     with _stopped(data):
-        opens = not locked and (
-            bool(settings.keys.key_file or settings.keys.passphrase_file)
-            or passphrase_given(passphrase_file)
-            or sys.stdin.isatty()
-        )
-        edk = (
-            unlock(data, settings, read_passphrase(passphrase_file, settings.keys, new=False))
-            if opens
-            else None
-        )
+        file = passphrase_file or development_passphrase(data)
+        opens = not locked and (passphrase_available(file, settings.keys) or sys.stdin.isatty())
+        edk = unlock(data, settings, read_passphrase(file, settings.keys, new=False)) if opens else None
         try:
             found = list(findings_of(data, settings, edk))
         finally:

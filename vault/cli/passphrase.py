@@ -39,9 +39,15 @@ def read_passphrase(file: Path | None, settings: ProviderSettings, *, new: bool)
     return _prompt(new=new)
 
 
-def passphrase_given(file: Path | None) -> bool:
-    """Whether a passphrase was named on the command line or in the environment."""
-    return file is not None or _VARIABLE in os.environ
+def passphrase_available(file: Path | None, settings: ProviderSettings) -> bool:
+    """Whether `read_passphrase` would do without a prompt."""
+    return bool(file or settings.passphrase_file or settings.key_file or _VARIABLE in os.environ)
+
+
+def development_passphrase(data: Path) -> Path | None:
+    """The file in which a vault made by `serve --dev` keeps its passphrase, if it is one."""
+    path = data / "dev" / "passphrase"
+    return path if path.exists() else None
 
 
 def _prompt(*, new: bool) -> Secret:

@@ -7,7 +7,7 @@ import typer
 
 from vault.cli.exits import UsageError
 from vault.cli.options import DEFAULT_DATA, DataDir, PassphraseFile
-from vault.cli.passphrase import passphrase_given, read_passphrase
+from vault.cli.passphrase import read_passphrase
 from vault.cli.texts import texts
 
 _DEV_DATA = Path("demo-vault")
@@ -53,7 +53,6 @@ def serve(
             f"there is no vault in {data}; found one with `cvault init`, or try `cvault serve --dev`"
         )
     settings = load_settings(data)
-    ask = not dev or passphrase_given(passphrase_file)
-    passphrase = read_passphrase(passphrase_file, settings.keys, new=False) if ask else None
+    passphrase = None if dev else read_passphrase(passphrase_file, settings.keys, new=False)
     code = run(data, settings, passphrase, dev=dev, ready_file=ready_file, listen=listen or None)
     raise typer.Exit(code or 0)

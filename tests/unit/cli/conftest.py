@@ -1,13 +1,18 @@
 """Runs command lines in this process and gathers what they print."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
+from tests.unit.client.scripted_vault import ScriptedVault
 from vault.cli.main import main
+from vault.crypto import certificates
+from vault.crypto.certificates import KeyedCertificate
 
 
 @dataclass(frozen=True)
@@ -39,3 +44,36 @@ def cvault(capfd: pytest.CaptureFixture[str]) -> Cvault:
         return Ran(int(code), out, err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[KeyedCertificate, Path]:
+    """A CA, and a folder with ca.crt, client.crt and client.key."""
+    folder = tmp_path_factory.mktemp("authority")
+    ca = certificates.create_ca("test ca", 1)
+    request = certificates.create_request("tester")
+    signed = certificates.sign_request(ca.key_pem, ca.cert_pem, request.csr_pem, name="tester", days=1)
+    (folder / "ca.crt").write_bytes(ca.cert_pem)
+    (folder / "client.crt").write_bytes(signed)
+    (folder / "client.key").write_bytes(request.key_pem)
+    return ca, folder
+
+
+@pytest.fixture
+def server(
+    authority: tuple[KeyedCertificate, Path], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ScriptedVault]:
+    """A scripted vault behind real mutual TLS, to which `cvault` connects by its environment."""
+    ca, folder = authority
+    own = certificates.issue_server((ca.key_pem, ca.cert_pem), [], ["127.0.0.1"], 1)
+    scripted = ScriptedVault(
+        grpc.ssl_server_credentials(
+            [(own.key_pem, own.cert_pem)], root_certificates=ca.cert_pem, require_client_auth=True
+        )
+    )
+    monkeypatch.setenv("CVAULT_ADDRESS", scripted.address)
+    monkeypatch.setenv("CVAULT_CA", str(folder / "ca.crt"))
+    monkeypatch.setenv("CVAULT_CERTIFICATE", str(folder / "client.crt"))
+    monkeypatch.setenv("CVAULT_KEY", str(folder / "client.key"))
+    yield scripted
+    scripted.stop()

@@ -1,0 +1,585 @@
+import io
+import json
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from customervault.v1 import (
+    audit_service_pb2,
+    common_pb2,
+    customer_service_pb2,
+    erasure_service_pb2,
+    key_service_pb2,
+    policy_service_pb2,
+)
+from customervault.v1 import token_service_pb2 as api
+from google.protobuf.timestamp_pb2 import Timestamp
+from grpc_health.v1 import health_pb2
+
+from tests.unit.cli.conftest import Cvault
+from tests.unit.client.scripted_vault import Failure, ScriptedVault
+from vault.crypto import certificates
+from vault.crypto.certificates import KeyedCertificate
+
+STAMP = Timestamp(seconds=int(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()))
+TOKENS = [f"cv1_{number:032x}" for number in range(5)]
+PURPOSE_DENIED = Failure(grpc.StatusCode.PERMISSION_DENIED, "PURPOSE_DENIED", "nothing is granted")
+UNKNOWN = Failure(grpc.StatusCode.NOT_FOUND, "CUSTOMER_UNKNOWN", "no such customer")
+CUSTOMER = customer_service_pb2.Customer(
+    customer_token=TOKENS[0],
+    state=common_pb2.CUSTOMER_STATE_ACTIVE,
+    jurisdiction="NL",
+    create_time=STAMP,
+    dek_generation=1,
+    held=[customer_service_pb2.HeldValue(token=TOKENS[1], field_class="email", labels=["work"], version=2)],
+)
+
+
+def erasure(number: int) -> erasure_service_pb2.Erasure:
+    return erasure_service_pb2.Erasure(
+        shred_id=f"shr_{number:032x}",
+        stage=erasure_service_pb2.ERASURE_STAGE_EFFECTIVE,
+        effective_time=STAMP,
+        ledger_seq=9,
+        commitment=b"commitment",
+        receipt=erasure_service_pb2.Receipt(statement=b'{"n":1}', signature=b"s" * 64, key_id="k1"),
+    )
+
+
+def typed(monkeypatch: pytest.MonkeyPatch, text: str, *, terminal: bool) -> None:
+    stdin = io.StringIO(text)
+    monkeypatch.setattr(stdin, "isatty", lambda: terminal)
+    monkeypatch.setattr("sys.stdin", stdin)
+
+
+@pytest.fixture
+def detokenizing(server: ScriptedVault) -> ScriptedVault:
+    """Reveals `value N` for `...N`, and denies the fourth token."""
+
+    def answer(request: Any) -> api.DetokenizeResponse:
+        denied = [at for at, token in enumerate(request.tokens) if token == TOKENS[3]]
+        return api.DetokenizeResponse(
+            values=["" if at in denied else f"value {token[-1]}" for at, token in enumerate(request.tokens)],
+            reveals=[
+                common_pb2.REVEAL_UNSPECIFIED if at in denied else common_pb2.REVEAL_PLAIN
+                for at in range(len(request.tokens))
+            ],
+            errors=[PURPOSE_DENIED.item(at) for at in denied],
+        )
+
+    server.on("Detokenize", answer)
+    return server
+
+
+def test_detokenize_prints_values_in_order(cvault: Cvault, detokenizing: ScriptedVault) -> None:
+    ran = cvault("detokenize", TOKENS[2], TOKENS[1], "--purpose", "support", "--reveal", "masked")
+    assert (ran.code, ran.out, ran.err) == (0, "value 2\nvalue 1\n", "")
+    (request,) = detokenizing.requests("Detokenize")
+    assert (request.purpose, request.reveal) == ("support", common_pb2.REVEAL_MASKED)
+
+
+@pytest.mark.usefixtures("detokenizing")
+def test_a_token_that_is_not_opened_leaves_an_empty_line_and_a_reason(
+    cvault: Cvault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed(monkeypatch, "\n".join(TOKENS[1:]), terminal=False)
+    ran = cvault("detokenize", "-", "--purpose", "support")
+    assert ran.code == 1
+    assert ran.out == "value 1\nvalue 2\n\nvalue 4\n"
+    assert ran.err == "token 3: nothing is granted [PURPOSE_DENIED]\n"
+
+
+@pytest.mark.usefixtures("detokenizing")
+def test_detokenize_speaks_json_lines(cvault: Cvault) -> None:
+    ran = cvault("detokenize", *TOKENS[2:4], "--purpose", "support", "--json")
+    assert ran.code == 1
+    good, bad = (json.loads(line) for line in ran.out.splitlines())
+    assert good == {"token": TOKENS[2], "reveal": "plain", "value": "value 2"}
+    assert bad["error"]["reason"] == "PURPOSE_DENIED"
+
+
+@pytest.mark.usefixtures("detokenizing")
+def test_all_denied_is_exit_3(cvault: Cvault) -> None:
+    assert cvault("detokenize", TOKENS[3], "--purpose", "support").code == 3
+
+
+def test_a_purpose_is_needed(cvault: Cvault, server: ScriptedVault) -> None:
+    ran = cvault("detokenize", TOKENS[0])
+    assert (ran.code, "--purpose" in ran.err) == (2, True)
+    assert not server.received
+
+
+def test_control_characters_of_a_value_do_not_reach_the_terminal(
+    cvault: Cvault, server: ScriptedVault
+) -> None:
+    hostile = "\x1b]0;title\x07line\nbreak\x9b31m"
+    server.script("Detokenize", api.DetokenizeResponse(values=[hostile], reveals=[common_pb2.REVEAL_PLAIN]))
+    ran = cvault("detokenize", TOKENS[0], "--purpose", "support")
+    assert ran.out == "\\x1b]0;title\\x07line\\nbreak\\x9b31m\n"
+    exact = cvault("detokenize", TOKENS[0], "--purpose", "support", "--json")
+    assert exact.document["value"] == hostile
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (PURPOSE_DENIED, 3),
+        (Failure(grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"), 3),
+        (Failure(grpc.StatusCode.UNAVAILABLE, "AUDIT_UNAVAILABLE"), 4),
+        (Failure(grpc.StatusCode.FAILED_PRECONDITION, "SHREDDED"), 1),
+        (Failure(grpc.StatusCode.INVALID_ARGUMENT, "LIMIT_EXCEEDED"), 1),
+        (Failure(grpc.StatusCode.INTERNAL, "INTERNAL"), 4),
+    ],
+)
+def test_a_refused_call_is_one_line_and_its_exit_code(
+    cvault: Cvault, server: ScriptedVault, failure: Failure, code: int
+) -> None:
+    server.script("GetCustomer", failure)
+    ran = cvault("customers", "show", "somebody@example.org")
+    assert (ran.code, ran.out) == (code, "")
+    assert ran.err == f"error: {failure.message} [{failure.reason}]\n"
+    assert "somebody" not in ran.err
+
+
+def test_a_vault_that_is_not_there_is_exit_4(cvault: Cvault, server: ScriptedVault) -> None:
+    server.stop()
+    ran = cvault("status", "--json")
+    assert (ran.code, ran.out) == (4, "")
+    assert json.loads(ran.err)["error"]["reason"] == "NOT_SERVING"
+
+
+def test_status_shows_what_may_be_seen(cvault: Cvault, server: ScriptedVault) -> None:
+    serving = health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVING)
+    server.script("Check", serving)
+    server.script("GetKeyringStatus", Failure(grpc.StatusCode.PERMISSION_DENIED, "ACTION_DENIED"))
+    server.script("GetAuditStatus", audit_service_pb2.GetAuditStatusResponse(writable=True, records=7))
+    ran = cvault("status")
+    assert ran.code == 0
+    assert "not shown [ACTION_DENIED]" in ran.out
+    assert "7 records" in ran.out
+    document = cvault("status", "--json").document
+    assert document["serving"] is True
+    assert document["keyring"]["error"]["reason"] == "ACTION_DENIED"
+
+
+def test_keys(cvault: Cvault, server: ScriptedVault) -> None:
+    server.script(
+        "GetKeyringStatus",
+        key_service_pb2.GetKeyringStatusResponse(epoch=3, epoch_create_time=STAMP, provider="file"),
+    )
+    server.script("RotateDek", key_service_pb2.RotateDekResponse(dek_generation=2, values_resealed=5))
+    assert "2026-01-02 03:04:05Z" in cvault("keys", "status").out
+    assert cvault("keys", "status", "--json").document["epoch_created"] == "2026-01-02T03:04:05Z"
+    assert cvault("keys", "rotate-dek", "customer-1").out == "generation 2; 5 values sealed again\n"
+    assert server.requests("RotateDek")[0].customer.external_id == "customer-1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        (("customer-1",), "external_id"),
+        ((TOKENS[0],), "token"),
+        ((TOKENS[0].upper(),), "token"),
+        ((TOKENS[0], "--by", "id"), "external_id"),
+        (("x", "--by", "token"), "token"),
+    ],
+)
+def test_a_customer_is_named_by_token_or_id(
+    cvault: Cvault, server: ScriptedVault, arguments: tuple[str, ...], kind: str
+) -> None:
+    server.script("GetCustomer", customer_service_pb2.GetCustomerResponse(customer=CUSTOMER))
+    ran = cvault("customers", "show", *arguments)
+    assert ran.code == 0
+    assert TOKENS[1] in ran.out
+    assert server.requests("GetCustomer")[0].customer.WhichOneof("ref") == kind
+
+
+def test_customers_are_listed_page_by_page(cvault: Cvault, server: ScriptedVault) -> None:
+    page = customer_service_pb2.ListCustomersResponse
+    server.script(
+        "ListCustomers",
+        page(customers=[CUSTOMER] * 2, next_page_token="more"),
+        page(customers=[CUSTOMER]),
+    )
+    listed = cvault("customers", "list", "--json").out.splitlines()
+    assert [json.loads(line)["customer_token"] for line in listed] == [TOKENS[0]] * 3
+    server.script("ListCustomers", page(customers=[CUSTOMER] * 3))
+    assert "2 customers" in cvault("customers", "list", "--limit", 2, "--show-shredded").out
+    last = server.requests("ListCustomers")[-1]
+    assert (last.page_size, last.show_shredded) == (2, True)
+
+
+def test_export_gives_values_and_reasons(cvault: Cvault, server: ScriptedVault) -> None:
+    values = [
+        customer_service_pb2.ExportedValue(
+            field_class="email", token=TOKENS[1], value="ada@example.org", reveal=common_pb2.REVEAL_PLAIN
+        ),
+        customer_service_pb2.ExportedValue(
+            field_class="iban", token=TOKENS[2], error=PURPOSE_DENIED.status()
+        ),
+    ]
+    answer = customer_service_pb2.ExportCustomerResponse(customer=CUSTOMER, values=values)
+    server.script("ExportCustomer", answer)
+    ran = cvault("customers", "export", "c", "--purpose", "access_request", "--json")
+    assert ran.code == 1
+    first, second = ran.document["values"]
+    assert (first["value"], first["reveal"]) == ("ada@example.org", "plain")
+    assert second["error"]["reason"] == "PURPOSE_DENIED"
+    assert "[PURPOSE_DENIED]" in cvault("customers", "export", "c", "--purpose", "x").out
+
+
+def test_tokenize_reads_values_from_standard_input(
+    cvault: Cvault, server: ScriptedVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created = api.FieldResult(token=TOKENS[1], outcome=api.FIELD_OUTCOME_CREATED)
+    result = api.TokenizeEntryResult(customer_token=TOKENS[0], customer_created=True, results=[created] * 2)
+    server.script("Tokenize", api.TokenizeResponse(result=result))
+    typed(monkeypatch, '{"email": "ada@example.org", "phone:mobile": "+44"}', terminal=False)
+    ran = cvault("tokenize", "customer-1", "-", "--jurisdiction", "gb", "--json")
+    assert ran.code == 0
+    assert ran.document["created"] is True
+    assert [field["token"] for field in ran.document["fields"]] == [TOKENS[1]] * 2
+    (request,) = server.requests("Tokenize")
+    sent = [(field.field_class, field.label, field.value) for field in request.entry.fields]
+    assert sent == [("email", "", "ada@example.org"), ("phone", "mobile", "+44")]
+    assert request.entry.jurisdiction == "GB"
+
+
+def test_a_refused_field_makes_tokenize_partial(cvault: Cvault, server: ScriptedVault) -> None:
+    invalid = Failure(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_VALUE", "iban: wrong check digits")
+    results = [
+        api.FieldResult(token=TOKENS[1], outcome=api.FIELD_OUTCOME_CREATED),
+        api.FieldResult(outcome=api.FIELD_OUTCOME_REFUSED, error=invalid.status()),
+    ]
+    server.script("Tokenize", api.TokenizeResponse(result=api.TokenizeEntryResult(results=results)))
+    ran = cvault("tokenize", "c", "email=a@example.org", "iban=DE00")
+    assert ran.code == 1
+    assert "iban: wrong check digits [INVALID_VALUE]" in ran.out
+
+
+@pytest.mark.parametrize("arguments", [("secret@example.org",), ("Secret Name=x",), ("secret@x.org=y",)])
+def test_a_value_in_the_wrong_place_is_not_repeated(
+    cvault: Cvault, server: ScriptedVault, arguments: tuple[str, ...]
+) -> None:
+    ran = cvault("tokenize", "customer-1", *arguments)
+    assert ran.code == 2
+    assert "ecret" not in ran.err
+    assert not server.received
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"email": 3}', "{", "[" * 100_000])
+def test_standard_input_has_to_be_an_object_of_texts(
+    cvault: Cvault, server: ScriptedVault, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    typed(monkeypatch, text, terminal=False)
+    ran = cvault("tokenize", "customer-1", "-")
+    assert (ran.code, "JSON object" in ran.err) == (2, True)
+    assert not server.received
+
+
+@pytest.fixture
+def shredding(server: ScriptedVault) -> ScriptedVault:
+    """Shreds everybody but `nobody`."""
+
+    def answer(request: Any) -> customer_service_pb2.BatchShredCustomersResponse:
+        results = []
+        for number, customer in enumerate(request.customers):
+            if customer.external_id == "nobody":
+                results.append(customer_service_pb2.ShredResult(error=UNKNOWN.status()))
+            elif request.validate_only:
+                results.append(customer_service_pb2.ShredResult(values=3, dek_generations=1))
+            else:
+                results.append(
+                    customer_service_pb2.ShredResult(
+                        values=3, dek_generations=1, salt=b"x" * 32, erasure=erasure(number)
+                    )
+                )
+        return customer_service_pb2.BatchShredCustomersResponse(results=results)
+
+    server.on("BatchShredCustomers", answer)
+    return server
+
+
+def test_shred_writes_receipts_that_only_the_owner_can_read(
+    cvault: Cvault, shredding: ScriptedVault, tmp_path: Path
+) -> None:
+    folder = tmp_path / "receipts"
+    ran = cvault("shred", "a", "b", "--yes", "--receipts", folder, "--json")
+    assert ran.code == 0
+    first = json.loads(ran.out.splitlines()[0])
+    assert (first["outcome"], first["values"], first["salt"]) == ("shredded", 3, b"x".hex() * 32)
+    files = sorted(path.name for path in folder.iterdir())
+    stems = [f"shr_{number:032x}" for number in range(2)]
+    assert files == sorted(f"{stem}.{ending}" for stem in stems for ending in ("json", "salt", "sig"))
+    assert (folder / f"{stems[0]}.json").read_bytes() == b'{"n":1}'
+    assert (folder / f"{stems[0]}.sig").read_bytes() == b"s" * 64
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert len(shredding.requests("BatchShredCustomers")) == 1
+
+
+def test_a_receipt_folder_that_cannot_be_made_stops_before_anything_is_shredded(
+    cvault: Cvault, shredding: ScriptedVault, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    ran = cvault("shred", "a", "--yes", "--receipts", tmp_path / "file")
+    assert ran.code == 2
+    assert not shredding.received
+
+
+def test_a_preview_changes_nothing_and_needs_no_confirmation(
+    cvault: Cvault, shredding: ScriptedVault, tmp_path: Path
+) -> None:
+    file = tmp_path / "leavers.txt"
+    file.write_bytes(b"\xef\xbb\xbfa\r\n\r\nb\r\n")
+    ran = cvault("shred", "--file", file, "--preview")
+    assert ran.code == 0
+    assert "2 customers would be shredded, with 6 values" in ran.out
+    (request,) = shredding.requests("BatchShredCustomers")
+    assert request.validate_only
+    assert [customer.external_id for customer in request.customers] == ["a", "b"]
+
+
+@pytest.mark.usefixtures("shredding")
+def test_missing_customers_are_accepted_on_request_only(cvault: Cvault) -> None:
+    ran = cvault("shred", "a", "nobody", "--yes")
+    assert ran.code == 1
+    assert "[CUSTOMER_UNKNOWN]" in ran.out
+    assert "nobody" not in ran.out + ran.err
+    accepted = cvault("shred", "a", "nobody", "--yes", "--missing-ok")
+    assert accepted.code == 0
+    assert "1 customer shredded, with 3 values; 1 passed over" in accepted.out
+
+
+@pytest.mark.parametrize(
+    ("ids", "answer", "confirmed"),
+    [
+        (("a",), "a\n", True),
+        (("a",), "b\n", False),
+        (("a",), "", False),
+        (("a", "b"), "2\n", True),
+        (("a", "b"), "y\n", False),
+    ],
+)
+def test_a_shred_is_confirmed_by_typing_id_or_number(
+    cvault: Cvault,
+    shredding: ScriptedVault,
+    monkeypatch: pytest.MonkeyPatch,
+    ids: tuple[str, ...],
+    answer: str,
+    confirmed: bool,
+) -> None:
+    typed(monkeypatch, answer, terminal=True)
+    assert cvault("shred", *ids).code == (0 if confirmed else 2)
+    assert bool(shredding.received) is confirmed
+
+
+def test_a_script_has_to_say_yes(
+    cvault: Cvault, shredding: ScriptedVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed(monkeypatch, "a\n", terminal=False)
+    ran = cvault("shred", "a")
+    assert (ran.code, "--yes" in ran.err) == (2, True)
+    assert not shredding.received
+
+
+def test_erasures(cvault: Cvault, server: ScriptedVault, tmp_path: Path) -> None:
+    server.script("ListErasures", erasure_service_pb2.ListErasuresResponse(erasures=[erasure(1), erasure(2)]))
+    server.script("GetErasure", erasure_service_pb2.GetErasureResponse(erasure=erasure(1)))
+    assert "2 erasures" in cvault("erasure", "list").out
+    lines = cvault("erasure", "list", "--limit", 1, "--json").out.splitlines()
+    assert [json.loads(line)["stage"] for line in lines] == ["effective"]
+    receipt = tmp_path / "receipt.json"
+    ran = cvault("erasure", "status", "shr_1", "--receipt", receipt, "--json")
+    assert ran.document["receipt"]["signature"] == b"s".hex() * 64
+    assert receipt.read_bytes() == b'{"n":1}'
+    assert receipt.with_name("receipt.json.sig").read_bytes() == b"s" * 64
+    again = cvault("erasure", "status", "shr_1", "--receipt", receipt)
+    assert (again.code, "not replaced" in again.err) == (2, True)
+
+
+def test_audit(cvault: Cvault, server: ScriptedVault) -> None:
+    access = audit_service_pb2.Access(
+        time=STAMP, principal="crm", action="Detokenize", purpose="support", values_plain=3
+    )
+    server.script("ListAccess", audit_service_pb2.ListAccessResponse(accesses=[access]))
+    server.script("GetAuditStatus", audit_service_pb2.GetAuditStatusResponse(segments=2, writable=False))
+    options = ("--customer", TOKENS[0], "--principal", "crm", "--since", "2026-01-01", "--limit", 5)
+    assert "support" in cvault("audit", "list", *options).out
+    assert cvault("audit", "list", "--json").document["values_plain"] == 3
+    request = server.requests("ListAccess")[0]
+    assert (request.customer.token, request.principal, request.page_size) == (TOKENS[0], "crm", 5)
+    assert request.start_time.ToDatetime() == datetime(2026, 1, 1)
+    assert not request.HasField("end_time")
+    assert cvault("audit", "status", "--json").document["writable"] is False
+    assert cvault("audit", "list", "--since", "yesterday").code == 2
+
+
+POLICY = "version = 1\n"
+
+
+def test_policy(cvault: Cvault, server: ScriptedVault, tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text(POLICY + "[domains.crm]\n")
+    server.script("GetPolicy", policy_service_pb2.GetPolicyResponse(document=POLICY, version=1))
+    server.script("ApplyPolicy", policy_service_pb2.ApplyPolicyResponse(version=2, warnings=["nobody reads"]))
+    assert cvault("policy", "show").out == POLICY
+    checked = cvault("policy", "check", file)
+    assert (checked.code, "warning: nobody reads" in checked.out) == (0, True)
+    assert server.requests("ApplyPolicy")[0].validate_only
+    applied = cvault("policy", "apply", file)
+    assert applied.out.splitlines()[0] == "+[domains.crm]"
+    assert "version 2 is in force; 1 line changed" in applied.out
+    assert not server.requests("ApplyPolicy")[1].validate_only
+    server.script("ApplyPolicy", Failure(grpc.StatusCode.INVALID_ARGUMENT, "POLICY_INVALID", "a: b\nc: d"))
+    refused = cvault("policy", "apply", file)
+    assert (refused.code, refused.err) == (1, "error: a: b; c: d [POLICY_INVALID]\n")
+
+
+def test_a_policy_is_checked_offline(cvault: Cvault, tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    text = 'version = 1\n[purposes.support]\ndescription = "x"\n[principals.a]\nmay = ["admin"]\n'
+    file.write_text(text)
+    assert cvault("policy", "check", file, "--offline").code == 0
+    file.write_text(text + '[principals.a.reveal.support]\nfax = "PLAIN"\n')
+    ran = cvault("policy", "check", file, "--offline", "--json")
+    assert ran.code == 1
+    assert json.loads(ran.err)["error"]["reason"] == "POLICY_INVALID"
+    (tmp_path / "vault.toml").write_text('[fields.fax]\nkind = "phone"\n')
+    assert cvault("policy", "check", file, "--offline", "--data", tmp_path).code == 0
+
+
+@pytest.fixture
+def signing(server: ScriptedVault, authority: tuple[KeyedCertificate, Path]) -> ScriptedVault:
+    ca, _ = authority
+
+    def answer(request: Any) -> policy_service_pb2.CreatePrincipalResponse:
+        principal = policy_service_pb2.Principal(
+            name=request.name, state=policy_service_pb2.PRINCIPAL_STATE_ACTIVE
+        )
+        csr = request.certificate_request_pem
+        if not csr:
+            return policy_service_pb2.CreatePrincipalResponse(principal=principal)
+        signed = certificates.sign_request(
+            ca.key_pem, ca.cert_pem, csr.encode(), name=request.name, days=request.certificate_days or 90
+        )
+        return policy_service_pb2.CreatePrincipalResponse(
+            principal=principal, certificate_pem=signed.decode(), ca_pem=ca.cert_pem.decode()
+        )
+
+    server.on("CreatePrincipal", answer)
+    return server
+
+
+def test_a_principal_gets_a_certificate_for_a_key_that_stays_here(
+    cvault: Cvault, signing: ScriptedVault, tmp_path: Path
+) -> None:
+    ran = cvault("principals", "add", "crm-service", "--out", tmp_path, "--days", 7, "--json")
+    assert ran.code == 0
+    key, certificate = tmp_path / "crm-service.key", tmp_path / "crm-service.crt"
+    assert ran.document["key"] == str(key)
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert certificates.describe(certificate.read_bytes()).common_name == "crm-service"
+    assert (tmp_path / "ca.crt").exists()
+    (request,) = signing.requests("CreatePrincipal")
+    assert request.certificate_days == 7
+    assert "PRIVATE" not in request.certificate_request_pem
+    before = key.read_bytes()
+    again = cvault("principals", "add", "crm-service", "--out", tmp_path)
+    assert (again.code, "not replaced" in again.err) == (2, True)
+    assert key.read_bytes() == before
+    assert len(signing.requests("CreatePrincipal")) == 1
+
+
+def test_a_refused_principal_leaves_no_key(cvault: Cvault, server: ScriptedVault, tmp_path: Path) -> None:
+    server.script("CreatePrincipal", Failure(grpc.StatusCode.ALREADY_EXISTS, "PRINCIPAL_EXISTS", "is there"))
+    ran = cvault("principals", "add", "crm", "--out", tmp_path)
+    assert (ran.code, ran.err) == (1, "error: is there [PRINCIPAL_EXISTS]\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_do_not_choose_folders(cvault: Cvault, signing: ScriptedVault, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert cvault("principals", "add", "../crm", "--out", out).code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert sorted(path.name for path in out.iterdir()) == ["ca.crt", "crm.crt", "crm.key"]
+
+
+def test_an_external_principal_needs_no_files(
+    cvault: Cvault, signing: ScriptedVault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cvault("principals", "add", "spiffe://example.org/crm", "--external").code == 0
+    assert signing.requests("CreatePrincipal")[0].certificate_request_pem == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_principals_are_listed_and_revoked(
+    cvault: Cvault, server: ScriptedVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revoked = policy_service_pb2.Principal(
+        name="crm", state=policy_service_pb2.PRINCIPAL_STATE_REVOKED, revoke_time=STAMP
+    )
+    server.script("ListPrincipals", policy_service_pb2.ListPrincipalsResponse(principals=[revoked]))
+    server.script("RevokePrincipal", policy_service_pb2.RevokePrincipalResponse(principal=revoked))
+    assert "revoked" in cvault("principals", "list").out
+    assert cvault("principals", "list", "--json").document["state"] == "revoked"
+    typed(monkeypatch, "another\n", terminal=True)
+    assert cvault("principals", "revoke", "crm").code == 2
+    assert not server.requests("RevokePrincipal")
+    typed(monkeypatch, "crm\n", terminal=True)
+    assert cvault("principals", "revoke", "crm").code == 0
+    assert cvault("principals", "revoke", "crm", "--yes", "--json").document["state"] == "revoked"
+
+
+def test_an_import_goes_through_the_client(cvault: Cvault, server: ScriptedVault, tmp_path: Path) -> None:
+    def answer(request: Any) -> api.BatchTokenizeResponse:
+        results = []
+        for entry in request.entries:
+            fields = [
+                api.FieldResult(token=TOKENS[1], outcome=api.FIELD_OUTCOME_CREATED) for _ in entry.fields
+            ]
+            results.append(
+                api.TokenizeEntryResult(customer_token=TOKENS[0], customer_created=True, results=fields)
+            )
+        return api.BatchTokenizeResponse(results=results)
+
+    server.on("BatchTokenize", answer)
+    file, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    lines = [f"{number},a{number}@example.org," for number in range(2500)]
+    file.write_text("\n".join(["id,email,phone", *lines]) + "\n")
+    maps = ("--id", "id", "--map", "email=email", "--map", "phone=phone")
+    ran = cvault("import", file, *maps, "--tokens-out", out, "--batch", 1000, "--domain", "crm", "--json")
+    assert ran.code == 0
+    assert (ran.document["rows"], ran.document["values_created"]) == (2500, 2500)
+    assert out.read_text().splitlines()[1:] == [f"{number},{TOKENS[1]}," for number in range(2500)]
+    requests = server.requests("BatchTokenize")
+    assert sorted(len(request.entries) for request in requests) == [500, 1000, 1000]
+    assert {request.domain for request in requests} == {"crm"}
+    assert all(len(entry.fields) == 1 for request in requests for entry in request.entries)
+    first = {request.request_id for request in requests}
+    out.unlink()
+    cvault("import", file, *maps, "--tokens-out", out, "--batch", 1000, "--domain", "crm")
+    assert {request.request_id for request in server.requests("BatchTokenize")} == first
+
+
+def test_an_import_that_is_denied_can_be_continued(
+    cvault: Cvault, server: ScriptedVault, tmp_path: Path
+) -> None:
+    file, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    file.write_text("id,email\n1,a@example.org\n")
+    server.script(
+        "BatchTokenize", Failure(grpc.StatusCode.PERMISSION_DENIED, "ACTION_DENIED", "may not write")
+    )
+    maps = ("--id", "id", "--map", "email=email", "--tokens-out", out)
+    ran = cvault("import", file, *maps)
+    assert (ran.code, ran.err) == (3, "error: may not write [ACTION_DENIED]\n")
+    field = api.FieldResult(token=TOKENS[1], outcome=api.FIELD_OUTCOME_CREATED)
+    result = api.TokenizeEntryResult(customer_token=TOKENS[0], results=[field])
+    server.script("BatchTokenize", api.BatchTokenizeResponse(results=[result]))
+    again = cvault("import", file, *maps)
+    assert again.code == 0
+    assert out.read_text() == f"id,email\n1,{TOKENS[1]}\n"
