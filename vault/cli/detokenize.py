@@ -23,13 +23,14 @@ _HELP = """Open tokens for a purpose and print their values, one a line, in the 
 
 Give tokens as arguments, or `-` and one a line on standard input. What is shown is what policy
 grants for the purpose: the value or its mask. A token that is not opened leaves an empty line, and
-its reason goes to standard error. With --json: one object a line, exact to the character.
+its reason goes to standard error. An empty line of input stays one. With --json: one object a line,
+exact to the character.
 
 Exit codes: 0 all opened, 1 some were not, 2 usage, 3 all denied, 4 unavailable.
 
 Examples:
   cvault detokenize cv1_0123456789abcdef0123456789abcdef --purpose support
-  cut -d, -f3 contacts-tokens.csv | cvault detokenize - --purpose support --reveal masked
+  tail -n +2 contacts-tokens.csv | cut -d, -f3 | cvault detokenize - --purpose support
 """
 
 
@@ -64,23 +65,25 @@ def detokenize(
     if not purpose:
         raise UsageError("say why the values are read: --purpose NAME")
     wanted = (line.strip() for line in sys.stdin) if tokens == ["-"] else iter(tokens)
-    opened = 0
-    codes: dict[ExitCode, int] = {}
-    number = 0
+    opened = number = 0
+    codes: set[ExitCode] = set()
     for batch in _batches(wanted):
-        for token, value in zip(
-            batch, vault.detokenize(batch, purpose=purpose, reveal=reveal.value), strict=True
-        ):
+        values = iter(
+            vault.detokenize([each for each in batch if each], purpose=purpose, reveal=reveal.value)
+        )
+        for token in batch:
             number += 1
-            if value.error is None:
+            value = next(values) if token else None
+            if value is None:
+                _print_value(token, "", None, as_json=as_json)
+            elif value.error is None:
                 opened += 1
-                _print_value(token, value.get(), str(value.reveal_level), as_json=as_json)
+                _print_value(token, value.get(), value.reveal_level, as_json=as_json)
             else:
-                code = code_for(reason_of(value.error))
-                codes[code] = codes.get(code, 0) + 1
+                codes.add(code_for(reason_of(value.error)))
                 _print_failure(number, token, value.error, as_json=as_json)
     if codes:
-        raise typer.Exit(next(iter(codes)) if not opened and len(codes) == 1 else ExitCode.PARTIAL)
+        raise typer.Exit(ExitCode.PARTIAL if opened or len(codes) > 1 else codes.pop())
 
 
 def _batches(tokens: Iterable[str]) -> Iterator[Sequence[str]]:
@@ -89,7 +92,7 @@ def _batches(tokens: Iterable[str]) -> Iterator[Sequence[str]]:
         yield list(chain((first,), islice(tokens, _BATCH - 1)))
 
 
-def _print_value(token: str, text: str, reveal: str, *, as_json: bool) -> None:
+def _print_value(token: str, text: str, reveal: str | None, *, as_json: bool) -> None:
     if as_json:
         print_json({"token": token, "reveal": reveal, "value": text})
     else:

@@ -1,36 +1,27 @@
 """`cvault import`: a CRM export in, a tokenized copy out."""
 
-import hashlib
 import json
-import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from uuid import UUID, uuid5
 
 import typer
 
 from vault.cli.connection import Connection, connecting
 from vault.cli.exits import ExitCode, UsageError
 from vault.cli.importing.csv_source import CsvSource, Dialect
-from vault.cli.importing.journal import Identity, Journal
+from vault.cli.importing.journal import Identity
 from vault.cli.importing.jsonl_source import JsonlSource
 from vault.cli.importing.mapping import Choices, make_plan
-from vault.cli.importing.pipeline import Pace, run_import
+from vault.cli.importing.pipeline import Pace
 from vault.cli.importing.plan import Unmapped
-from vault.cli.importing.progress import showing
-from vault.cli.importing.source import Source
-from vault.cli.importing.tally import Tally
-from vault.cli.importing.target import ImportTarget
+from vault.cli.importing.run import ImportRun, digest, fingerprint
 from vault.cli.options import Domain, Json
-from vault.cli.output import plural, print_json, print_line
 from vault.cli.texts import texts
 
 if TYPE_CHECKING:
     from vault.fields import FieldCatalog
 
-_IMPORTS = UUID("2c0b1f0e-8a3e-4f52-9a55-6d3c7a9be1d4")
-_FINGERPRINTED_BYTES = 2**20
 _BATCH_SECONDS = 60.0  # a batch waits for a durable commit, behind the batches before it
 
 _HELP = """Import a CSV or JSON Lines export and write its tokenized copy.
@@ -172,8 +163,8 @@ def import_file(
         "batch": batch,
         "domain": domain,
     }
-    identity = Identity(_fingerprint(file), _digest(json.dumps(settings, sort_keys=True).encode()))
-    run = _Run(file, source, identity, copy, rejects, resume, Pace(batch, parallel))
+    identity = Identity(fingerprint(file), digest(json.dumps(settings, sort_keys=True).encode()))
+    run = ImportRun(file, source, identity, copy, rejects, resume, Pace(batch, parallel))
     if dry_run:
         from vault.cli.importing.dry_run import DryRun
 
@@ -186,89 +177,6 @@ def import_file(
             run.into(VaultTarget(vault, domain))
     run.summarize(as_json=as_json, dry_run=dry_run)
     raise typer.Exit(ExitCode.OK if run.tally.clean else ExitCode.PARTIAL)
-
-
-class _Run:
-    """One import from its opened source to its summary."""
-
-    def __init__(
-        self,
-        file: Path,
-        source: Source,
-        identity: Identity,
-        copy: Path | None,
-        rejects: Path,
-        resume: bool,
-        pace: Pace,
-    ) -> None:
-        self._file = file
-        self._source = source
-        self._identity = identity
-        self._copy = copy
-        self._rejects = rejects
-        self._resume = resume
-        self._pace = pace
-        self._resumed = False
-        self._seconds = 0.0
-        self.tally = Tally()
-
-    def into(self, target: ImportTarget) -> None:
-        """Sends everything that is not yet acknowledged to `target`.
-
-        Raises:
-            UsageError: The file changed meanwhile, or the copy is not ours to write.
-        """
-        begun = time.monotonic()
-        with Journal(self._identity, self._copy, self._rejects, self._source.start) as journal:
-            journal.open(self._source.heading(), resume=self._resume)
-            self._resumed = journal.resumed
-            with showing(self._file.name, self._file.stat().st_size, journal.progress) as report:
-                self.tally = run_import(
-                    self._source,
-                    target,
-                    journal,
-                    run_id=uuid5(_IMPORTS, f"{self._identity.input}/{self._identity.settings}"),
-                    pace=self._pace,
-                    report=report,
-                )
-            if _fingerprint(self._file) != self._identity.input:
-                raise UsageError(f"{self._file} changed while it was imported; start over with --no-resume")
-            journal.finish()
-        self._seconds = time.monotonic() - begun
-
-    def summarize(self, *, as_json: bool, dry_run: bool) -> None:
-        """Prints what happened."""
-        tally = self.tally
-        rejects = None if tally.clean else self._rejects
-        if as_json:
-            document = {
-                **tally.as_json(),
-                "dry_run": dry_run,
-                "resumed": self._resumed,
-                "seconds": round(self._seconds, 3),
-                "tokens_out": str(self._copy) if self._copy else None,
-                "rejects": str(rejects) if rejects else None,
-            }
-            print_json(document)
-            return
-        verb = "checked" if dry_run else "imported"
-        good = tally.rows - tally.rows_rejected
-        rate = f" in {self._seconds:.1f} s" + (", continued" if self._resumed else "")
-        print_line(f"{verb} {plural(good, 'row')} with {plural(tally.values, 'value')}{rate}")
-        if not dry_run:
-            print_line(
-                f"  {plural(tally.customers_created, 'new customer')}; values: {tally.values_created:,} new, "
-                f"{tally.values_updated:,} updated, {tally.values_unchanged:,} unchanged"
-            )
-        if not tally.clean:
-            reasons = ", ".join(f"{count:,} {reason}" for reason, count in tally.reasons.most_common())
-            print_line(
-                f"  {plural(tally.rows_rejected, 'row')} rejected, "
-                f"{plural(tally.values_refused, 'value')} refused: {reasons}"
-            )
-            print_line(f"  see {rejects}")
-        if self._copy:
-            print_line(f"  tokens in {self._copy}")
 
 
 def _catalog(data: Path | None) -> "FieldCatalog":
@@ -299,15 +207,3 @@ def _keep_apart(file: Path, copy: Path | None, rejects: Path) -> None:
             raise UsageError(f"there is no folder {path.parent}")
         if path is not None and path.exists() and (not path.is_file() or path.samefile(file)):
             raise UsageError(f"{path} cannot be written: it is not a file of its own")
-
-
-def _fingerprint(file: Path) -> str:
-    """Tells whether a file is still the same: size, time of change, and its first MiB."""
-    status = file.stat()
-    with file.open("rb") as opened:
-        head = opened.read(_FINGERPRINTED_BYTES)
-    return _digest(f"{status.st_size}/{status.st_mtime_ns}/".encode() + head)
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -8,6 +8,7 @@ Rule: an existing file is never replaced, for a salt cannot be had again.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,8 +36,23 @@ class ReceiptFolder:
         if not os.access(path, os.W_OK | os.X_OK):
             raise UsageError(f"{path} cannot be written")
 
-    def write(self, shredded: "Shredded") -> None:
-        """Writes the three files of one shred, synced."""
+    def write_all(self, answers: "Sequence[Shredded]") -> None:
+        """Writes what shreds gave, synced; a file that fails does not keep the others from being written.
+
+        Raises:
+            OSError, UsageError: The last failure.
+        """
+        failure: OSError | UsageError | None = None
+        for answer in answers:
+            if answer.erasure is not None:
+                try:
+                    self._write(answer)
+                except (OSError, UsageError) as error:
+                    failure = error
+        if failure is not None:
+            raise failure
+
+    def _write(self, shredded: "Shredded") -> None:
         receipt = shredded.receipt
         parts = {".salt": shredded.salt}
         if receipt is not None:

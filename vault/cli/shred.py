@@ -75,31 +75,51 @@ def shred(
     if not preview and not yes:
         _confirm(ids)
     folder = ReceiptFolder(receipts) if receipts and not preview else None
-    outcomes: Counter[str] = Counter()
-    reasons: list[str] = []
-    rows: list[tuple[object, ...]] = []
-    values = number = 0
-    for batch in _batches(ids, by):
-        answers = vault.shred_many(batch, missing_ok=missing_ok, validate_only=preview)
+    report = _Report(preview=preview, as_json=as_json)
+    try:
+        for batch in _batches(ids, by):
+            answers = vault.shred_many(batch, missing_ok=missing_ok, validate_only=preview)
+            try:
+                if folder:
+                    folder.write_all(answers)  # before anything is printed: a salt cannot be had again
+            finally:
+                report.add(answers)
+    finally:
+        report.finish()
+    if folder and folder.written and not as_json:
+        print_line(f"{plural(folder.written, 'receipt')} in {receipts}")
+    raise typer.Exit(code_for_batch(report.reasons, len(ids)))
+
+
+class _Report:
+    """Tells what became of each customer: a line of JSON at once, or a table at the end."""
+
+    def __init__(self, *, preview: bool, as_json: bool) -> None:
+        self._preview = preview
+        self._as_json = as_json
+        self._outcomes: Counter[str] = Counter()
+        self._rows: list[tuple[object, ...]] = []
+        self._values = 0
+        self._number = 0
+        self.reasons: list[str] = []
+
+    def add(self, answers: "Sequence[Shredded]") -> None:
         for answer in answers:
-            number += 1
-            outcomes[answer.outcome] += 1
-            values += answer.values
+            self._number += 1
+            self._outcomes[answer.outcome] += 1
+            self._values += answer.values
             if answer.error is not None:
-                reasons.append(reason_of(answer.error))
-            if folder and answer.erasure is not None:
-                folder.write(answer)
-            if as_json:
-                print_json(_as_json(number, answer))
+                self.reasons.append(reason_of(answer.error))
+            if self._as_json:
+                print_json(_line(self._number, answer))
             else:
-                rows.append(_row(number, answer))
-        sys.stdout.flush()
-    if not as_json:
-        print_table(("NO", "OUTCOME", "VALUES", "KEYS", "SHRED ID"), rows, empty="No customers.")
-        print_line(_summary(outcomes, values, preview=preview))
-        if folder and folder.written:
-            print_line(f"{plural(folder.written, 'receipt')} in {receipts}")
-    raise typer.Exit(code_for_batch(reasons, len(ids)))
+                self._rows.append(_row(self._number, answer))
+
+    def finish(self) -> None:
+        """Also after a failure: what was shredded before it is gone, and has to be told."""
+        if self._rows:
+            print_table(("NO", "OUTCOME", "VALUES", "KEYS", "SHRED ID"), self._rows, empty="")
+            print_line(_summary(self._outcomes, self._values, preview=self._preview))
 
 
 def _ids(given: Sequence[str], file: Path | None) -> list[str]:
@@ -137,7 +157,7 @@ def _batches(ids: Sequence[str], by: By) -> "Iterator[list[CustomerRef]]":
         yield batch
 
 
-def _as_json(number: int, answer: "Shredded") -> dict[str, Any]:
+def _line(number: int, answer: "Shredded") -> dict[str, Any]:
     document: dict[str, Any] = {
         "number": number,
         "outcome": answer.outcome,

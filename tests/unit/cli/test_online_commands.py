@@ -93,6 +93,13 @@ def test_a_token_that_is_not_opened_leaves_an_empty_line_and_a_reason(
 
 
 @pytest.mark.usefixtures("detokenizing")
+def test_empty_lines_of_input_stay_empty(cvault: Cvault, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed(monkeypatch, f"{TOKENS[1]}\n\n{TOKENS[2]}\n", terminal=False)
+    ran = cvault("detokenize", "-", "--purpose", "support")
+    assert (ran.code, ran.out, ran.err) == (0, "value 1\n\nvalue 2\n", "")
+
+
+@pytest.mark.usefixtures("detokenizing")
 def test_detokenize_speaks_json_lines(cvault: Cvault) -> None:
     ran = cvault("detokenize", *TOKENS[2:4], "--purpose", "support", "--json")
     assert ran.code == 1
@@ -328,6 +335,29 @@ def test_a_receipt_folder_that_cannot_be_made_stops_before_anything_is_shredded(
     ran = cvault("shred", "a", "--yes", "--receipts", tmp_path / "file")
     assert ran.code == 2
     assert not shredding.received
+
+
+def test_what_was_shredded_before_a_failure_is_told(
+    cvault: Cvault, server: ScriptedVault, tmp_path: Path
+) -> None:
+    done = customer_service_pb2.ShredResult(values=3, salt=b"x" * 32, erasure=erasure(7))
+    first = customer_service_pb2.BatchShredCustomersResponse(results=[done] * 500)
+    server.script("BatchShredCustomers", first, Failure(grpc.StatusCode.INTERNAL, "INTERNAL", "broken"))
+    file = tmp_path / "leavers.txt"
+    file.write_text("\n".join(f"c{number}" for number in range(501)))
+    ran = cvault("shred", "--file", file, "--yes")
+    assert (ran.code, ran.err) == (4, "error: broken [INTERNAL]\n")
+    assert "500 customers shredded" in ran.out
+
+
+def test_one_receipt_that_cannot_be_written_does_not_cost_the_others(
+    cvault: Cvault, shredding: ScriptedVault, tmp_path: Path
+) -> None:
+    (tmp_path / f"shr_{0:032x}.salt").write_bytes(b"an earlier one")
+    ran = cvault("shred", "a", "b", "--yes", "--receipts", tmp_path)
+    assert (ran.code, "not replaced" in ran.err) == (2, True)
+    assert (tmp_path / f"shr_{0:032x}.salt").read_bytes() == b"an earlier one"
+    assert (tmp_path / f"shr_{1:032x}.salt").read_bytes() == b"x" * 32
 
 
 def test_a_preview_changes_nothing_and_needs_no_confirmation(
