@@ -1,18 +1,21 @@
-"""Payloads of the ledger's entries. They name numbers, generations and epochs; never a value. Big-endian.
+"""Payloads of the ledger's entries. They name numbers, generations and epochs; never a value.
 
-customer = region u8 | customer_no u40        value = customer | value_no u24
+Big-endian; customer = region u8 | customer_no u40, value = customer | value_no u24.
 
- 1 GENESIS               vault_id 16 | public key 32 (Ed25519, verifies the ledger)
- 2 NUMBERS_RESERVED      region u8 | up_to u64: numbers below `up_to` may be given out
- 3 SHRED                 shred_id 16 | customer | principal_id u32 | values u32 | commitment 32 | n u16 | n x generation u16
- 4 VALUES_DELETED        n u32 | n x value
- 5 VALUES_CORRECTED      n u32 | n x (value | version u32): no restore may serve an older version
- 6 GENERATION_REPLACED   customer | old u16 | new u16
- 7 GENERATION_SHREDDED   customer | generation u16
- 8 VOID                  seq u64: that entry did not take effect
- 9 EPOCH_INTENT          epoch u32 | attempt u32 | n u16 | root key id, UTF-8
-10 EPOCH_CURRENT         epoch u32
-11 PRINCIPAL_REVOKED     principal_id u32
+     1 GENESIS               vault_id 16 | public key 32 (Ed25519, verifies the ledger)
+     2 NUMBERS_RESERVED      region u8 | up_to u64: numbers below `up_to` may be given out
+     3 SHRED                 shred_id 16 | customer | principal_id u32 | values u32 | commitment 32
+                             | n u16 | n x generation u16
+     4 VALUES_DELETED        n u32 | n x value
+     5 VALUES_CORRECTED      n u32 | n x (value | version u32): no restore may serve an older version
+     6 GENERATION_REPLACED   customer | old u16 | new u16
+     7 GENERATION_SHREDDED   customer | generation u16
+     8 VOID                  seq u64: that entry did not take effect
+     9 EPOCH_INTENT          epoch u32 | attempt u32 | n u16 | root key id, UTF-8
+    10 EPOCH_CURRENT         epoch u32
+    11 PRINCIPAL_REVOKED     principal_id u32
+
+Every `unpack` raises `IntegrityFailedError` for bytes that `pack` cannot have produced.
 """
 
 import struct

@@ -1,0 +1,10 @@
+"""Storage of a vault on one machine: four planes, one write lock.
+
+- `store`: opens a vault; gives snapshots and write sessions.
+- `snapshot`, `writes`, `session`, `shared`: reading, writing, the order of a commit, what sessions share.
+- `layout`, `meta`, `sheet`, `entries`: every byte of rows and ledger payloads, without I/O.
+- `ledger`: the append-only, hash-chained, signed file that no restore may undo.
+- `environment`, `epochs`: LMDB, which no other package sees.
+- `files`, `runfiles`, `space`: small files, what processes tell each other, full disks.
+- `inspection`: the offline check of what can be seen without keys.
+"""

@@ -1,0 +1,119 @@
+"""The small files of a vault's directory, written so that a crash leaves the old content or the new.
+
+    FORMAT           JSON: format 1, vault_id (32 hex digits), region. Written last when a vault is made.
+    CURRENT          the epoch in use, in decimal
+    INCOMPLETE       exists while a vault is being made: what stands beside it may be removed and redone
+    values/          LMDB environment     keyring/<epoch>/, index/<epoch>/  LMDB environments
+    ledger/entries   the ledger           run/  small files shared by the running processes
+
+Directories are 0700, files 0600.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from vault.errors import IntegrityFailedError, StorageFormatError
+
+STORE_FORMAT: Final = 1
+FORMAT_FILE: Final = "FORMAT"
+CURRENT_FILE: Final = "CURRENT"
+INCOMPLETE_FILE: Final = "INCOMPLETE"
+VALUES: Final = "values"
+KEYRING: Final = "keyring"
+INDEX: Final = "index"
+LEDGER: Final = "ledger"
+RUN: Final = "run"
+PLANES: Final = (VALUES, KEYRING, INDEX, LEDGER, RUN)
+_VAULT_ID_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """Contents of `FORMAT`."""
+
+    vault_id: bytes
+    region: int
+
+    def write(self, root: Path) -> None:
+        """Writes the file durably."""
+        content = {"format": STORE_FORMAT, "vault_id": self.vault_id.hex(), "region": self.region}
+        write_durably(root / FORMAT_FILE, json.dumps(content).encode() + b"\n")
+
+    @classmethod
+    def read(cls, root: Path) -> "Format":
+        """Reads the file.
+
+        Raises:
+            StorageFormatError: there is no vault, or its format is unknown.
+            IntegrityFailedError: the file is damaged.
+        """
+        try:
+            content = json.loads((root / FORMAT_FILE).read_bytes())
+            known, vault_id = content["format"], bytes.fromhex(content["vault_id"])
+            region = int(content["region"])
+        except FileNotFoundError as error:
+            raise StorageFormatError("there is no vault in this directory") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise IntegrityFailedError(file=FORMAT_FILE) from error
+        if known != STORE_FORMAT:
+            raise StorageFormatError("the vault has an unknown format", format=str(known))
+        if len(vault_id) != _VAULT_ID_BYTES or not 0 <= region <= 255:
+            raise IntegrityFailedError(file=FORMAT_FILE)
+        return cls(vault_id, region)
+
+
+def read_current(root: Path) -> int:
+    """The epoch in use.
+
+    Raises:
+        IntegrityFailedError: the file is missing or damaged.
+    """
+    try:
+        epoch = int((root / CURRENT_FILE).read_bytes())
+    except (OSError, ValueError) as error:
+        raise IntegrityFailedError(file=CURRENT_FILE) from error
+    if epoch < 1:
+        raise IntegrityFailedError(file=CURRENT_FILE)
+    return epoch
+
+
+def write_current(root: Path, epoch: int) -> None:
+    """Makes `epoch` the one in use."""
+    write_durably(root / CURRENT_FILE, f"{epoch}\n".encode())
+
+
+def make_directory(path: Path) -> None:
+    """Makes a directory 0700 if it is missing, and its name durable."""
+    path.mkdir(mode=0o700, exist_ok=True)
+    sync_directory(path.parent)
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Replaces a file: write, fsync, rename, fsync of the directory."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    temporary.replace(path)
+    sync_directory(path.parent)
+
+
+def remove_durably(path: Path) -> None:
+    """Unlinks a file if it is there; the removal outlives a crash."""
+    path.unlink(missing_ok=True)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Makes the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

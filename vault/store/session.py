@@ -1,0 +1,234 @@
+"""The write session: the vault's one write lock, and the order in which a change becomes durable.
+
+    lock (write transaction of `values`) -> finish what is unfinished -> changes
+    -> ledger append and sync -> keyring commit -> index commit -> values commit -> acknowledge
+
+Rules:
+- No write transaction of keyring or index begins without that of `values`: opposite orders would deadlock.
+- `meta.applied` is the last ledger entry whose effect the planes hold. Entries after it are pending: a session
+  that finds some must ask for them and finish them, idempotently, before it may commit anything.
+- A plane without changes is not committed. A crash between two commits leaves the ledger ahead of all
+  planes, the keyring ahead of `values`: shreds then are finished, new keys are orphans and removed.
+- Customer numbers are reserved in the ledger before their first use, and skipped rather than used twice.
+- Any failure of a commit but a full disk stops all writing, in every process, until the stores are checked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Literal, Self
+
+import lmdb
+
+from vault.errors import IntegrityFailedError, KeyUnavailableError, StorageFullError, StorageStoppedError
+from vault.model.ids import MAX_CUSTOMER_NO
+from vault.store.entries import Genesis, NumbersReserved, Payload
+from vault.store.environment import translate
+from vault.store.layout import dek_key, split_dek_key, value_key
+from vault.store.ledger import LedgerEntry, pack_body
+from vault.store.meta import META_KEY, Meta
+from vault.store.shared import Shared
+from vault.store.space import require_room
+from vault.store.writes import PlaneWriter
+
+Purpose = Literal["data", "erase"]
+
+
+class WriteSession(PlaneWriter):
+    """Holds the write lock from entering the context to `commit` or leaving it; leaving without one aborts.
+
+    Attributes:
+        meta: this session's copy of the meta row; changes to it are committed with the rest.
+        now_ms: Unix time of this session in milliseconds; never before the vault's stored floor.
+    """
+
+    meta: Meta
+    now_ms: int
+
+    def __init__(self, shared: Shared, purpose: Purpose) -> None:
+        super().__init__()
+        self._shared = shared
+        self._purpose = purpose
+        self._open: list[lmdb.Transaction[bytes]] = []
+        self._bodies: list[bytes] = []
+        self._pending: list[LedgerEntry] = []
+        self._pending_known = True
+
+    def __enter__(self) -> Self:
+        shared = self._shared
+        shared.require_writes()
+        if self._purpose == "data":
+            require_room(shared.root, shared.low_water_bytes)
+        self._open.append(shared.acquire())
+        try:
+            shared.require_writes()  # another session may have failed while this one waited
+            self._begin()
+        except BaseException as error:
+            self.abort()
+            if isinstance(error, (lmdb.Error, OSError)):
+                raise translate(error, shared.root) from error
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.abort()
+        if isinstance(error, lmdb.Error):
+            raise translate(error, self._shared.root) from error
+
+    def append(self, entry: Payload) -> int:
+        """Adds an entry to the ledger, written with the commit; returns its number."""
+        seq = self._shared.ledger.last.seq + len(self._bodies) + 1
+        self._bodies.append(pack_body(seq, self.now_ms, entry))
+        self.writes += 1
+        return seq
+
+    def entry_time_ms(self, seq: int) -> int:
+        """Time of an entry that this session has appended: Unix milliseconds."""
+        first = self._shared.ledger.last.seq + 1
+        if not first <= seq < first + len(self._bodies):
+            raise ValueError("this session has appended no such entry")
+        return self.now_ms
+
+    def pending_entries(self) -> Sequence[LedgerEntry]:
+        """Entries that the ledger holds and the planes do not show. Whoever asks must finish them here."""
+        self._pending_known = True
+        return tuple(self._pending)
+
+    def next_customer_no(self) -> int:
+        """A customer number never given out before.
+
+        Raises:
+            StorageFullError: all numbers are used up.
+        """
+        number = self.meta.next_customer_no
+        if number > MAX_CUSTOMER_NO:
+            raise StorageFullError("all customer numbers are used up")
+        if number >= self.meta.reserved_until:
+            self._reserve()
+        self.meta.next_customer_no = number + 1
+        self.writes += 1
+        return number
+
+    def commit(self) -> None:
+        """Makes the session's changes durable and releases the lock.
+
+        Raises:
+            StorageFullError: the disk is full. Nothing was acknowledged; what reached the ledger is pending.
+            StorageStoppedError: a commit or sync failed; all writing is stopped.
+            KeyUnavailableError: there are ledger entries to sign, and no key to sign with.
+        """
+        shared = self._shared
+        if not self._pending_known:
+            raise RuntimeError("pending ledger entries must be finished before a commit")
+        if self._bodies and shared.sign is None:
+            raise KeyUnavailableError("no key to sign the ledger with")
+        try:
+            self._put_meta()
+            self._commit_all()
+        except (lmdb.Error, OSError) as error:
+            failure = translate(error, shared.root)
+            if isinstance(failure, StorageFullError):
+                raise failure from error
+            shared.stop("commit-failed")
+            raise StorageStoppedError(
+                "a commit failed; writes are stopped until the stores are checked"
+            ) from error
+        except StorageStoppedError:
+            shared.stop("ledger-failed")
+            raise
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Drops what is not committed and releases the lock; does nothing the second time."""
+        if self._open:
+            for transaction in reversed(self._open):
+                transaction.abort()
+            self._open.clear()
+            self._shared.release()
+
+    def _begin(self) -> None:
+        shared = self._shared
+        self._bind(self._open[0], shared.values.tables)
+        self.meta = Meta.unpack(self.meta_bytes(), shared.vault_id)
+        self._meta_before = replace(self.meta)
+        self.now_ms = max(shared.clock_ms(), self.meta.time_floor_ms)
+        planes = shared.follow_epoch()
+        self.meta.epoch = planes.epoch
+        shared.catch_up(self.meta.applied)
+        self._open.append(planes.keyring.write())
+        self._open.append(planes.index.write())
+        self._bind_epoch(self._open[1], planes.keyring.tables, self._open[2], planes.index.tables)
+        self._settle()
+        self.writes = 0
+
+    def _settle(self) -> None:
+        """Finds what is pending, and does what the store itself can finish: numbers."""
+        meta, ledger = self.meta, self._shared.ledger
+        first_free = meta.next_customer_no
+        if ledger.last.seq > meta.applied:
+            for entry in ledger.entries(meta.applied):
+                if isinstance(entry.payload, NumbersReserved):
+                    # Numbers of that block may have been used by whoever wrote the entry.
+                    meta.next_customer_no = max(meta.next_customer_no, entry.payload.up_to)
+                    meta.reserved_until = max(meta.reserved_until, entry.payload.up_to)
+                elif not isinstance(entry.payload, Genesis):
+                    self._pending.append(entry)
+            self._pending_known = not self._pending
+        orphans = self._orphans(first_free)
+        for region, customer_no, generation in orphans:
+            self.delete_dek(region, customer_no, generation)
+        last = max([customer_no for _, customer_no, _ in orphans], default=0)
+        if last >= meta.next_customer_no:
+            # Reserved anew, so that the numbers stay skipped if this session ends between its commits.
+            meta.next_customer_no = last + 1
+            self._reserve()
+
+    def _orphans(self, first_free: int) -> list[tuple[int, int, int]]:
+        """DEKs at numbers not given out: left by a crash between the keyring's commit and that of `values`.
+
+        Raises:
+            IntegrityFailedError: such a number has a customer, or was never reserved.
+        """
+        found: list[tuple[int, int, int]] = []
+        for key, _ in self.deks(dek_key(self._shared.region, first_free, 0)):
+            region, customer_no, generation = split_dek_key(key)
+            if region != self._shared.region:
+                break
+            customer_row = self.get(value_key(region, customer_no))
+            if customer_row is not None or customer_no >= self.meta.reserved_until:
+                raise IntegrityFailedError
+            found.append((region, customer_no, generation))
+        return found
+
+    def _reserve(self) -> None:
+        block_end = min(self.meta.next_customer_no + self._shared.block_numbers, MAX_CUSTOMER_NO + 1)
+        up_to = max(block_end, self.meta.reserved_until)
+        self.append(NumbersReserved(self._shared.region, up_to))
+        self.meta.reserved_until = up_to
+
+    def _put_meta(self) -> None:
+        self.meta.applied = self._shared.ledger.last.seq + len(self._bodies)
+        if self._values_changed or self.meta != self._meta_before:
+            self.meta.time_floor_ms = max(self.meta.time_floor_ms, self.now_ms)
+            row = self.meta.pack(self._shared.vault_id)
+            self._transaction.put(META_KEY, row, db=self._tables["meta"])
+            self._values_changed = True
+
+    def _commit_all(self) -> None:
+        shared = self._shared
+        if self._bodies and shared.sign is not None:
+            shared.ledger.append_all(self._bodies, shared.sign)
+            shared.after_step("ledger")
+        values, keyring, index = self._open
+        if self._keyring_changed:
+            keyring.commit()
+            shared.after_step("keyring")
+        if self._index_changed:
+            index.commit()
+            shared.after_step("index")
+        if self._values_changed:
+            values.commit()
+            shared.after_step("values")

@@ -1,0 +1,128 @@
+"""What the write sessions of one process share: the planes, the ledger, and the turn at the write lock."""
+
+import contextlib
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import lmdb
+
+from vault.errors import StorageStoppedError
+from vault.store.environment import Environment, translate
+from vault.store.epochs import EpochPlanes
+from vault.store.files import read_current
+from vault.store.ledger import Ledger, Sign
+from vault.store.runfiles import HolderFile, require_writes, stop_writes
+
+
+class Shared:
+    """State of one open vault in one process."""
+
+    ledger: Ledger
+    planes: EpochPlanes
+
+    def __init__(
+        self,
+        root: Path,
+        vault_id: bytes,
+        region: int,
+        values: Environment,
+        holder: HolderFile | None,
+        *,
+        sign: Sign | None,
+        clock_ms: Callable[[], int],
+        block_numbers: int,
+        low_water_bytes: int,
+        after_step: Callable[[str], None],
+    ) -> None:
+        self.root = root
+        self.vault_id = vault_id
+        self.region = region
+        self.values = values
+        self.sign = sign
+        self.clock_ms = clock_ms
+        self.block_numbers = block_numbers
+        self.low_water_bytes = low_water_bytes
+        self.after_step = after_step
+        self._holder = holder
+        self._turn = threading.Lock()
+        self._owner = 0
+        self._stopped = False
+        self._tail_doubtful = (
+            True  # until a session of this process has looked behind the ledger's last entry
+        )
+
+    def acquire(self) -> "lmdb.Transaction[bytes]":
+        """Waits for the write lock; returns its transaction, to be ended before `release`."""
+        me = threading.get_ident()
+        if self._holder is None:
+            raise RuntimeError("the store was opened for reading only")
+        if self._owner == me:
+            raise RuntimeError("this thread holds the write lock already")
+        self._turn.acquire()
+        try:
+            transaction = self.values.write()
+        except lmdb.Error as error:
+            self._turn.release()
+            raise translate(error, self.root) from error
+        self._owner = me
+        try:
+            self._tail_doubtful |= self._holder.take()
+        except OSError as error:
+            transaction.abort()
+            self.release()
+            raise translate(error, self.root) from error
+        return transaction
+
+    def release(self) -> None:
+        """Lets the next session begin."""
+        self._owner = 0
+        try:
+            if self._holder is not None:
+                self._holder.clear()
+        finally:
+            self._turn.release()
+
+    def close(self) -> None:
+        """Closes everything; snapshots that are still open keep their epoch's planes until they end."""
+        if self._holder is not None:
+            self._holder.close()
+        self.ledger.close()
+        self.planes.release()
+        self.values.close()
+
+    def require_writes(self) -> None:
+        """Raises StorageStoppedError while writes are stopped, here or by any process."""
+        require_writes(self.root)
+        if self._stopped:
+            raise StorageStoppedError("a commit failed in this process; it must open the stores anew")
+
+    def stop(self, reason: str) -> None:
+        """Stops writing in every process, and in this one until it opens the stores anew."""
+        self._stopped = True
+        # If even the flag cannot be written, the others meet the same disk; the caller raises in any case.
+        with contextlib.suppress(OSError):
+            stop_writes(self.root, reason, self.clock_ms())
+
+    def follow_epoch(self) -> EpochPlanes:
+        """The planes of the epoch in use, opened anew if a rotation has changed it; for the lock's holder."""
+        epoch = read_current(self.root)
+        if epoch != self.planes.epoch:
+            old = self.planes
+            self.planes = EpochPlanes(self.root, epoch, read_only=False)
+            old.release()
+        return self.planes
+
+    def hold_planes(self) -> EpochPlanes:
+        """The planes of the epoch in use, held until the caller releases them."""
+        planes = self.planes
+        while not planes.hold():
+            planes = self.planes  # replaced meanwhile
+        return planes
+
+    def catch_up(self, applied: int) -> None:
+        """Reads the ledger to its end, and cuts what a dead writer left unfinished; for the lock's holder."""
+        clean = self.ledger.refresh(applied)
+        if self._tail_doubtful or not clean:
+            self.ledger.recover()
+            self._tail_doubtful = False
