@@ -14,7 +14,7 @@ from vault.model.ids import CustomerNo
 from vault.store.entries import ValuesDeleted
 from vault.store.layout import HEADER, ValueFlag, split_value_key
 from vault.store.session import WriteSession
-from vault.store.store import lock_holder
+from vault.store.runfiles import lock_holder
 
 _SWEEP_ROWS = 20_000
 
@@ -44,7 +44,7 @@ def chores(vault: Vault) -> list[Chore]:
 def overdue_lock_holder(data_dir: Path, limit_seconds: float = 10.0) -> int | None:
     """The process that has held the write lock for too long, if there is one."""
     holder = lock_holder(data_dir)
-    if holder is None or holder.held_seconds() < limit_seconds or holder.pid == os.getpid():
+    if holder is None or holder.held_seconds < limit_seconds or holder.pid == os.getpid():
         return None
     return holder.pid
 
