@@ -159,6 +159,8 @@ class Ledger:
             IntegrityFailedError: an entry up to `durable_seq` is missing or fails.
         """
         head = self._head
+        if head.seq >= durable_seq and not any(os.pread(self._descriptor, _LENGTH.size, head.offset)):
+            return True
         newest: deque[_Frame] = deque(maxlen=BLOCK_BYTES // (_HEAD.size + _CHAIN_BYTES + _SIGNATURE_BYTES))
         marks = []
         for frame in self._frames(head):

@@ -36,6 +36,7 @@ class LockHolder:
     pid: int
     since_ns: int
 
+    @property
     def held_seconds(self) -> float:
         """How long it has held the lock."""
         return (time.monotonic_ns() - self.since_ns) / 1e9

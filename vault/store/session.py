@@ -5,10 +5,10 @@
 
 Rules:
 - No write transaction of keyring or index begins without that of `values`: opposite orders would deadlock.
-- `meta.applied` is the last ledger entry whose effect the planes hold. Entries after it are pending: a session
-  that finds some must ask for them and finish them, idempotently, before it may commit anything.
-- A plane without changes is not committed. A crash between two commits leaves the ledger ahead of all
-  planes, the keyring ahead of `values`: shreds then are finished, new keys are orphans and removed.
+- `meta.applied` is the last ledger entry whose effect the planes hold. Entries after it are pending: a
+  session that finds some must ask for them and finish them, idempotently, before it may commit anything.
+- A plane without changes is not committed. A crash between two commits leaves the ledger ahead of the
+  planes, or the keyring ahead of `values`: shreds then are finished, new keys are orphans and removed.
 - Customer numbers are reserved in the ledger before their first use, and skipped rather than used twice.
 - Any failure of a commit but a full disk stops all writing, in every process, until the stores are checked.
 """

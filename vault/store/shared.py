@@ -1,6 +1,7 @@
 """What the write sessions of one process share: the planes, the ledger, and the turn at the write lock."""
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,9 @@ import lmdb
 from vault.errors import StorageStoppedError
 from vault.store.environment import Environment, translate
 from vault.store.epochs import EpochPlanes
-from vault.store.files import read_current
+from vault.store.files import RUN, read_current
 from vault.store.ledger import Ledger, Sign
-from vault.store.runfiles import HolderFile, require_writes, stop_writes
+from vault.store.runfiles import STOPPED_FILE, HolderFile, require_writes, stop_writes
 
 
 class Shared:
@@ -48,6 +49,7 @@ class Shared:
         self._turn = threading.Lock()
         self._owner = 0
         self._stopped = False
+        self._stopped_file = str(root / RUN / STOPPED_FILE)
         self._tail_doubtful = (
             True  # until a session of this process has looked behind the ledger's last entry
         )
@@ -93,7 +95,8 @@ class Shared:
 
     def require_writes(self) -> None:
         """Raises StorageStoppedError while writes are stopped, here or by any process."""
-        require_writes(self.root)
+        if os.path.exists(self._stopped_file):
+            require_writes(self.root)
         if self._stopped:
             raise StorageStoppedError("a commit failed in this process; it must open the stores anew")
 
