@@ -4,7 +4,6 @@
 """
 
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +41,7 @@ from vault.policy.bootstrap import initial_policy
 from vault.policy.document import parse_policy
 from vault.policy.rules import is_principal_name
 from vault.store.entries import EpochCurrent, EpochIntent, Genesis
+from vault.store.files import write_durably
 from vault.store.store import Store
 
 _FIRST_EPOCH = Epoch(1)
@@ -147,8 +147,8 @@ def issue_server_certificate(vault: Vault, settings: Settings) -> None:
     ca = (engine.secrets.ca_key_pem, (directory / "ca.crt").read_bytes())
     server = settings.server
     made = certificates.issue_server(ca, server.dns_names, server.ip_addresses, server.certificate_days)
-    _write_private(directory / "server.key", made.key_pem)
-    _write_private(certificate, made.cert_pem)
+    write_durably(directory / "server.key", made.key_pem)
+    write_durably(certificate, made.cert_pem)
 
 
 def _new_secrets(vault_id: bytes) -> tuple[dict[str, bytes], bytes]:
@@ -161,8 +161,8 @@ def _write_public(data_dir: Path, secrets: VaultSecrets, now_ms: int, ca_pem: by
     for name in ("public", "tls", "audit", "run"):
         (data_dir / name).mkdir(mode=0o700, exist_ok=True)
     history = [key_history_entry(secrets.public_key, secrets.signing_key_id, now_ms)]
-    _write_private(data_dir / "public" / "keys.json", json.dumps(history, indent=2).encode())
-    _write_private(data_dir / "tls" / "ca.crt", ca_pem)
+    write_durably(data_dir / "public" / "keys.json", json.dumps(history, indent=2).encode())
+    write_durably(data_dir / "tls" / "ca.crt", ca_pem)
 
 
 def _issue(target: Path, name: str, ca_key_pem: bytes, ca_pem: bytes, days: int) -> None:
@@ -170,18 +170,8 @@ def _issue(target: Path, name: str, ca_key_pem: bytes, ca_pem: bytes, days: int)
     request = certificates.create_request(name)
     signed = certificates.sign_request(ca_key_pem, ca_pem, request.csr_pem, name=name, days=days)
     file_name = name.replace("/", "_")
-    _write_private(target / f"{file_name}.key", request.key_pem)
-    _write_private(target / f"{file_name}.crt", signed)
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    scratch = path.with_name(path.name + ".new")
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
+    write_durably(target / f"{file_name}.key", request.key_pem)
+    write_durably(target / f"{file_name}.crt", signed)
 
 
 def _now_ms() -> int:

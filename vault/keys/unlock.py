@@ -26,6 +26,7 @@ from vault.errors import KeyUnavailableError, VaultError
 from vault.keys.provider import open_provider
 from vault.model.ids import Epoch
 from vault.model.secret import Secret
+from vault.store.files import sync_directory
 
 EDK_BYTES = 32
 _CHILD_SECONDS = 120
@@ -78,6 +79,7 @@ class EdkFile:
             json.dump(document, file, indent=2)
             file.flush()
             os.fsync(file.fileno())
+        sync_directory(keyring_dir)
 
 
 def create_epoch_key(
