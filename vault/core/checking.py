@@ -5,7 +5,9 @@ is unwrapped, each row, sheet and record is authenticated, and sheets, records a
 against each other.
 """
 
+import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from vault.keys.keyring import Keyring
 from vault.keys.opendek import SLOT_BYTES, DekOpener
 from vault.model.ids import CustomerNo, Epoch, Region
 from vault.store.inspection import inspect
-from vault.store.layout import HEADER, CustomerRow, ValueFlag, split_customer_key, split_value_key
+from vault.store.layout import HEADER, CustomerRow, ValueFlag, split_value_key
 from vault.store.snapshot import KeyringSnapshot, Snapshot
 from vault.store.store import Store
 
@@ -62,12 +64,16 @@ def check(data_dir: Path, settings: Settings, edk: GuardedMemory | None) -> Iter
 
 
 def _check_records(store: Store, data_dir: Path, settings: Settings, edk: GuardedMemory) -> Iterator[Finding]:
-    with store.snapshot() as snapshot, store.keyring() as keys:
+    with ExitStack() as opened:
+        snapshot = opened.enter_context(store.snapshot())
+        keys = opened.enter_context(store.keyring())
         epoch = Epoch(snapshot.meta.epoch)
-        hold_epoch(data_dir, epoch)  # until this process ends
+        opened.callback(os.close, hold_epoch(data_dir, epoch))
         keyring = Keyring(edk, store.vault_id, epoch)
         secrets = VaultSecrets({name: keyring.unwrap_secret(name, row) for name, row in keys.secrets()})
+        opened.callback(secrets.close)
         pool = SlotPool(SLOT_BYTES, 16 * SLOT_BYTES, slab_slots=16)
+        opened.callback(pool.close)
         suite = suite_named(settings.storage.suite).number
         deks = DekOpener(keyring, pool, suite)
         region = Region(store.region)
@@ -76,7 +82,7 @@ def _check_records(store: Store, data_dir: Path, settings: Settings, edk: Guarde
         )
         yield from _check_rows(snapshot, Rows(secrets, store.vault_id))
         for key, raw in snapshot.customers(None):
-            number = split_customer_key(key)[1]
+            number = split_value_key(key)[1]
             try:
                 yield from _check_customer(
                     snapshot, keys, book, secrets, region, number, CustomerRow.unpack(raw)
