@@ -12,7 +12,7 @@ from vault.core.directory import FIELD_CLASS
 from vault.core.engine import Engine
 from vault.core.fieldinput import prepare_value
 from vault.core.references import own_token
-from vault.core.replay import Request
+from vault.core.replay import Part, Request
 from vault.core.trail import Trail
 from vault.errors import DataLossError, InvalidRequestError, InvalidValueError, ValueDeletedError
 from vault.model.access import Action
@@ -41,7 +41,7 @@ class Rectifying:
             TokenUnknownError, ValueDeletedError, ShreddedError: there is nothing to update.
         """
         grants, parts = self._authorize(caller, token)
-        body = [token.lower().encode(), value.reveal_bytes()]
+        body: list[Part] = [token.lower(), value]
         request = self._request(grants, request_id, "UpdateValue", body)
         if not value.reveal().strip():
             raise InvalidValueError("an update needs a value; DeleteValue removes one")
@@ -64,7 +64,7 @@ class Rectifying:
             TokenUnknownError, ValueDeletedError, ShreddedError: there is nothing to delete.
         """
         grants, parts = self._authorize(caller, token)
-        request = self._request(grants, request_id, "DeleteValue", [token.lower().encode()])
+        request = self._request(grants, request_id, "DeleteValue", [token.lower()])
 
         def job(session: WriteSession) -> None:
             if request.recall(session) is not None:
@@ -87,7 +87,7 @@ class Rectifying:
     def _authorize_again(self, session: WriteSession, caller: Caller) -> None:
         self._engine.directory(session).access.principal(caller.principal).require(Action.WRITE)
 
-    def _request(self, grants: Grants, request_id: str, method: str, body: list[bytes]) -> Request:
+    def _request(self, grants: Grants, request_id: str, method: str, body: list[Part]) -> Request:
         return Request(
             rows=self._engine.rows,
             secrets=self._engine.secrets,

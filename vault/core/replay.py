@@ -14,15 +14,20 @@ Rules:
 import json
 import struct
 import uuid
+from collections.abc import Sequence
 from typing import Any, Final
 
 from vault.core.rows import Rows
 from vault.core.secrets import VaultSecrets
 from vault.errors import InvalidRequestError, RequestIdReusedError
+from vault.model.secret import Secret
 from vault.store.session import WriteSession
 
 _HEAD: Final = struct.Struct(">16sI")
 TABLE: Final = "requests"
+
+Part = bytes | str | Secret | None
+"""One part of a request's body; None counts as empty."""
 
 
 class Request:
@@ -38,7 +43,7 @@ class Request:
         principal_id: int,
         request_id: str,
         method: str,
-        body: list[bytes],
+        body: Sequence[Part],
         now_s: int,
         hours: int,
     ) -> None:
@@ -51,7 +56,7 @@ class Request:
         name = principal_id.to_bytes(4, "big") + parse_request_id(request_id)
         self._key = secrets.request_mac(b"id\0" + name)
         self._salt_seed = secrets.request_mac(b"salt\0" + name)
-        framed = b"".join(len(part).to_bytes(4, "big") + part for part in (method.encode(), *body))
+        framed = b"".join(len(part).to_bytes(4, "big") + part for part in map(_packed, (method, *body)))
         self._fingerprint = secrets.request_mac(b"body\0" + framed)
 
     @property
@@ -83,6 +88,13 @@ class Request:
             packed = json.dumps(answer, separators=(",", ":")).encode()
             head = _HEAD.pack(self._fingerprint, self._expires_s)
             self._rows.put(session, TABLE, self._key, head + packed)
+
+
+def _packed(part: Part) -> bytes:
+    if part is None or isinstance(part, bytes):
+        return part or b""
+    text = part.reveal() if isinstance(part, Secret) else part
+    return text.encode(errors="surrogatepass")  # text that is no valid Unicode is refused elsewhere
 
 
 def parse_request_id(text: str) -> bytes:

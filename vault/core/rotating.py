@@ -45,10 +45,7 @@ class Rotating:
         with engine.store.snapshot() as snapshot:
             grants = engine.directory(snapshot).access.principal(caller.principal)
         grants.require(Action.ROTATE)
-        named = [
-            ref.external_id.reveal_bytes() if ref.external_id else b"",
-            (ref.token or "").lower().encode(),
-        ]
+        named = [ref.external_id, (ref.token or "").lower()]
         request = Request(
             rows=engine.rows,
             secrets=engine.secrets,

@@ -22,7 +22,7 @@ from vault.core.engine import Engine
 from vault.core.fieldinput import check_limit
 from vault.core.receipts import commitment, shred_id_text
 from vault.core.references import external_id_bytes, require
-from vault.core.replay import Request
+from vault.core.replay import Part, Request
 from vault.core.trail import Trail
 from vault.errors import (
     AlreadyShreddedError,
@@ -137,12 +137,9 @@ class Shredding:
         return Page([_to_erasure(row, key) for row, key in page], following)
 
     def _request(self, grants: Grants, refs: Sequence[CustomerRef], request_id: str, atomic: bool) -> Request:
-        body = [bytes([atomic])]
+        body: list[Part] = [bytes([atomic])]
         for ref in refs:
-            body += [
-                ref.external_id.reveal_bytes() if ref.external_id else b"",
-                (ref.token or "").lower().encode(),
-            ]
+            body += [ref.external_id, (ref.token or "").lower()]
         return Request(
             rows=self._engine.rows,
             secrets=self._engine.secrets,

@@ -21,7 +21,7 @@ from vault.core.directory import FIELD_CLASS
 from vault.core.engine import Engine
 from vault.core.fieldinput import EXTERNAL_ID, PreparedEntry, PreparedField, check_batch, prepare_entry
 from vault.core.references import customer_token, find, token_of
-from vault.core.replay import Request
+from vault.core.replay import Part, Request
 from vault.core.trail import Trail
 from vault.errors import (
     BatchAbortedError,
@@ -276,14 +276,11 @@ def _first_refusal(entry: PreparedEntry) -> VaultError | None:
     return next((made.error for made in entry.fields if made.error is not None), None)
 
 
-def _fingerprinted(entries: Sequence[Entry], domain: str, atomic: bool) -> list[bytes]:
-    parts = [domain.encode(), bytes([atomic])]
+def _fingerprinted(entries: Sequence[Entry], domain: str, atomic: bool) -> list[Part]:
+    parts: list[Part] = [domain, bytes([atomic])]
     for entry in entries:
-        ref = entry.customer
-        parts.append(ref.external_id.reveal_bytes() if ref.external_id is not None else b"")
-        parts.append((ref.token or "").encode())
-        parts.append(entry.jurisdiction.encode())
+        parts += [entry.customer.external_id, entry.customer.token, entry.jurisdiction]
         parts.append(len(entry.fields).to_bytes(4, "big"))
         for given in entry.fields:
-            parts += [given.field_class.encode(), given.label.encode(), given.value.reveal_bytes()]
+            parts += [given.field_class, given.label, given.value]
     return parts
