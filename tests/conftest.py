@@ -1,7 +1,6 @@
 """Shared by all tests: how much Hypothesis tries, and that nothing outside a test leaks into it."""
 
 import os
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,8 +11,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own `CVAULT_ADDRESS` or passphrase must not reach a test."""
     for name in ("CVAULT_ADDRESS", "CVAULT_CA", "CVAULT_CERTIFICATE", "CVAULT_KEY", "CVAULT_PASSPHRASE"):
         monkeypatch.delenv(name, raising=False)
-    yield

@@ -6,8 +6,8 @@ import traceback
 
 import pytest
 
-from vault.model.requests import Entry, FieldInput, Revealed, ShredResult
 from vault.model.requests import CustomerRef as Ref
+from vault.model.requests import Entry, FieldInput, Revealed, ShredResult
 from vault.model.secret import Secret
 
 CONTENT = "jane.canary@example.com"
@@ -46,8 +46,7 @@ def test_requests_and_answers_that_hold_values_do_not_show_them():
 
 
 def test_a_traceback_with_the_box_in_it_shows_nothing(caplog):
-    try:
-        raise ValueError(Secret(CONTENT))
-    except ValueError as error:
-        logging.getLogger("test").exception("failed with %s", Secret(CONTENT))
-        assert CONTENT not in "".join(traceback.format_exception(error)) + caplog.text
+    error = ValueError("refused", Secret(CONTENT))
+    logging.getLogger("test").error("failed with %s", Secret(CONTENT), exc_info=error)
+    assert "failed with <secret>" in caplog.text
+    assert CONTENT not in "".join(traceback.format_exception(error)) + caplog.text
