@@ -143,27 +143,30 @@ class Opener:
             raise IntegrityFailedError
         return bytes(self._view[: size - known.tag_bytes])
 
-    def open_xchacha(self, key: KeyPointer, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes | None:
-        """XChaCha20-Poly1305 for the hot path: None where `open` raises IntegrityFailedError."""
-        size = len(ciphertext)
-        if size > self._capacity:
-            self._grow(size)
-        if len(nonce) != _XCHACHA_NONCE or _xchacha_open(
-            self._out, _NULL, _NULL, ciphertext, size, aad, len(aad), nonce, key
-        ):
-            return None
-        return self._view[: size - _XCHACHA_TAG]  # type: ignore[no-any-return]
+    def open_fast(self, suite: int) -> Callable[[KeyPointer, bytes, bytes, bytes], bytes | None]:
+        """A function (key, nonce, ciphertext, aad) for the hot path: None where `open` raises.
 
-    def open_aegis256(self, key: KeyPointer, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes | None:
-        """AEGIS-256 for the hot path: None where `open` raises IntegrityFailedError."""
-        size = len(ciphertext)
-        if size > self._capacity:
-            self._grow(size)
-        if len(nonce) != _AEGIS_NONCE or _aegis_open(
-            self._out, _NULL, _NULL, ciphertext, size, aad, len(aad), nonce, key
-        ):
-            return None
-        return self._view[: size - _AEGIS_TAG]  # type: ignore[no-any-return]
+        Raises:
+            InvalidRequestError: no such suite.
+            KeyUnavailableError: this CPU cannot do it.
+        """
+        known = SUITES.get(suite)
+        if known is None:
+            raise InvalidRequestError("no such AEAD suite")
+        _require_cpu(suite)
+        raw_open, nonce_bytes, tag_bytes = _OPEN[suite], known.nonce_bytes, known.tag_bytes
+
+        def open_one(key: KeyPointer, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes | None:
+            size = len(ciphertext)
+            if size > self._capacity:
+                self._grow(size)
+            if len(nonce) != nonce_bytes or raw_open(
+                self._out, _NULL, _NULL, ciphertext, size, aad, len(aad), nonce, key
+            ):
+                return None
+            return self._view[: size - tag_bytes]  # type: ignore[no-any-return]
+
+        return open_one
 
     def wipe(self) -> None:
         """Zeroes the buffer."""

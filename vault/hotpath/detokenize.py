@@ -21,7 +21,7 @@ Rules:
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from vault.audit.records import (
     MASKED,
@@ -34,7 +34,7 @@ from vault.audit.records import (
 )
 from vault.audit.segments import SegmentWriter
 from vault.crypto.hazmat import Opener, constant_time_equal
-from vault.crypto.suites import XCHACHA20_POLY1305, suite_of_record
+from vault.crypto.suites import suite_of_record
 from vault.crypto.tokens import TokenCodec
 from vault.errors import (
     DataLossError,
@@ -55,7 +55,20 @@ from vault.store.store import Store
 
 _NONCE: Final = slice(HEADER.size, HEADER.size + 24)
 _CIPHERTEXT: Final = slice(HEADER.size + 24, None)
+# Plain numbers: operations on enum members cost more than the rest of a value's work together.
+_DELETED: Final = int(ValueFlag.DELETED)
+_ACTIVE: Final = int(RowState.ACTIVE)
+_TOKEN_UNKNOWN: Final = reason_code(Reason.TOKEN_UNKNOWN)
+_INTEGRITY_FAILED: Final = reason_code(Reason.INTEGRITY_FAILED)
 _ROW: Final = bytes(3)  # value_no of the customer row
+_NEVER: Final = bytes(4)  # expires_s of a record without an end
+
+
+class _UsualRecord(NamedTuple):
+    """What nearly every record looks like, so that the loop can tell by three comparisons."""
+
+    suite: int
+    nonce_end: int
 
 
 AccessOf = Callable[[Snapshot], AccessTable]
@@ -95,9 +108,10 @@ class HotPath:
         self._judge = judge
         self._tombstone_mac = tombstone_mac
         self._mask = mask
-        self._suite = suite
         self._reply_bytes = reply_bytes
         self._opener = Opener()
+        self._usual_record = _UsualRecord(suite, HEADER.size + suite_of_record(suite).nonce_bytes)
+        self._open_usual = self._opener.open_fast(suite)
         self._turn = threading.Lock()
         self._waiting = threading.BoundedSemaphore(waiting_reads)
 
@@ -151,13 +165,13 @@ class HotPath:
         snapshot: Snapshot,
     ) -> Revealed:
         grants = self._access_of(snapshot).principal(caller.principal)
-        domains = grants.domains
-        get = snapshot.get
-        cached = self._cache.get
-        open_xchacha = self._opener.open_xchacha
-        unpack_header = HEADER.unpack_from
-        vault_id, region, suite, mask = self._vault_id, self._region, self._suite, self._mask
-        normal_levels = grants.reveals(purpose, wanted)
+        region = bytes((self._region,))
+        homes = {region + bytes((domain,)) for domain in grants.domains}
+        normal_levels = levels = grants.reveals(purpose, wanted)
+        get, cached = snapshot.get, self._cache.get
+        vault_id, open_usual, usual = self._vault_id, self._open_usual, self._usual_record
+        nonce_end = usual.nonce_end
+        plain_code, masked_code = PLAIN, MASKED
         room = self._reply_bytes
 
         values: list[str] = []
@@ -165,83 +179,69 @@ class HotPath:
         denied: list[tuple[int, int]] = []  # index, reason code
         groups: list[bytes] = []
         items: list[bytes] = []
-        unknown: dict[Reason, int] = {}
-        current = b""  # the customer of the run, 6 bytes; empty when the customer cannot be read
-        failed = 0  # reason code that stands for the whole run
+        unknown: dict[int, int] = {}  # denials without a customer's name, by reason code
+        current = b""  # the customer of the run: its number, 5 bytes
         entry: CachedDek | None = None
-        levels = normal_levels
+        failed = 0  # reason code that stands for the whole run
+        usual_tail = b""
 
         for index, block in enumerate(blocks):
-            outcome = 0
-            if block is None or block[1] not in domains or block[0] != region:
+            if block is None or block[:2] not in homes:
                 # A foreign domain's token answers as a guess does: its existence is not told.
-                reason = Reason.TOKEN_UNKNOWN if block is not None else self._undeciphered(tokens[index])
-                unknown[reason] = unknown.get(reason, 0) + 1
-                denied.append((index, reason_code(reason)))
+                code = _TOKEN_UNKNOWN if block is not None else self._undeciphered(tokens[index])
+                unknown[code] = unknown.get(code, 0) + 1
+                denied.append((index, code))
                 values.append("")
                 reveals.append(0)
                 continue
-            customer = block[:1] + block[2:7]
-            if customer != current:
+            if block[2:7] != current:
                 if items:
                     groups.append(_group(entry, items))
                     items = []
-                current, failed = customer, 0
+                current = block[2:7]
+                customer = region + current
                 row = get(customer + _ROW)
-                entry = cached(customer)
+                entry, failed = cached(customer), 0
                 if entry is None or entry.row != row:
                     entry, failed = self._admit(customer, row)
                 if entry is not None:
                     entry.used = True
-                    restricted = entry.row[1] != RowState.ACTIVE
+                    usual_tail = entry.generation.to_bytes(2, "big") + _NEVER
+                    restricted = entry.row[1] != _ACTIVE
                     levels = grants.reveals(purpose, wanted, restricted=True) if restricted else normal_levels
-            key = customer + block[7:10]
-            field_class = 0
-            if failed or entry is None:
-                outcome = failed
-            elif (record := get(key)) is None:
-                outcome = reason_code(Reason.DATA_LOSS)
-            elif len(record) < HEADER.size:
-                outcome = reason_code(Reason.INTEGRITY_FAILED)
-            else:
-                record_suite, field_class, flags, _, generation, expires = unpack_header(record)
-                outcome = levels[field_class]
-                if block[7:10] == _ROW:
-                    outcome, field_class = reason_code(Reason.INVALID_REQUEST), 0
-                elif outcome != PLAIN and outcome != MASKED:
-                    outcome = _DENIAL_CODES[outcome]
-                elif room <= 0:
-                    outcome = reason_code(Reason.REPLY_FULL)
-                else:
-                    aad = vault_id + key + record[: HEADER.size]
-                    plain: bytes | None
-                    if record_suite == suite == XCHACHA20_POLY1305 and generation == entry.generation:
-                        plain = open_xchacha(entry.seal, record[_NONCE], record[_CIPHERTEXT], aad)
-                    else:
-                        plain = self._open_slowly(entry, record, aad)
-                    if plain is None:
-                        outcome = reason_code(Reason.INTEGRITY_FAILED)
-                    elif flags & ValueFlag.DELETED:
-                        outcome = reason_code(Reason.VALUE_DELETED)
-                    elif expires and expires <= max(time.time(), snapshot.meta.time_floor_ms / 1000):
-                        outcome = reason_code(Reason.EXPIRED)
-                    else:
+            if entry is None:
+                unknown[failed] = unknown.get(failed, 0) + 1
+                denied.append((index, failed))
+                values.append("")
+                reveals.append(0)
+                continue
+            key = region + block[2:10]
+            record = get(key)
+            # The usual record: the configured suite, no flags, the row's generation, no expiry.
+            if record is not None and record[7:13] == usual_tail and record[0] == usual.suite and not record[2]:
+                outcome = levels[record[1]]
+                if (outcome == plain_code or outcome == masked_code) and room > 0:
+                    plain = open_usual(
+                        entry.seal, record[13:nonce_end], record[nonce_end:], vault_id + key + record[:13]
+                    )
+                    if plain is not None:
                         room -= len(plain)
                         text = plain.decode()
-                        if outcome == MASKED:
-                            text = mask(field_class, text)
+                        if outcome == masked_code:
+                            text = self._mask(record[1], text)
                         values.append(text)
                         reveals.append(outcome)
-                        items.append(block[7:10] + record[1:2] + _OUTCOME_BYTE[outcome])
+                        items.append(key[6:] + record[1:2] + _OUTCOME_BYTE[outcome])
                         continue
-            denied.append((index, outcome))
-            values.append("")
-            reveals.append(0)
-            if entry is None:
-                reason = reason_of(outcome) or Reason.INTERNAL
-                unknown[reason] = unknown.get(reason, 0) + 1
+            field_class, outcome, text = self._unusual(entry, key, record, levels, room, snapshot)
+            items.append(key[6:] + bytes((field_class, outcome)))
+            values.append(text)
+            if outcome == plain_code or outcome == masked_code:
+                room -= len(text)
+                reveals.append(outcome)
             else:
-                items.append(block[7:10] + bytes((field_class, outcome)))
+                denied.append((index, outcome))
+                reveals.append(0)
         if items:
             groups.append(_group(entry, items))
 
@@ -253,18 +253,49 @@ class HotPath:
                 action,
                 grants.purpose_id(purpose),
                 b"".join(groups),
-                unknown_counts(unknown) if unknown else b"",
+                unknown_counts({_reason(code): count for code, count in unknown.items()}) if unknown else b"",
             )
         )
-        denials = [Denial(index, reason_of(code) or Reason.INTERNAL) for index, code in denied]
-        return Revealed(values, reveals, denials)
+        return Revealed(values, reveals, [Denial(index, _reason(code)) for index, code in denied])
 
-    def _undeciphered(self, token: str) -> Reason:
+    def _unusual(
+        self,
+        entry: CachedDek,
+        key: bytes,
+        record: bytes | None,
+        levels: bytes,
+        room: int,
+        snapshot: Snapshot,
+    ) -> tuple[int, int, str]:
+        """Everything that the loop does not do itself: field class, outcome, text of one item."""
+        if record is None:
+            return 0, reason_code(Reason.DATA_LOSS), ""
+        if key[6:] == _ROW:  # the token of the customer itself, which holds no value
+            return 0, reason_code(Reason.INVALID_REQUEST), ""
+        if len(record) < HEADER.size:
+            return 0, _INTEGRITY_FAILED, ""
+        _, field_class, flags, _, _, expires = HEADER.unpack_from(record)
+        outcome = levels[field_class]
+        if outcome not in (PLAIN, MASKED):
+            return field_class, _DENIAL_CODES[outcome], ""
+        if room <= 0:
+            return field_class, reason_code(Reason.REPLY_FULL), ""
+        plain = self._open_any(entry, record, self._vault_id + key + record[: HEADER.size])
+        if plain is None:
+            return field_class, _INTEGRITY_FAILED, ""
+        if flags & _DELETED:
+            return field_class, reason_code(Reason.VALUE_DELETED), ""
+        if expires and expires <= max(time.time(), snapshot.meta.time_floor_ms / 1000):
+            return field_class, reason_code(Reason.EXPIRED), ""
+        text = plain.decode()
+        return field_class, outcome, self._mask(field_class, text) if outcome == MASKED else text
+
+    def _undeciphered(self, token: str) -> int:
         try:
             self._codec.decode(token)
         except VaultError as error:
-            return error.reason
-        return Reason.INTERNAL
+            return reason_code(error.reason)
+        return reason_code(Reason.INTERNAL)
 
     def _admit(self, customer: bytes, row: bytes | None) -> tuple[CachedDek | None, int]:
         """Verifies a customer row that is new or has changed: the entry, or the run's reason code."""
@@ -304,20 +335,19 @@ class HotPath:
                 self._judge(customer)
         raise DataLossError("the key of a live customer is missing from the keyring")
 
-    def _open_slowly(self, entry: CachedDek, record: bytes, aad: bytes) -> bytes | None:
-        """Opens a record of another suite.
+    def _open_any(self, entry: CachedDek, record: bytes, aad: bytes) -> bytes | None:
+        """Opens a record of any suite.
 
         A record of another generation does not open at all: re-sealing moves all of a customer's
         records in the one commit that changes the row.
         """
         try:
             suite = suite_of_record(record[0])
-            generation = HEADER.unpack_from(record)[4]
-            if generation != entry.generation:
+            if HEADER.unpack_from(record)[4] != entry.generation:
                 return None
             end = HEADER.size + suite.nonce_bytes
             nonce, ciphertext = record[HEADER.size : end], record[end:]
-            if suite.number == self._suite:
+            if suite.number == self._usual_record.suite:
                 return self._opener.open(suite.number, entry.seal, nonce, ciphertext, aad)
             return self._cache.open_other_suite(entry, self._opener, suite.number, nonce, ciphertext, aad)
         except IntegrityFailedError:
@@ -326,6 +356,10 @@ class HotPath:
 
 _OUTCOME_BYTE: Final = [bytes((code,)) for code in range(256)]
 _DENIAL_CODES: Final = {verdict: reason_code(reason) for verdict, reason in DENIALS.items()}
+
+
+def _reason(code: int) -> Reason:
+    return reason_of(code) or Reason.INTERNAL
 
 
 def _group(entry: CachedDek | None, items: Sequence[bytes]) -> bytes:
