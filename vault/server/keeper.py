@@ -71,10 +71,15 @@ class Keeper:
         return ""
 
     def _watch_lock(self) -> None:
-        while not self._stopping.wait(LOCK_WATCH_SECONDS):
-            pid = overdue_lock_holder(self._process.start.data_dir)
-            if pid is not None:
-                self._process.channel.send("overdue", pid=pid)
+        watch = Chore("lock-watch", LOCK_WATCH_SECONDS, self._name_lock_holder)
+        run_chores([watch], self._stopping)
+
+    def _name_lock_holder(self) -> str:
+        pid = overdue_lock_holder(self._process.start.data_dir)
+        if pid is None:
+            return ""
+        self._process.channel.send("overdue", pid=pid)
+        return "a process holds the write lock too long"
 
 
 def run_chores(work: list[Chore], stopping: threading.Event) -> None:

@@ -36,9 +36,9 @@ from vault.server.notify import notify
 from vault.server.ready import Certificates, Ready
 from vault.server.replacing import Replacing
 from vault.server.slots import Event, Slot, State
+from vault.store.runfiles import STOPPED_FILE
 
 LOCK_NAME = "supervisor.lock"
-STOPPED_NAME = "writes-stopped"
 START_SECONDS = 120.0
 POLL_SECONDS = 0.5
 KILL_SECONDS = 5.0  # beyond the drain
@@ -84,28 +84,24 @@ def serve(
         return EXIT_UNAVAILABLE
     with lock:
         certificates: Certificates = {}
-        if dev:
-            from vault.server.dev import prepare  # which imports the use cases; needed for this only
-
-            passphrase, certificates = prepare(data_dir, settings)
-        edk = unlock(data_dir, settings, passphrase)
+        supervisor = Supervisor(data_dir, settings, dev=dev)
         try:
-            return Supervisor(data_dir, settings, edk, dev=dev, certificates=certificates).run(ready_file)
+            if dev:
+                from vault.server.dev import prepare  # which imports the use cases; needed for this only
+
+                passphrase, certificates = prepare(data_dir, settings)
+            return supervisor.run(unlock(data_dir, settings, passphrase), certificates, ready_file)
         finally:
-            edk.free()
+            supervisor.close()
 
 
 class Supervisor:
     """The processes of one vault. Everything happens on the thread that calls `run`."""
 
-    def __init__(
-        self, data_dir: Path, settings: Settings, edk: GuardedMemory, *, dev: bool, certificates: Certificates
-    ) -> None:
+    def __init__(self, data_dir: Path, settings: Settings, *, dev: bool) -> None:
         self._data_dir = data_dir
-        self._edk = edk
         self._dev = dev
         self._end_seconds = settings.server.drain_seconds + KILL_SECONDS
-        self._certificates = certificates
         self._inbox: queue.SimpleQueue[Event | int] = queue.SimpleQueue()
         self._reserved, self._address = address.reserve(settings.server.listen)
         self._metrics_socket, self._metrics = address.listen(settings.server.metrics_listen)
@@ -118,14 +114,16 @@ class Supervisor:
             for n in range(1, (settings.server.workers or os.cpu_count() or 1) + 1)
         ]
         self._slots = [*self._workers, self._keeper]
-        self._replacing = Replacing(data_dir / "run" / STOPPED_NAME, self._slots, self._end_seconds)
+        self._replacing = Replacing(data_dir / "run" / STOPPED_FILE, self._slots, self._end_seconds)
+        self._edk: GuardedMemory | None = None
+        self._certificates: Certificates = {}
         self._ready_file: Path | None = None
         self._serving = False
         self._stops = 0
 
-    def run(self, ready_file: Path | None) -> int:
-        """Starts, serves, and drains when told to; returns the exit code."""
-        self._ready_file = ready_file
+    def run(self, edk: GuardedMemory, certificates: Certificates, ready_file: Path | None) -> int:
+        """Starts, serves, and drains when told to; returns the exit code. Frees the EDK in the end."""
+        self._edk, self._certificates, self._ready_file = edk, certificates, ready_file
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._signalled)
         self._remove_ready_file()
@@ -141,15 +139,20 @@ class Supervisor:
             self._remove_ready_file()
             self._end(self._workers)
             self._end([self._keeper])
-            self._reserved.close()
-            self._metrics_socket.close()
+            self._edk = None
+            edk.free()
             log.info("stopped")
+
+    def close(self) -> None:
+        """Gives up the ports."""
+        self._reserved.close()
+        self._metrics_socket.close()
 
     def _start(self, slots: Sequence[Slot]) -> bool:
         """Spawns them and waits until each is ready. False when one fails, or when told to stop."""
         give_up = time.monotonic() + START_SECONDS
         for slot in slots:
-            slot.spawn(self._edk)
+            self._spawn(slot)
         while not all(slot.state is State.READY for slot in slots):
             if self._stops or time.monotonic() > give_up:
                 return False
@@ -175,7 +178,11 @@ class Supervisor:
             self._replacing.step()
             for slot in self._slots:
                 if slot.state is State.ABSENT and time.monotonic() >= slot.due:
-                    slot.spawn(self._edk)
+                    self._spawn(slot)
+
+    def _spawn(self, slot: Slot) -> None:
+        if self._edk is not None:
+            slot.spawn(self._edk)
 
     def _take(self, seconds: float) -> None:
         """Handles the next thing that happens, if anything does in time."""

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from customervault import Vault
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 SETTINGS = """
@@ -60,10 +59,6 @@ class RunningVault:
         """Workers and keeper."""
         text = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(pid) for pid in text.split()]
-
-    def connect(self, principal: str = "dev") -> Vault:
-        files = self.ready["certificates"][principal]
-        return Vault(self.ready["address"], ca=self.ready["ca"], **files)
 
     def channel(self, principal: str = "dev") -> grpc.Channel:
         """A fresh connection of its own."""
