@@ -8,7 +8,7 @@ a fresh MAC and a fresh seal. The DEK is open in guarded memory only within `Boo
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from vault.core.records import open_record, seal_record, sheet_aad
 from vault.core.secrets import VaultSecrets
@@ -31,32 +31,68 @@ from vault.store.sheet import SHEET_FORMAT, SHEET_HEADER, Sheet, SheetField
 from vault.store.snapshot import KeyringSnapshot, Snapshot
 
 _LAST_COUNTER = 2**16 - 1
+# Stands for a row that is lost or unreadable, when its customer is shredded.
+_LOST = CustomerRow(
+    state=RowState.ACTIVE,
+    dek_generation=0,
+    row_version=0,
+    next_counter=_LAST_COUNTER,
+    counter_incarnation=0,
+)
 
 
 @dataclass(slots=True)
 class OpenCustomer:
-    """One customer at work. `row` and `sheet` are replaced, never changed in place."""
+    """One customer at work: its row as read, and the lines of its sheet, by value number."""
 
     number: CustomerNo
     row: CustomerRow
-    sheet: Sheet
+    external_id: bytes = field(repr=False)
+    lines: dict[int, SheetField] = field(repr=False)
     dek: OpenDek
+    counter: tuple[int, int]  # incarnation, and the next value counter in it
     created: bool = False
+    changed: bool = False
+
+    @classmethod
+    def of(cls, number: CustomerNo, row: CustomerRow, sheet: Sheet, dek: OpenDek) -> "OpenCustomer":
+        """A customer as it was read."""
+        lines = {line.value_no: line for line in sheet.fields}
+        counter = (row.counter_incarnation, row.next_counter)
+        return cls(number, row, sheet.external_id, lines, dek, counter)
+
+    @property
+    def sheet(self) -> Sheet:
+        """The sheet as it is to be written, by ascending value number."""
+        return Sheet(self.external_id, tuple(self.lines[number] for number in sorted(self.lines)))
 
     def entry(self, value_no: int) -> SheetField | None:
         """The sheet's line of a value."""
-        return next((entry for entry in self.sheet.fields if entry.value_no == value_no), None)
+        return self.lines.get(value_no)
 
     def put_entry(self, entry: SheetField) -> None:
         """Adds or replaces the line of a value."""
-        others = [held for held in self.sheet.fields if held.value_no != entry.value_no]
-        fields = tuple(sorted([*others, entry], key=lambda line: line.value_no))
-        self.sheet = replace(self.sheet, fields=fields)
+        self.lines[entry.value_no] = entry
+        self.changed = True
 
     def drop_entry(self, value_no: int) -> None:
         """Removes the line of a value."""
-        fields = tuple(entry for entry in self.sheet.fields if entry.value_no != value_no)
-        self.sheet = replace(self.sheet, fields=fields)
+        del self.lines[value_no]
+        self.changed = True
+
+    def take_counter(self, incarnation: int) -> int:
+        """The next counter of this incarnation; `Book.save` writes how far it went.
+
+        Raises:
+            LimitExceededError: the customer's counters are used up.
+        """
+        if self.counter[0] != incarnation:
+            self.counter = (incarnation, 1)
+        counter = self.counter[1]
+        if counter > _LAST_COUNTER:
+            raise LimitExceededError("the customer's value numbers are used up", limit="values_ever")
+        self.counter = (incarnation, counter + 1)
+        return counter
 
 
 class Book:
@@ -123,7 +159,7 @@ class Book:
         with self._deks.unwrap(dek_row, self._region, number, Generation(row.dek_generation)) as dek:
             if not hazmat.constant_time_equal(dek.row_mac(self._row_message(number, row)), row.mac):
                 raise IntegrityFailedError
-            yield OpenCustomer(number, row, self._open_sheet(reader, number, dek), dek)
+            yield OpenCustomer.of(number, row, self._open_sheet(reader, number, dek), dek)
 
     @contextmanager
     def create(
@@ -145,7 +181,8 @@ class Book:
                 created_ms=now_ms,
                 jurisdiction=jurisdiction,
             )
-            yield OpenCustomer(number, row, Sheet(external_id, ()), dek, created=True)
+            counter = (row.counter_incarnation, row.next_counter)
+            yield OpenCustomer(number, row, external_id, {}, dek, counter, created=True, changed=True)
 
     def take_value_no(self, session: WriteSession, customer: OpenCustomer, limit: int) -> ValueNo:
         """The customer's next value number; numbers are never used again.
@@ -153,18 +190,13 @@ class Book:
         Raises:
             LimitExceededError: the customer holds `limit` values, or has used up its numbers.
         """
-        held = len(customer.sheet.fields)
+        held = len(customer.lines)
         if held >= limit:
             raise LimitExceededError(
                 f"a customer holds at most {limit} values", limit="fields_per_customer", size=str(held + 1)
             )
-        row = customer.row
         incarnation = session.meta.incarnation
-        counter = row.next_counter if row.counter_incarnation == incarnation else 1
-        if counter > _LAST_COUNTER:
-            raise LimitExceededError("the customer's value numbers are used up", limit="values_ever")
-        customer.row = replace(row, next_counter=counter + 1, counter_incarnation=incarnation)
-        return new_value_no(incarnation, counter)
+        return new_value_no(incarnation, customer.take_counter(incarnation))
 
     def put_value(
         self,
@@ -230,7 +262,7 @@ class Book:
         record = reader.get(key)
         if record is None:
             raise DataLossError("a value's record is missing from the store")
-        return open_record(customer.dek, hazmat.Opener(), self._vault_id + key, record)
+        return open_record(customer.dek, hazmat.Opener(len(record)), self._vault_id + key, record)
 
     def version(self, reader: WriteSession | Snapshot, number: CustomerNo, value_no: int) -> int:
         """The version of a value's record.
@@ -260,7 +292,13 @@ class Book:
 
     def save(self, session: WriteSession, customer: OpenCustomer) -> None:
         """Writes row and sheet back."""
-        row = replace(customer.row, row_version=customer.row.row_version + 1)
+        incarnation, next_counter = customer.counter
+        row = replace(
+            customer.row,
+            row_version=customer.row.row_version + 1,
+            next_counter=next_counter,
+            counter_incarnation=incarnation,
+        )
         customer.row = row.with_mac(customer.dek.row_mac(self._row_message(customer.number, row)))
         session.put_value(value_key(self._region, customer.number, CUSTOMER_ROW), customer.row.pack())
         self.save_sheet(session, customer)
@@ -273,10 +311,25 @@ class Book:
         sealed = hazmat.seal(XCHACHA20_POLY1305, customer.dek.sheet_key, customer.sheet.pack(), aad)
         session.put_sheet(key, head + sealed)
 
-    def tombstone(self, number: CustomerNo, row: CustomerRow, ledger_seq: int) -> CustomerRow:
+    def tombstone(self, reader: WriteSession, number: CustomerNo, ledger_seq: int) -> CustomerRow:
         """What a customer row becomes by a shred: nothing of the customer, the ledger's number of it."""
-        bare = tombstone(row, ledger_seq)
+        try:
+            row = self.row(reader, number)
+        except IntegrityFailedError:
+            row = None
+        bare = tombstone(row or _LOST, ledger_seq)
         return bare.with_mac(self._secrets.row_mac(self._row_message(number, bare)))
+
+    def is_shredded(self, reader: WriteSession | Snapshot, number: CustomerNo) -> bool:
+        """Whether the customer's row is a genuine tombstone; a damaged one is none."""
+        try:
+            row = self.row(reader, number)
+            if row is None or not row.shredded:
+                return False
+            self.verify_tombstone(number, row)
+        except IntegrityFailedError:
+            return False
+        return True
 
     def verify_tombstone(self, number: CustomerNo, row: CustomerRow) -> None:
         """Raises IntegrityFailedError unless the tombstone is the vault's own."""

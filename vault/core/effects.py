@@ -9,7 +9,7 @@ from vault.core.receipts import Receipts
 from vault.core.rows import Rows
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, Region
 from vault.store.entries import Shred
-from vault.store.layout import RowState, customer_key, value_key
+from vault.store.layout import customer_key, value_key
 from vault.store.session import WriteSession
 
 _ERASURE: Final = struct.Struct(">QQBIHH32s64s")
@@ -83,11 +83,10 @@ class Effects:
             session.index_delete_customer(self._region, number)
         else:
             session.index_delete(index_hash)
-        row = self._book.row(session, number)
-        if row is not None and row.state != RowState.SHREDDED:
+        if not self._book.is_shredded(session, number):
             session.delete_customer_values(self._region, number)
             session.delete_sheet(customer_key(self._region, number))
-            tombstone = self._book.tombstone(number, row, seq)
+            tombstone = self._book.tombstone(session, number, seq)
             session.put_value(value_key(self._region, number, CUSTOMER_ROW), tombstone.pack())
         receipt = self._receipts.effective(session, seq, time_ms, entry)
         erasure = ErasureRow(

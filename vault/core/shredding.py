@@ -37,11 +37,11 @@ from vault.errors import (
     error_for,
 )
 from vault.model.access import Action
-from vault.model.ids import CustomerNo, Generation
+from vault.model.ids import CUSTOMER_ROW, CustomerNo, Generation
 from vault.model.requests import Caller, CustomerRef, Erasure, Page, Receipt, ShredResult
 from vault.policy.decision import Grants
 from vault.store.entries import Shred
-from vault.store.layout import RowState
+from vault.store.layout import split_value_key
 from vault.store.session import WriteSession
 from vault.store.snapshot import KeyringSnapshot, Snapshot
 
@@ -236,23 +236,22 @@ class Shredding:
     ) -> _Target:
         engine = self._engine
         number = require(engine, grants, keys, ref)
-        row = engine.book.row(reader, number)
-        if row is None:
+        if engine.book.is_shredded(reader, number):
+            raise AlreadyShreddedError("the customer was shredded before")
+        generations = tuple(Generation(g) for g in keys.generations(engine.region, number))
+        records = [split_value_key(key)[2] for key, _ in reader.scan_customer(engine.region, number)]
+        if not records and not generations:
             if ref.token is not None:
                 raise DataLossError("a genuine token's customer is missing from the store")
             raise CustomerUnknownError("no such customer")
-        if row.state == RowState.SHREDDED:
-            engine.book.verify_tombstone(number, row)
-            raise AlreadyShreddedError("the customer was shredded before")
-        generations = tuple(Generation(g) for g in keys.generations(engine.region, number))
-        values = sum(1 for _ in reader.scan_customer(engine.region, number)) - 1
         try:
             with engine.book.open(reader, keys, number) as customer:
                 # Tombstones of deleted values are records, but not values that go.
                 values = len(customer.sheet.fields)
                 locator = customer.dek.locator(engine.book.key(number))
                 return _Target(number, values, generations, customer.sheet.external_id, locator)
-        except (IntegrityFailedError, DataLossError):
+        except (IntegrityFailedError, DataLossError, CustomerUnknownError):
+            values = sum(1 for value_no in records if value_no != CUSTOMER_ROW)
             return _Target(number, values, generations, None, None)
 
     def _result(self, snapshot: Snapshot, answer: dict[str, Any], request: Request) -> ShredResult:
