@@ -84,7 +84,7 @@ class Rotating:
                 wrapped = engine.keyring.wrap_dek(dek.pointer, engine.region, number, generation)
                 session.put_dek(engine.region, number, generation, wrapped, overwrite=True)
                 row = replace(old.row, dek_generation=generation)
-                fresh = OpenCustomer(number, row, old.sheet, dek)
+                fresh = OpenCustomer.of(number, row, old.sheet, dek)
                 resealed = self._move(session, old, fresh)
                 engine.book.save(session, fresh)
         return [number, generation, resealed]

@@ -180,7 +180,6 @@ class Tokenizing:
         corrected: list[tuple[int, int, int]],
     ) -> Answer:
         engine = self._engine
-        before = customer.sheet
         fields = []
         for made in entry.fields:
             try:
@@ -189,7 +188,7 @@ class Tokenizing:
                 made.error = error
                 outcome, value_no = Outcome.REFUSED, 0
             fields.append([int(outcome), value_no if made.error is None else made.error.reason.value])
-        if customer.created or customer.sheet is not before:
+        if customer.changed:
             engine.book.save(session, customer)
         locators.append(customer.dek.locator(engine.book.key(customer.number)))
         return {"customer": customer.number, "created": customer.created, "fields": fields}
@@ -208,7 +207,7 @@ class Tokenizing:
             return Outcome.EMPTY, 0
         engine, field_class = self._engine, numbers[made.field_class]
         fingerprint = customer.dek.fingerprint(made.field_class.encode() + b"\0" + made.normalized)
-        same_class = [line for line in customer.sheet.fields if line.field_class == field_class]
+        same_class = [line for line in customer.lines.values() if line.field_class == field_class]
         held = next((line for line in same_class if made.label in line.labels), None)
         if held is not None:
             if held.fingerprint == fingerprint and made.stored == engine.book.open_value(

@@ -13,8 +13,8 @@ from vault.core.vault import Vault
 from vault.model.ids import CustomerNo
 from vault.store.entries import ValuesDeleted
 from vault.store.layout import HEADER, ValueFlag, split_value_key
-from vault.store.session import WriteSession
 from vault.store.runfiles import lock_holder
+from vault.store.session import WriteSession
 
 _SWEEP_ROWS = 20_000
 

@@ -20,36 +20,37 @@ _SEAL, _ROW, _FINGERPRINT, _SHEET, _AUDIT = 32, 64, 96, 128, 160
 class OpenDek:
     """A DEK generation of one customer, usable until its context ends."""
 
-    __slots__ = ("_pool", "_slot", "generation", "suite")
+    __slots__ = (
+        "_audit",
+        "_fingerprint",
+        "_pool",
+        "_row",
+        "generation",
+        "pointer",
+        "seal_key",
+        "sheet_key",
+        "suite",
+    )
 
     def __init__(self, pool: SlotPool, slot: int, generation: Generation, suite: int) -> None:
         self._pool = pool
-        self._slot = slot
         self.generation = generation
         self.suite = suite
-        dek = self.pointer
-        subkeys.derive_seal_key(dek, suite, pool.pointer(slot, _SEAL))
-        subkeys.derive_row_mac_key(dek, pool.pointer(slot, _ROW))
-        subkeys.derive_fingerprint_key(dek, pool.pointer(slot, _FINGERPRINT))
-        subkeys.derive_sheet_key(dek, pool.pointer(slot, _SHEET))
-        subkeys.derive_locator_key(dek, pool.pointer(slot, _AUDIT))
+        self.pointer: hazmat.KeyPointer = pool.pointer(slot)  # the DEK itself, for wrapping
+        self.seal_key: hazmat.KeyPointer = pool.pointer(slot, _SEAL)  # of this handle's suite
+        self._row = pool.pointer(slot, _ROW)
+        self._fingerprint = pool.pointer(slot, _FINGERPRINT)
+        self.sheet_key: hazmat.KeyPointer = pool.pointer(slot, _SHEET)
+        self._audit = pool.pointer(slot, _AUDIT)
+        subkeys.derive_seal_key(self.pointer, suite, self.seal_key)
+        subkeys.derive_row_mac_key(self.pointer, self._row)
+        subkeys.derive_fingerprint_key(self.pointer, self._fingerprint)
+        subkeys.derive_sheet_key(self.pointer, self.sheet_key)
+        subkeys.derive_locator_key(self.pointer, self._audit)
 
-    @property
-    def pointer(self) -> hazmat.KeyPointer:
-        """The DEK itself, for wrapping."""
-        return self._pool.pointer(self._slot)
-
-    @property
-    def sheet_key(self) -> hazmat.KeyPointer:
-        """Subkey that seals the customer's sheet."""
-        return self._pool.pointer(self._slot, _SHEET)
-
-    @property
-    def seal_key(self) -> hazmat.KeyPointer:
-        """Subkey that seals values with this handle's suite."""
-        return self._pool.pointer(self._slot, _SEAL)
-
-    def open_value(self, opener: hazmat.Opener, suite: int, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes:
+    def open_value(
+        self, opener: hazmat.Opener, suite: int, nonce: bytes, ciphertext: bytes, aad: bytes
+    ) -> bytes:
         """Opens a sealed value of this generation, whichever suite sealed it.
 
         Raises:
@@ -67,15 +68,15 @@ class OpenDek:
 
     def row_mac(self, data: bytes) -> bytes:
         """MAC (16 bytes) of a customer row."""
-        return hazmat.keyed_hash(self._pool.pointer(self._slot, _ROW), data)
+        return hazmat.keyed_hash(self._row, data)
 
     def fingerprint(self, data: bytes) -> bytes:
         """Keyed hash (16 bytes) of a normalized value, for equality within this customer."""
-        return hazmat.keyed_hash(self._pool.pointer(self._slot, _FINGERPRINT), data)
+        return hazmat.keyed_hash(self._fingerprint, data)
 
     def locator(self, customer_key: bytes) -> bytes:
         """The customer's name (16 bytes) in audit records."""
-        return hazmat.keyed_hash(self._pool.pointer(self._slot, _AUDIT), customer_key)
+        return hazmat.keyed_hash(self._audit, customer_key)
 
 
 class DekOpener:
