@@ -1,0 +1,83 @@
+"""What the kernel says of processes: the CPU they used, their cores, the connections they hold.
+
+Linux only. CPU times come from /proc/<pid>/stat and count in ticks (10 ms as a rule), so what is
+measured should use a second or more.
+"""
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_ESTABLISHED = "01"
+_SOCKET = re.compile(r"socket:\[(\d+)\]\Z")
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """User and system time that these processes have used so far, all their threads together.
+
+    Raises:
+        OSError: One of them has ended.
+    """
+    return sum(_ticks(pid) for pid in pids) / _TICKS
+
+
+def descendants(pid: int) -> list[int]:
+    """`pid` and all processes that it started, directly or not."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                children.setdefault(int(_stat(int(entry.name))[1]), []).append(int(entry.name))
+            except OSError:  # it ended meanwhile
+                continue
+    found = [pid]
+    for parent in found:
+        found += children.get(parent, [])
+    return found
+
+
+def pin(pid: int, cores: set[int]) -> None:
+    """Confines every thread of a process, and those that it starts later, to `cores`."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), cores)
+
+
+def connections(pid: int, port: int) -> frozenset[str]:
+    """The established TCP connections to local `port` that a process holds, as socket inodes.
+
+    Raises:
+        OSError: The process has ended, or is somebody else's.
+    """
+    on_port = _established(port)
+    held = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            match = _SOCKET.match(str(descriptor.readlink()))
+        except FileNotFoundError:  # closed meanwhile
+            continue
+        if match and match[1] in on_port:
+            held.add(match[1])
+    return frozenset(held)
+
+
+def _established(port: int) -> set[str]:
+    # gRPC serves IPv4 from IPv6 sockets where there is IPv6.
+    tables = [path.read_text() for path in Path("/proc/net").glob("tcp*")]
+    lines = [line.split() for table in tables for line in table.splitlines()[1:]]
+    return {
+        fields[9]
+        for fields in lines
+        if int(fields[1].rpartition(":")[2], 16) == port and fields[3] == _ESTABLISHED
+    }
+
+
+def _ticks(pid: int) -> int:
+    fields = _stat(pid)
+    return int(fields[11]) + int(fields[12])
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/<pid>/stat after the name, which may itself hold spaces and brackets."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
