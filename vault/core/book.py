@@ -208,8 +208,9 @@ class Book:
         *,
         version: int = 1,
         flags: int = 0,
+        expires_s: int = 0,
     ) -> None:
-        """Seals and writes one value record of a customer."""
+        """Seals and writes one value record of a customer; arguments as for `records.seal_record`."""
         key = value_key(self._region, customer.number, ValueNo(value_no))
         record = seal_record(
             customer.dek,
@@ -219,6 +220,7 @@ class Book:
             plaintext,
             version=version,
             flags=flags,
+            expires_s=expires_s,
         )
         session.put_value(key, record)
 

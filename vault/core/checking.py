@@ -5,6 +5,7 @@ is unwrapped, each row, sheet and record is authenticated, and sheets, records a
 against each other.
 """
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,8 +16,10 @@ from vault.audit import check as audit_check
 from vault.config import Settings
 from vault.core.book import Book
 from vault.core.engine import hold_epoch
+from vault.core.receipts import newest_key
 from vault.core.rows import Rows
 from vault.core.secrets import VaultSecrets
+from vault.crypto import hazmat
 from vault.crypto.hazmat import GuardedMemory
 from vault.crypto.slots import SlotPool
 from vault.crypto.suites import suite_named
@@ -50,20 +53,25 @@ def check(data_dir: Path, settings: Settings, edk: GuardedMemory | None) -> Iter
     """
     store = Store.open(data_dir, read_only=True)
     try:
+        history = json.loads((data_dir / "public" / "keys.json").read_text())
+        public_key = newest_key(history)
+        store.verify = lambda signature, message: hazmat.verify(public_key, signature, message)
         for found in inspect(store):
             yield Finding(found.severity, found.code, found.plane, found.detail)
         audit_dir = Path(settings.audit.directory) if settings.audit.directory else data_dir / "audit"
         for problem in audit_check.check(audit_dir):
-            yield Finding(
-                "error", "AUDIT", "audit", f"{problem.segment} at {problem.offset}: {problem.problem}"
-            )
+            severity = "note" if problem.known else "error"
+            where = f"{problem.segment} at {problem.offset}"
+            yield Finding(severity, "AUDIT", "audit", f"{where}: {problem.problem}")
         if edk is not None:
-            yield from _check_records(store, data_dir, settings, edk)
+            yield from _check_records(store, data_dir, settings, edk, public_key)
     finally:
         store.close()
 
 
-def _check_records(store: Store, data_dir: Path, settings: Settings, edk: GuardedMemory) -> Iterator[Finding]:
+def _check_records(
+    store: Store, data_dir: Path, settings: Settings, edk: GuardedMemory, public_key: bytes
+) -> Iterator[Finding]:
     with ExitStack() as opened:
         snapshot = opened.enter_context(store.snapshot())
         keys = opened.enter_context(store.keyring())
@@ -72,6 +80,8 @@ def _check_records(store: Store, data_dir: Path, settings: Settings, edk: Guarde
         keyring = Keyring(edk, store.vault_id, epoch)
         secrets = VaultSecrets({name: keyring.unwrap_secret(name, row) for name, row in keys.secrets()})
         opened.callback(secrets.close)
+        if secrets.public_key != public_key:
+            yield Finding("error", "KEY_HISTORY_WRONG", "public", "the newest public key is not the vault's")
         pool = SlotPool(SLOT_BYTES, 16 * SLOT_BYTES, slab_slots=16)
         opened.callback(pool.close)
         suite = suite_named(settings.storage.suite).number

@@ -110,7 +110,7 @@ def open_engine(data_dir: Path, settings: Settings, edk: hazmat.GuardedMemory, p
     keyring = Keyring(edk, store.vault_id, epoch)
     with store.keyring() as keys:
         secrets = VaultSecrets({name: keyring.unwrap_secret(name, row) for name, row in keys.secrets()})
-    store.sign = secrets.sign
+    store.sign, store.verify = secrets.sign, secrets.verify
     rows = Rows(secrets, store.vault_id)
     write_slots, cache_bytes = SlotPool(SLOT_BYTES, _WRITE_SLOTS_BYTES), _cache_bytes(settings)
     deks = DekOpener(keyring, write_slots, suite)

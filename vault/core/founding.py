@@ -102,14 +102,16 @@ def found(
     try:
         opened = VaultSecrets(secrets)
         with Store.create(data_dir, vault_id, _REGION, epoch=_FIRST_EPOCH, sign=opened.sign) as store:
+            with store.write() as session:
+                session.append(Genesis(vault_id, opened.public_key))
+                session.append(EpochIntent(_FIRST_EPOCH, 1, root_key_id))
+                session.commit()
             edk = create_epoch_key(
                 data_dir, settings, passphrase, vault_id=vault_id, epoch=_FIRST_EPOCH, root_key_id=root_key_id
             )
             keyring = Keyring(edk, vault_id, _FIRST_EPOCH)
             rows = Rows(opened, vault_id)
             with store.write() as session:
-                session.append(Genesis(vault_id, opened.public_key))
-                session.append(EpochIntent(_FIRST_EPOCH, 1, root_key_id))
                 session.append(EpochCurrent(_FIRST_EPOCH))
                 for name, secret in secrets.items():
                     session.put_secret(name, keyring.wrap_secret(name, secret))

@@ -97,9 +97,18 @@ class Rotating:
             value_no = int.from_bytes(key[6:9], "big")
             if value_no == 0:
                 continue
-            _, field_class, flags, version, _, _ = HEADER.unpack_from(record)
+            _, field_class, flags, version, _, expires_s = HEADER.unpack_from(record)
             plaintext = book.open_value(session, old, value_no)
-            book.put_value(session, fresh, value_no, field_class, plaintext, version=version, flags=flags)
+            book.put_value(
+                session,
+                fresh,
+                value_no,
+                field_class,
+                plaintext,
+                version=version,
+                flags=flags,
+                expires_s=expires_s,
+            )
             if flags & ValueFlag.DELETED:
                 continue
             resealed += 1

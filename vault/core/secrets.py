@@ -58,6 +58,10 @@ class VaultSecrets:
         """Ed25519 signature (64 bytes) under the vault's signing key."""
         return hazmat.sign(self._signing_seed, message)
 
+    def verify(self, signature: bytes, message: bytes) -> None:
+        """Raises IntegrityFailedError unless the signature is of the vault's signing key."""
+        hazmat.verify(self.public_key, signature, message)
+
     def row_mac(self, message: bytes) -> bytes:
         """MAC (16 bytes) of an administrative row or a tombstone."""
         return hazmat.keyed_hash(self._hash_keys[ROW_MAC], message)
