@@ -3,7 +3,7 @@
     ledger    chain, numbers, signatures where `verify` is given; nothing behind `applied` is missing
     meta      checksum, region, epoch; numbers given out < next_customer_no <= what the ledger has reserved
     values    every value and every sheet has its customer; an active customer has a sheet; a shredded one has
-              neither values nor sheet, and its shred is in the ledger
+              neither values nor sheet, and its shred is in the ledger; whom the ledger says shredded, is
     keyring   an active customer has the DEK of its generation; a shredded one has none
     index     rows point at customers that are not shredded, at most one to each
 
@@ -30,6 +30,7 @@ from vault.store.layout import (
     ValueRecord,
     split_customer_key,
     split_value_key,
+    value_key,
 )
 from vault.store.meta import Meta
 from vault.store.sheet import SealedSheet
@@ -86,6 +87,7 @@ def _check_all(store: Store) -> Iterator[Finding]:
             return
         yield from _check_meta(store, meta, ledger)
         yield from _check_customers(snapshot, keys, meta, ledger)
+        yield from _check_shreds(snapshot, keys, meta, ledger)
         yield from _check_sheets(snapshot)
         yield from _check_deks(snapshot, keys, meta)
         yield from _check_index(snapshot, keys, meta)
@@ -144,6 +146,20 @@ def _check_customers(
             yield Finding(
                 ERROR, error.reason.value, "values", int.from_bytes(customer[1:], "big"), str(error)
             )
+
+
+def _check_shreds(
+    snapshot: Snapshot, keys: KeyringSnapshot, meta: Meta, ledger: _Ledger
+) -> Iterator[Finding]:
+    """A shred that took effect stays: older genuine rows put back in its place are found here."""
+    for seq, customer_no in ledger.shreds.items():
+        if seq > meta.applied:
+            continue
+        row = snapshot.get(value_key(meta.region, customer_no))
+        if row is None or row[ROW_STATE_AT] != RowState.SHREDDED:
+            yield Finding(ERROR, "SHRED_UNDONE", "values", customer_no, f"no tombstone of entry {seq}")
+        if keys.generations(meta.region, customer_no):
+            yield Finding(ERROR, "SHRED_UNDONE", "keyring", customer_no, f"a key after entry {seq}")
 
 
 def _check_customer(
@@ -205,11 +221,10 @@ def _check_deks(snapshot: Snapshot, keys: KeyringSnapshot, meta: Meta) -> Iterat
         if len(row) != DEK_ROW_BYTES or row[0] != ROW_FORMAT:
             yield Finding(ERROR, "INTEGRITY_FAILED", "keyring", customer_no)
         if snapshot.get(key[:CUSTOMER_KEY_BYTES] + _CUSTOMER_ROW) is None:
-            # Below next_customer_no it is no crash's: the customer was there, and is lost.
-            lost = customer_no < meta.next_customer_no
-            yield Finding(
-                NOTE, "DEK_ORPHAN", "keyring", customer_no, "its customer is missing" if lost else ""
-            )
+            if customer_no < meta.next_customer_no:
+                yield Finding(ERROR, "CUSTOMER_LOST", "values", customer_no, "its key is there")
+            else:
+                yield Finding(NOTE, "DEK_ORPHAN", "keyring", customer_no, "of a write that did not finish")
 
 
 def _check_index(snapshot: Snapshot, keys: KeyringSnapshot, meta: Meta) -> Iterator[Finding]:
