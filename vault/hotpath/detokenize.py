@@ -21,6 +21,7 @@ Rules:
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from vault.audit.records import (
@@ -71,11 +72,17 @@ class _UsualRecord(NamedTuple):
     nonce_end: int
 
 
+_ATTEMPTS: Final = 3
+
 AccessOf = Callable[[Snapshot], AccessTable]
 Judge = Callable[[bytes], None]
 """Judges a customer (6 bytes) without a DEK under the write lock: raises ShreddedError or
 DataLossError, or returns when the DEK is there after all."""
 Masks = Callable[[int, str], str]
+
+
+class _StaleSnapshotError(Exception):
+    """A generation that the snapshot shows was replaced and destroyed since: look again, newly."""
 
 
 class HotPath:
@@ -139,8 +146,10 @@ class HotPath:
             with self._turn:
                 if caller.deadline_monotonic is not None and time.monotonic() > caller.deadline_monotonic:
                     raise DeadlineExceededError("the deadline passed before the read began")
-                with self._store.snapshot() as snapshot:
-                    return self._batch(caller, tokens, blocks, purpose, wanted, action, snapshot)
+                for _ in range(_ATTEMPTS):
+                    with self._store.snapshot() as snapshot, suppress(_StaleSnapshotError):
+                        return self._batch(caller, tokens, blocks, purpose, wanted, action, snapshot)
+                raise OverloadedError("the keys of these customers change too fast to be read")
         finally:
             self._waiting.release()
 
@@ -218,7 +227,12 @@ class HotPath:
             key = region + block[2:10]
             record = get(key)
             # The usual record: the configured suite, no flags, the row's generation, no expiry.
-            if record is not None and record[7:13] == usual_tail and record[0] == usual.suite and not record[2]:
+            if (
+                record is not None
+                and record[7:13] == usual_tail
+                and record[0] == usual.suite
+                and not record[2]
+            ):
                 outcome = levels[record[1]]
                 if (outcome == plain_code or outcome == masked_code) and room > 0:
                     plain = open_usual(
@@ -333,7 +347,7 @@ class HotPath:
                 return found
             if not judged:
                 self._judge(customer)
-        raise DataLossError("the key of a live customer is missing from the keyring")
+        raise _StaleSnapshotError
 
     def _open_any(self, entry: CachedDek, record: bytes, aad: bytes) -> bytes | None:
         """Opens a record of any suite.
