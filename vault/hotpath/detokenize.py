@@ -180,7 +180,7 @@ class HotPath:
         get, cached = snapshot.get, self._cache.get
         vault_id, open_usual, usual = self._vault_id, self._open_usual, self._usual_record
         nonce_end = usual.nonce_end
-        plain_code, masked_code = PLAIN, MASKED
+        masked_code, granted = MASKED, (PLAIN, MASKED)
         room = self._reply_bytes
 
         values: list[str] = []
@@ -234,7 +234,7 @@ class HotPath:
                 and not record[2]
             ):
                 outcome = levels[record[1]]
-                if (outcome == plain_code or outcome == masked_code) and room > 0:
+                if outcome in granted and room > 0:
                     plain = open_usual(
                         entry.seal, record[13:nonce_end], record[nonce_end:], vault_id + key + record[:13]
                     )
@@ -250,7 +250,7 @@ class HotPath:
             field_class, outcome, text = self._unusual(entry, key, record, levels, room, snapshot)
             items.append(key[6:] + bytes((field_class, outcome)))
             values.append(text)
-            if outcome == plain_code or outcome == masked_code:
+            if outcome in granted:
                 room -= len(text)
                 reveals.append(outcome)
             else:
