@@ -4,9 +4,11 @@ To a child:      start {...}   first of all; see `Start`
                  serve         every worker is ready: answer health checks with SERVING
                  certificates  look after the server's certificate now (keeper)
                  ready         {"workers": n, "ready": n}: how many serve (keeper)
+                 check         writes are stopped: are the stores sound? (keeper)
 To the supervisor: ready       it can serve
                  failed        {"reason", "message"}: it cannot start, and why
                  overdue       {"pid"}: that process holds the write lock too long (keeper)
+                 checked       {"errors": n}: how many the check found (keeper)
 
 The end of the line is a message too: a child whose supervisor is gone stops by itself.
 """

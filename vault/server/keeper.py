@@ -1,7 +1,6 @@
 """The keeper: background work, the server's certificate, and the metrics of all processes.
 
-- Chores run one after the other on this process's main thread's behalf, each on its own schedule; one that
-  fails is logged and comes again.
+- Chores run one after the other, each on its own schedule; one that fails is logged and comes again.
 - The watch over the write lock has a thread of its own, since a chore may wait for that very lock. It
   names the holder to the supervisor, which alone ends processes, and only its own.
 - `/metrics` adds up what all processes counted; `/healthz` is 200 while every worker serves.
@@ -13,6 +12,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -25,10 +25,12 @@ from vault.server import child, metrics
 from vault.server.child import Child
 from vault.server.control import Message
 from vault.server.logs import frames_of, log
+from vault.store.inspection import ERROR, inspect
 
 CERTIFICATE_SECONDS = 3600.0
 LOCK_WATCH_SECONDS = 1.0
 REQUEST_SECONDS = 5.0
+MAX_FINDINGS = 20
 
 
 class Keeper:
@@ -41,14 +43,13 @@ class Keeper:
         self._renew_certificate()
         self._http = MetricsServer(socket.socket(fileno=start.metrics_fd))
         self._stopping = threading.Event()
-        work = [*chores(self._vault), Chore("certificate", CERTIFICATE_SECONDS, self._renew_certificate)]
-        self._threads = [
-            threading.Thread(target=run_chores, args=(work, self._stopping), name="chores"),
-            threading.Thread(target=self._watch_lock, name="lock-watch", daemon=True),
-            threading.Thread(target=self._http.serve_forever, name="metrics", daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._certificate = Chore("certificate", CERTIFICATE_SECONDS, self._renew_certificate)
+        work = [*chores(self._vault), self._certificate]
+        watch = Chore("lock-watch", LOCK_WATCH_SECONDS, self._name_lock_holder)
+        self._threads: list[threading.Thread] = []
+        self._begin("chores", lambda: run_chores(work, self._stopping))
+        self._begin("lock-watch", lambda: run_chores([watch], self._stopping))
+        threading.Thread(target=self._http.serve_forever, name="metrics", daemon=True).start()
         log.info("keeper runs", metrics="{}:{}".format(*self._http.server_address[:2]))
 
     def handle(self, message: Message) -> None:
@@ -57,22 +58,39 @@ class Keeper:
             case "ready":
                 self._http.ready, self._http.workers = message["ready"], message["workers"]
             case "certificates":
-                self._renew_certificate()
+                _run(self._certificate)
+            case "check":
+                self._begin("check", lambda: _run(Chore("check", 0.0, self._check_stores)))
 
     def stop(self, grace_seconds: float) -> None:
-        """Lets the running chore end, and closes."""
+        """Lets the running chore end, and closes; what still reads by then ends with the process."""
         self._stopping.set()
-        self._threads[0].join(grace_seconds)
+        give_up = time.monotonic() + grace_seconds
+        for thread in self._threads:
+            thread.join(max(0.0, give_up - time.monotonic()))
         self._http.shutdown()
-        self._vault.close()
+        if not any(thread.is_alive() for thread in self._threads):
+            self._vault.close()
 
     def _renew_certificate(self) -> str:
         issue_server_certificate(self._vault, self._process.start.settings)
         return ""
 
-    def _watch_lock(self) -> None:
-        watch = Chore("lock-watch", LOCK_WATCH_SECONDS, self._name_lock_holder)
-        run_chores([watch], self._stopping)
+    def _begin(self, name: str, work: Callable[[], None]) -> None:
+        self._threads.append(threading.Thread(target=work, name=name, daemon=True))
+        self._threads[-1].start()
+
+    def _check_stores(self) -> str:
+        """Looks at what shows without keys, as `cvault check` does; nobody writes meanwhile."""
+        errors = 1  # until it has come to its end
+        try:
+            found = [finding for finding in inspect(self._vault.engine.store) if finding.severity == ERROR]
+            for finding in found[:MAX_FINDINGS]:
+                log.error("the stores are damaged", code=finding.code, place=finding.plane)
+            errors = len(found)
+        finally:
+            self._process.channel.send("checked", errors=errors)
+        return f"{errors} errors" if errors else ""
 
     def _name_lock_holder(self) -> str:
         pid = overdue_lock_holder(self._process.start.data_dir)

@@ -114,7 +114,12 @@ class Supervisor:
             for n in range(1, (settings.server.workers or os.cpu_count() or 1) + 1)
         ]
         self._slots = [*self._workers, self._keeper]
-        self._replacing = Replacing(data_dir / "run" / STOPPED_FILE, self._slots, self._end_seconds)
+        self._replacing = Replacing(
+            data_dir / "run" / STOPPED_FILE,
+            self._slots,
+            self._end_seconds,
+            lambda: self._keeper.send("check"),
+        )
         self._edk: GuardedMemory | None = None
         self._certificates: Certificates = {}
         self._ready_file: Path | None = None
@@ -205,14 +210,18 @@ class Supervisor:
                 if self._serving:
                     slot.send("serve")
                     self._tell()
+                if slot is self._keeper and self._replacing.checking:
+                    slot.send("check")  # the one that was checking has died
             case "failed":
                 log.error("process cannot serve", worker=slot.name, reason=message["reason"])
                 _say(f"{slot.name}: {message['message']}")
             case "overdue":
                 self._end_holder(message["pid"])
+            case "checked":
+                self._replacing.checked(message["errors"])
 
     def _ended(self, slot: Slot) -> None:
-        expected = bool(self._stops) or self._replacing.asked(slot.pid)
+        expected = bool(self._stops) or self._replacing.asked_to_end(slot.pid)
         code = slot.ended(expected=expected)
         if not expected:
             log.warning("process ended", worker=slot.name, exit_code=code, attempt=slot.attempts)

@@ -14,34 +14,48 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from vault.config import load_settings
+from vault.core.founding import found
+from vault.model.secret import Secret
+
 SETTINGS = """
 [server]
 workers = 2
 drain_seconds = 5
 metrics_listen = "127.0.0.1:0"
 """
-SECONDS = 30.0
+SERVE = [sys.executable, "-m", "vault.cli", "serve"]
+SECONDS = 60.0
 
 
 class RunningVault:
-    """`cvault serve --dev` on a free port, with its log in a file."""
+    """`cvault serve` on a free port, with its log in a file.
 
-    def __init__(self, folder: Path, *, listen: str = "127.0.0.1:0", settings: str = SETTINGS) -> None:
+    Development mode unless a passphrase is given, which then founds the vault as `cvault init` does.
+    """
+
+    def __init__(self, folder: Path, *, passphrase: str = "") -> None:
         self.folder, self.data = folder, folder / "data"
         self.ready_file = folder / "ready.json"
         self.log = folder / "server.log"
-        self.data.mkdir(mode=0o700, exist_ok=True)
-        if not (self.data / "vault.toml").exists():
-            (self.data / "vault.toml").write_text(settings)
-        self.start(listen)
+        self.passphrase_file = folder / "passphrase"
+        self.data.mkdir(mode=0o700)
+        (self.data / "vault.toml").write_text(SETTINGS)
+        self.dev = not passphrase
+        if passphrase:
+            self.passphrase_file.write_text(passphrase)
+            found(self.data, load_settings(self.data), Secret(passphrase), admin="admin")
+        self.start()
 
-    def start(self, listen: str) -> None:
+    def command(self, listen: str = "127.0.0.1:0") -> list[str | Path]:
+        mode = ["--dev"] if self.dev else ["--passphrase-file", self.passphrase_file]
+        return [*SERVE, *mode, "--data", self.data, "--listen", listen, "--ready-file", self.ready_file]
+
+    def start(self, listen: str = "127.0.0.1:0") -> None:
+        self.ready_file.unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*COMMAND, "--data", self.data, "--listen", listen, "--ready-file", self.ready_file],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                self.command(listen), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         self.wait_until(lambda: self.ready_file.exists() or self.process.poll() is not None)
         assert self.process.poll() is None, self.log.read_text()
@@ -62,11 +76,9 @@ class RunningVault:
 
     def channel(self, principal: str = "dev") -> grpc.Channel:
         """A fresh connection of its own."""
-        files = {
-            name: Path(path).read_bytes() for name, path in self.ready["certificates"][principal].items()
-        }
-        ca = Path(self.ready["ca"]).read_bytes()
-        credentials = grpc.ssl_channel_credentials(ca, files["key"], files["certificate"])
+        files = self.data / "dev" / principal if self.dev else self.data / "admin" / "admin"
+        key, certificate = (files.with_name(f"{files.name}.{kind}").read_bytes() for kind in ("key", "crt"))
+        credentials = grpc.ssl_channel_credentials(Path(self.ready["ca"]).read_bytes(), key, certificate)
         return grpc.secure_channel(
             self.ready["address"], credentials, [("grpc.use_local_subchannel_pool", 1)]
         )
@@ -118,6 +130,3 @@ def is_alive(pid: int) -> bool:
 
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
-
-
-COMMAND = [sys.executable, "-m", "vault.cli", "serve", "--dev"]

@@ -1,5 +1,6 @@
 """The supervisor and its processes, as they really run: respawned, drained, never orphaned."""
 
+import shutil
 import signal
 import ssl
 import subprocess
@@ -13,9 +14,11 @@ import pytest
 from customervault.v1 import common_pb2, token_service_pb2, token_service_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from tests.unit.server.running import COMMAND, RunningVault, is_alive, kill
+from tests.unit.server.running import SERVE, RunningVault, is_alive, kill
 
+PASSPHRASE = "of-the-test-7f3a"
 CANARY = "canary.7f3a@example.org"
+pytestmark = pytest.mark.slow
 SERVICES = {
     *(
         f"customervault.v1.{name}Service"
@@ -38,6 +41,14 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningVault]:
 def own(tmp_path: Path) -> Iterator[RunningVault]:
     """For a test that ends it."""
     vault = RunningVault(tmp_path)
+    yield vault
+    vault.close()
+
+
+@pytest.fixture(scope="module")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningVault]:
+    """A vault as it is meant to run: not for development."""
+    vault = RunningVault(tmp_path_factory.mktemp("founded"), passphrase=PASSPHRASE)
     yield vault
     vault.close()
 
@@ -115,36 +126,25 @@ def test_a_killed_keeper_is_respawned_on_the_same_port(running: RunningVault) ->
 
 
 def test_a_second_supervisor_is_refused(running: RunningVault) -> None:
-    command = [*COMMAND, "--data", running.data, "--listen", "127.0.0.1:0"]
-    second = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    second = subprocess.run(running.command(), capture_output=True, text=True, timeout=30, check=False)
     assert second.returncode == 4
     assert f"process {running.process.pid} serves this vault already" in second.stderr
     assert running.is_serving()
 
 
 def test_another_vault_cannot_take_the_port(running: RunningVault, tmp_path: Path) -> None:
-    command = [*COMMAND, "--data", tmp_path / "other", "--listen", running.ready["address"]]
+    command = [*SERVE, "--dev", "--data", tmp_path / "other", "--listen", running.ready["address"]]
     other = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert other.returncode == 4
     assert "cannot listen" in other.stderr
 
 
 def test_development_is_refused_beyond_loopback(tmp_path: Path) -> None:
-    command = [*COMMAND, "--data", tmp_path / "data", "--listen", "0.0.0.0:0"]
+    command = [*SERVE, "--dev", "--data", tmp_path / "data", "--listen", "0.0.0.0:0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode not in (0, 4)
     assert "loopback" in done.stderr
     assert not (tmp_path / "data" / "FORMAT").exists()
-
-
-def test_a_renewed_certificate_is_served_after_sighup(own: RunningVault) -> None:
-    certificate = own.data / "tls" / "server.crt"
-    before = served_certificate(own)
-    assert own.terminate() == 0
-    certificate.unlink()
-    own.start("127.0.0.1:0")
-    assert served_certificate(own) != before
-    assert own.is_serving()
 
 
 def test_after_a_failed_commit_every_process_is_replaced(own: RunningVault) -> None:
@@ -198,7 +198,6 @@ def test_no_process_outlives_a_killed_supervisor(own: RunningVault) -> None:
     own.process.kill()
     own.process.wait()
     own.wait_until(lambda: not any(is_alive(pid) for pid in children), seconds=10)
-    own.ready_file.unlink()
     own.start(address)
     assert read(own, token) == "ada@example.org"
 
@@ -209,7 +208,6 @@ def test_everything_killed_at_once_starts_again(own: RunningVault) -> None:
     for pid in [own.process.pid, *own.children()]:
         kill(pid)
     own.process.wait()
-    own.ready_file.unlink()
     own.start(address)
     assert read(own, token) == "ada@example.org"
 
@@ -236,6 +234,51 @@ def test_no_value_key_or_token_reaches_log_or_metrics(running: RunningVault) -> 
     seen = running.log.read_text() + running.http("/metrics")[1]
     for secret in (CANARY, token, token[4:], passphrase):
         assert secret not in seen
+
+
+def test_processes_leave_no_core_and_take_no_other_key(founded: RunningVault) -> None:
+    assert founded.is_serving()
+    assert founded.ready["certificates"] == {}
+    for pid in (founded.process.pid, *founded.children()):
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        (core,) = [line for line in limits.splitlines() if line.startswith("Max core file size")]
+        assert core.split()[4:6] == ["0", "0"]
+        assert PASSPHRASE not in Path(f"/proc/{pid}/environ").read_text()
+        assert PASSPHRASE not in Path(f"/proc/{pid}/cmdline").read_text()
+    assert PASSPHRASE not in founded.log.read_text()
+
+
+def test_sighup_renews_the_servers_certificate(founded: RunningVault) -> None:
+    before, pids = served_certificate(founded), founded.workers
+    (founded.data / "tls" / "server.crt").unlink()
+    assert served_certificate(founded) == before
+    founded.process.send_signal(signal.SIGHUP)
+    founded.wait_until(lambda: served_certificate(founded) != before)
+    assert founded.workers == pids
+    assert founded.is_serving()
+
+
+def test_a_wrong_passphrase_ends_the_start(founded: RunningVault, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text("wrong-7f3a")
+    copy = tmp_path / "data"
+    shutil.copytree(founded.data, copy)
+    command = [*SERVE, "--data", copy, "--listen", "127.0.0.1:0", "--passphrase-file", wrong]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 4
+    assert "passphrase" in done.stderr
+    assert "7f3a" not in done.stderr
+
+
+def test_development_does_not_serve_a_vault_that_it_did_not_found(
+    founded: RunningVault, tmp_path: Path
+) -> None:
+    copy = tmp_path / "data"
+    shutil.copytree(founded.data, copy)
+    command = [*SERVE, "--dev", "--data", copy, "--listen", "127.0.0.1:0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode not in (0, 4)
+    assert "not a development vault" in done.stderr
 
 
 def served_certificate(vault: RunningVault) -> str:

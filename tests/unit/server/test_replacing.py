@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,16 +53,29 @@ class Place:
         self.process, self.state = None, State.ABSENT
 
 
-def turn(replacing: Replacing, places: list[Place], flag: Path, seconds: float = 20) -> None:
-    """Steps until the flag is gone; no two places may be empty at once."""
-    give_up = time.monotonic() + seconds
-    while flag.exists():
-        assert time.monotonic() < give_up
-        replacing.step()
-        assert sum(p.process is None or p.process.poll() is not None for p in places) <= 1
-        for place in places:
-            place.respawn_if_ended()
-        time.sleep(0.01)
+class Round:
+    """A `Replacing` over places, driven as the supervisor does; the check finds `errors`."""
+
+    def __init__(self, flag: Path, places: list[Place], *, end_seconds: float = 5, errors: int = 0) -> None:
+        self.checks = 0
+        self._flag, self._places, self._errors = flag, places, errors
+        self.replacing = Replacing(flag, places, end_seconds, self._check)  # type: ignore[arg-type]
+
+    def run(self, checks: int = 1) -> None:
+        """Steps until so many checks were made; no two places may be empty at once."""
+        give_up = time.monotonic() + 20
+        while self.checks < checks:
+            assert time.monotonic() < give_up
+            self.replacing.step()
+            assert sum(p.process is None or p.process.poll() is not None for p in self._places) <= 1
+            for place in self._places:
+                place.respawn_if_ended()
+            time.sleep(0.01)
+        self.replacing.checked(self._errors)
+
+    def _check(self) -> None:
+        assert self._flag.exists(), "writes must stay stopped until the check is done"
+        self.checks += 1
 
 
 @pytest.fixture
@@ -69,46 +83,58 @@ def flag(tmp_path: Path) -> Path:
     return tmp_path / "writes-stopped"
 
 
-def test_without_the_flag_nothing_is_replaced(flag: Path) -> None:
-    place = Place()
-    pid = place.pid
-    replacing = Replacing(flag, [place], 5)  # type: ignore[list-item]
-    for _ in range(3):
-        replacing.step()
-    assert place.pid == pid
-    assert place.process is not None
-    assert place.process.poll() is None
-    place.close()
-
-
-def test_each_process_is_replaced_one_after_the_other(flag: Path) -> None:
-    places = [Place(), Place(), Place()]
-    before = [place.pid for place in places]
-    flag.touch()
-    turn(Replacing(flag, places, 5), places, flag)  # type: ignore[arg-type]
-    assert not set(before) & {place.pid for place in places}
-    for place in places:
+@pytest.fixture
+def places() -> Iterator[list[Place]]:
+    three = [Place(), Place(), Place()]
+    yield three
+    for place in three:
         place.close()
+
+
+def test_without_the_flag_nothing_is_replaced(flag: Path, places: list[Place]) -> None:
+    before = [place.pid for place in places]
+    turn = Round(flag, places)
+    for _ in range(3):
+        turn.replacing.step()
+    assert [place.pid for place in places] == before
+    assert all(place.process and place.process.poll() is None for place in places)
+
+
+def test_each_process_is_replaced_one_after_the_other(flag: Path, places: list[Place]) -> None:
+    before = {place.pid for place in places}
+    flag.touch()
+    Round(flag, places).run()
+    assert not before & {place.pid for place in places}
+    assert not flag.exists()
 
 
 def test_a_process_that_does_not_end_is_killed(flag: Path) -> None:
-    places = [Place(STUBBORN)]
-    pid = places[0].pid
+    place = Place(STUBBORN)
+    before = place.pid
     flag.touch()
-    turn(Replacing(flag, places, 0.2), places, flag)  # type: ignore[arg-type]
-    assert places[0].pid != pid
-    places[0].close()
+    Round(flag, [place], end_seconds=0.2).run()
+    assert place.pid != before
+    place.close()
 
 
-def test_a_failure_during_the_round_begins_another(flag: Path) -> None:
-    places = [Place(), Place()]
-    replacing = Replacing(flag, places, 5)  # type: ignore[arg-type]
+def test_unsound_stores_keep_writes_stopped_without_another_round(flag: Path, places: list[Place]) -> None:
     flag.touch()
-    replacing.step()
-    middle = places[1].pid
-    time.sleep(0.01)
+    turn = Round(flag, places, errors=1)
+    turn.run()
+    assert flag.exists()
+    after = [place.pid for place in places]
+    for _ in range(3):
+        turn.replacing.step()
+    assert [place.pid for place in places] == after
+    assert all(place.process and place.process.poll() is None for place in places)
+
+
+def test_a_later_failure_begins_another_round(flag: Path, places: list[Place]) -> None:
+    turn = Round(flag, places)
     flag.touch()
-    turn(replacing, places, flag)
-    assert places[1].pid != middle
-    for place in places:
-        place.close()
+    turn.run()
+    middle = {place.pid for place in places}
+    flag.touch()
+    turn.run(checks=2)
+    assert not middle & {place.pid for place in places}
+    assert not flag.exists()
