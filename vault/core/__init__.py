@@ -5,5 +5,6 @@
 - `directory`: names, principals and policy as of one snapshot. `book`: customers in a write.
 - `tokenizing`, `rectifying`, `inspecting`, `exporting`, `shredding`, `rotating`, `administering`,
   `reporting`: the use cases.
-- `upkeep`: background work. `checking`: the offline check.
+- `forgetting`: zeroes cached keys of whom any process shredded. `upkeep`: background work.
+- `checking`: the offline check.
 """

@@ -15,6 +15,7 @@ from vault.core.book import Book
 from vault.core.committer import Committer
 from vault.core.directory import FIELD_CLASS, Directory, DirectoryReader, assign_numbers
 from vault.core.effects import Effects
+from vault.core.forgetting import Forgetting
 from vault.core.receipts import Receipts
 from vault.core.recovery import Recovery
 from vault.core.rows import Rows
@@ -63,6 +64,7 @@ class Engine:
     committer: Committer
     cache: DekCache
     hot: HotPath
+    forgetting: Forgetting
     suite: int
     epoch_lock: int
     now_ms: Callable[[], int]
@@ -78,6 +80,7 @@ class Engine:
 
     def close(self) -> None:
         """Ends the commit thread, syncs the access log, zeroes keys."""
+        self.forgetting.close()
         self.committer.close()
         self.hot.close()
         self.audit.close()
@@ -168,6 +171,7 @@ def open_engine(data_dir: Path, settings: Settings, edk: hazmat.GuardedMemory, p
         committer=committer,
         cache=cache,
         hot=hot,
+        forgetting=Forgetting(store, hot),
         suite=suite,
         epoch_lock=epoch_lock,
         now_ms=lambda: time.time_ns() // 1_000_000,

@@ -20,6 +20,7 @@ from vault.core.vault import Vault
 from vault.errors import (
     CallerError,
     DeadlineExceededError,
+    DeniedError,
     InvalidRequestError,
     LimitExceededError,
     Reason,
@@ -67,6 +68,8 @@ class Calls:
                 response = work(Caller(principal, _deadline(context)), _well_formed(request))
             except VaultError as error:
                 status, reason = status_of(error), error.reason
+                if isinstance(error, DeniedError) and principal:
+                    self._vault.record_refusal(principal, method, error)
                 _log_refusal(method, principal, started, error)
             except Exception as error:  # noqa: BLE001 - the edge: nothing of it may reach the caller
                 incident = new_incident()
