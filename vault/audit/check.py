@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vault.audit.layout import FIXED_BYTES, HEADER_BYTES, NO_DIGEST, FixedPart, Span, parse_fixed
+from vault.audit.layout import FIXED_BYTES, HEADER_BYTES, NO_DIGEST, FixedPart, Span, State, parse_fixed
 from vault.audit.reader import Segment, open_directory
 from vault.audit.records import is_gap_frame
 from vault.errors import AuditUnavailableError
@@ -42,11 +42,15 @@ class LogStatus:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something wrong with a segment, at a byte offset."""
+    """Something wrong with a segment, at a byte offset.
+
+    `known`: the worker's next run found it, and its log says that records may be missing there.
+    """
 
     segment: str
     offset: int
     problem: str
+    known: bool = False
 
 
 def status(directory: Path, segment_bytes: int = 16 * 2**20) -> LogStatus:
@@ -91,7 +95,7 @@ def check(directory: Path) -> Iterator[Finding]:
         digests.setdefault(segment.name.worker, set()).add(digest)
         fixed = parse_fixed(segment.header)
         if fixed is None:
-            yield Finding(segment.path.name, 0, "the header is damaged")
+            yield Finding(segment.path.name, 0, "the header is damaged", known=_is_recovered(segment))
         else:
             fixed_parts.append((segment, fixed))
         yield from _check_content(segment, spans, digest)
@@ -104,12 +108,16 @@ def check(directory: Path) -> Iterator[Finding]:
 def _check_content(segment: Segment, spans: list[Span], digest: bytes) -> Iterator[Finding]:
     for span in spans:
         if not span.valid:
-            yield Finding(segment.path.name, span.start, "a record is damaged")
+            yield Finding(segment.path.name, span.start, "a record is damaged", known=_is_recovered(segment))
     closing = segment.closing
     if closing is None:
         yield Finding(segment.path.name, FIXED_BYTES, "the closing part of the header is damaged")
     elif closing.is_final and (closing.digest != digest or closing.records != sum(s.valid for s in spans)):
         yield Finding(segment.path.name, FIXED_BYTES, "the records are not those that were closed")
+
+
+def _is_recovered(segment: Segment) -> bool:
+    return segment.closing is not None and segment.closing.state is State.RECOVERED
 
 
 def _digest(segment: Segment, data: bytes, spans: list[Span]) -> bytes:
