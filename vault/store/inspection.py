@@ -156,7 +156,7 @@ def _check_shreds(
         if seq > meta.applied:
             continue
         row = snapshot.get(value_key(meta.region, customer_no))
-        if row is None or row[ROW_STATE_AT] != RowState.SHREDDED:
+        if row is None or not _is_shredded(row):
             yield Finding(ERROR, "SHRED_UNDONE", "values", customer_no, f"no tombstone of entry {seq}")
         if keys.generations(meta.region, customer_no):
             yield Finding(ERROR, "SHRED_UNDONE", "keyring", customer_no, f"a key after entry {seq}")
@@ -235,7 +235,7 @@ def _check_index(snapshot: Snapshot, keys: KeyringSnapshot, meta: Meta) -> Itera
         if row is None:
             yield Finding(NOTE, "INDEX_ORPHAN", "index", customer_no, "a row to adopt or remove")
             continue
-        if len(row) == CUSTOMER_ROW_BYTES and row[ROW_STATE_AT] == RowState.SHREDDED:
+        if _is_shredded(row):
             yield Finding(ERROR, "SHRED_INCOMPLETE", "index", customer_no, "its index row is left")
         at, bit = customer_no >> 3, 1 << (customer_no & 7)
         if at < len(seen):
@@ -244,11 +244,14 @@ def _check_index(snapshot: Snapshot, keys: KeyringSnapshot, meta: Meta) -> Itera
             seen[at] |= bit
     for key, row in snapshot.customers():
         customer_no = _number(key)
-        shredded = len(row) == CUSTOMER_ROW_BYTES and row[ROW_STATE_AT] == RowState.SHREDDED
         indexed = customer_no >> 3 < len(seen) and seen[customer_no >> 3] & 1 << (customer_no & 7)
-        if not shredded and not indexed:
+        if not indexed and not _is_shredded(row):
             yield Finding(ERROR, "INDEX_MISSING", "index", customer_no)
 
 
 def _number(key: bytes) -> int:
     return int.from_bytes(key[1:CUSTOMER_KEY_BYTES], "big")
+
+
+def _is_shredded(row: bytes) -> bool:
+    return len(row) == CUSTOMER_ROW_BYTES and row[ROW_STATE_AT] == RowState.SHREDDED

@@ -61,6 +61,7 @@ class Store:
         self._reserve_bytes = reserve_bytes
         self._reading = shared.ledger.twin()
         self._reading_turn = threading.Lock()
+        self._closed = False
 
     @classmethod
     def open(
@@ -277,9 +278,11 @@ class Store:
         resume_writes(self._shared.root)
 
     def close(self) -> None:
-        """Closes every file. No snapshot or session of this store may be in use."""
-        self._reading.close()
-        self._shared.close()
+        """Closes every file, once. No snapshot or session of this store may be in use."""
+        if not self._closed:
+            self._closed = True
+            self._reading.close()
+            self._shared.close()
 
     def __enter__(self) -> Self:
         return self
