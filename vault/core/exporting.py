@@ -5,6 +5,7 @@ for detokenization.
 """
 
 from vault.audit.records import ReadAction
+from vault.core.again import look_again
 from vault.core.engine import Engine
 from vault.core.inspecting import Inspecting
 from vault.core.references import require
@@ -21,6 +22,7 @@ class Exporting:
         self._engine = engine
         self._inspecting = inspecting
 
+    @look_again
     def export(self, caller: Caller, ref: CustomerRef, purpose: str, domain: str) -> Export:
         """Everything held of a customer.
 

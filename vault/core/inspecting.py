@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from vault.core.again import look_again
 from vault.core.directory import DOMAIN, FIELD_CLASS, Directory
 from vault.core.effects import ERASURES, ErasureRow
 from vault.core.engine import Engine
@@ -66,6 +67,7 @@ class Inspecting:
         )
         return Translated(translated, denials)
 
+    @look_again
     def inspect(self, caller: Caller, token: str) -> TokenInfo:
         """Describes a token.
 
@@ -98,6 +100,7 @@ class Inspecting:
         self._trail.act(grants, "InspectToken", locators=locators)
         return info
 
+    @look_again
     def get(self, caller: Caller, ref: CustomerRef, domain: str) -> Customer:
         """One customer: classes, labels and tokens held. Never values.
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from vault.audit import check, reader
 from vault.audit.folding import AccessSummary
+from vault.core.again import look_again
 from vault.core.directory import FIELD_CLASS, PURPOSE, Directory
 from vault.core.engine import Engine
 from vault.core.references import require
@@ -24,6 +25,7 @@ class Reporting:
         self._engine = engine
         self._trail = trail
 
+    @look_again
     def list_access(self, caller: Caller, query: AccessQuery) -> Page[Access]:
         """Accesses, newest first.
 

@@ -239,10 +239,12 @@ class HotPath:
                         entry.seal, record[13:nonce_end], record[nonce_end:], vault_id + key + record[:13]
                     )
                     if plain is not None:
-                        room -= len(plain)
                         text = plain.decode()
                         if outcome == masked_code:
                             text = self._mask(record[1], text)
+                            room -= len(text.encode())  # a mask may be longer than its value
+                        else:
+                            room -= len(plain)
                         values.append(text)
                         reveals.append(outcome)
                         items.append(key[6:] + record[1:2] + _OUTCOME_BYTE[outcome])
@@ -251,7 +253,7 @@ class HotPath:
             items.append(key[6:] + bytes((field_class, outcome)))
             values.append(text)
             if outcome in granted:
-                room -= len(text)
+                room -= len(text.encode())
                 reveals.append(outcome)
             else:
                 denied.append((index, outcome))
