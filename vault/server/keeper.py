@@ -139,6 +139,7 @@ class MetricsServer(ThreadingHTTPServer):
         self.socket.close()
         self.socket = listening
         self.server_address = listening.getsockname()[:2]
+        self.server_port = self.server_address[1]
 
 
 class MetricsHandler(BaseHTTPRequestHandler):

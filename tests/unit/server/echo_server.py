@@ -18,7 +18,9 @@ import grpc  # isort: skip
 def main() -> None:
     certificate, key, *cas = map(Path, sys.argv[1:])
     server = grpc.server(futures.ThreadPoolExecutor(1))
-    handler = grpc.unary_unary_rpc_method_handler(lambda request, _: request)
+    handler: "grpc.RpcMethodHandler[bytes, bytes]" = grpc.unary_unary_rpc_method_handler(
+        lambda request, _: request
+    )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Test", {"Echo": handler}),))
     credentials = server_credentials(CertificateSource(TlsFiles(certificate, key, tuple(cas))))
     print(server.add_secure_port("127.0.0.1:0", credentials), flush=True)  # noqa: T201

@@ -60,9 +60,11 @@ class Endpoint:
         return grpc.secure_channel(f"127.0.0.1:{self._port}", credentials)
 
     def call(self, request: bytes = b"", timeout: float | None = 10, channel: Any = None) -> bytes:
-        method = (channel or self.channel).unary_unary("/test.Test/InspectToken")
-        answer: bytes = method(request, timeout=timeout)
-        return answer
+        return self.method(channel or self.channel)(request, timeout=timeout)
+
+    @staticmethod
+    def method(channel: grpc.Channel) -> "grpc.UnaryUnaryMultiCallable[bytes, bytes]":
+        return channel.unary_unary("/test.Test/InspectToken")
 
     def refusal(self, request: bytes = b"", **options: Any) -> tuple[grpc.StatusCode, ErrorInfo, str]:
         """Code, reason and message of a call that must fail."""
@@ -72,7 +74,7 @@ class Endpoint:
         info = ErrorInfo()
         if status is not None:
             assert status.details[0].Unpack(info)
-        return refused.value.code(), info, refused.value.details()
+        return refused.value.code(), info, refused.value.details() or ""
 
     def close(self) -> None:
         self.channel.close()
@@ -199,8 +201,9 @@ def test_work_whose_caller_gave_up_is_not_begun(endpoint: Endpoint) -> None:
         return pb.InspectTokenResponse()
 
     endpoint.work = work
-    method = endpoint.channel.unary_unary("/test.Test/InspectToken")
-    first = method.future(pb.InspectTokenRequest(token="first").SerializeToString(), timeout=10)
+    first = endpoint.method(endpoint.channel).future(
+        pb.InspectTokenRequest(token="first").SerializeToString(), timeout=10
+    )
     while not begun:
         time.sleep(0.01)
     code, _, _ = endpoint.refusal(pb.InspectTokenRequest(token="late").SerializeToString(), timeout=0.2)

@@ -1,3 +1,6 @@
+from enum import IntEnum
+from typing import Any
+
 import pytest
 from customervault.v1 import audit_service_pb2, common_pb2, token_service_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -91,8 +94,8 @@ def test_reveal_defaults_to_best_and_knows_its_numbers() -> None:
         (ValueState, token_service_pb2.ValueState),
     ],
 )
-def test_numbers_are_those_of_the_api(ours: type, theirs: object) -> None:
-    names = {number: name for name, number in theirs.items()}  # type: ignore[attr-defined]
+def test_numbers_are_those_of_the_api(ours: type[IntEnum], theirs: Any) -> None:
+    names = {number: name for name, number in theirs.items()}
     for member in ours:
         if member is not Reveal.NONE:
             assert names[member.value].endswith("_" + member.name)

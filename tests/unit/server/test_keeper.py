@@ -58,7 +58,7 @@ def server() -> Iterator[MetricsServer]:
 
 
 def get(server: MetricsServer, path: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(*server.server_address[:2], timeout=10)  # type: ignore[misc]
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
     connection.request("GET", path)
     answer = connection.getresponse()
     body = answer.read()

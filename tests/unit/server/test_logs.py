@@ -5,6 +5,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -70,7 +71,7 @@ def test_everything_else_is_dropped_and_counted(lines: io.StringIO, stray: dict[
 
 
 @pytest.mark.parametrize("event", [f"bad value {CANARY}", "token cv1_00", 7, "", "x" * 101])
-def test_an_event_with_something_formatted_into_it_is_withheld(lines: io.StringIO, event: object) -> None:
+def test_an_event_with_something_formatted_into_it_is_withheld(lines: io.StringIO, event: Any) -> None:
     log.warning(event)
     assert written(lines)["event"] == "event withheld"
     assert CANARY not in lines.getvalue()

@@ -1,5 +1,6 @@
 """The supervisor and its processes, as they really run: respawned, drained, never orphaned."""
 
+import os
 import shutil
 import signal
 import ssl
@@ -15,6 +16,7 @@ from customervault.v1 import common_pb2, token_service_pb2, token_service_pb2_gr
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from tests.unit.server.running import SERVE, RunningVault, is_alive, kill
+from vault.store.runfiles import lock_holder
 
 PASSPHRASE = "of-the-test-7f3a"
 CANARY = "canary.7f3a@example.org"
@@ -133,14 +135,21 @@ def test_a_second_supervisor_is_refused(running: RunningVault) -> None:
 
 
 def test_another_vault_cannot_take_the_port(running: RunningVault, tmp_path: Path) -> None:
-    command = [*SERVE, "--dev", "--data", tmp_path / "other", "--listen", running.ready["address"]]
+    command: list[str | Path] = [
+        *SERVE,
+        "--dev",
+        "--data",
+        tmp_path / "other",
+        "--listen",
+        running.ready["address"],
+    ]
     other = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert other.returncode == 4
     assert "cannot listen" in other.stderr
 
 
 def test_development_is_refused_beyond_loopback(tmp_path: Path) -> None:
-    command = [*SERVE, "--dev", "--data", tmp_path / "data", "--listen", "0.0.0.0:0"]
+    command: list[str | Path] = [*SERVE, "--dev", "--data", tmp_path / "data", "--listen", "0.0.0.0:0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode not in (0, 4)
     assert "loopback" in done.stderr
@@ -156,6 +165,15 @@ def test_after_a_failed_commit_every_process_is_replaced(own: RunningVault) -> N
     assert not before & set(own.children())
     assert read(own, token) == "ada@example.org"
     store(own, "crm-2")
+
+
+def test_a_worker_that_holds_the_write_lock_too_long_is_ended(own: RunningVault) -> None:
+    token = store(own, "crm-1")
+    stuck = stop_inside_a_write(own)
+    own.wait_until(lambda: not is_alive(stuck), seconds=30)
+    own.wait_until(own.is_whole)
+    store(own, "crm-2")
+    assert read(own, token) == "ada@example.org"
 
 
 def test_sigterm_finishes_what_was_begun(own: RunningVault) -> None:
@@ -180,7 +198,7 @@ def test_sigterm_finishes_what_was_begun(own: RunningVault) -> None:
 def test_a_second_sigterm_ends_everything_at_once(own: RunningVault) -> None:
     children = own.children()
     for pid in children:
-        signal_stop(pid)
+        os.kill(pid, signal.SIGSTOP)
     own.process.send_signal(signal.SIGTERM)
     time.sleep(0.3)
     started = time.monotonic()
@@ -222,12 +240,12 @@ def test_no_value_key_or_token_reaches_log_or_metrics(running: RunningVault) -> 
         assert token not in answer.errors[0].status.message
     with running.channel() as channel:
         stub = token_service_pb2_grpc.TokenServiceStub(channel)
-        for request in (
+        for update in (
             token_service_pb2.UpdateValueRequest(token=token, value="not an address " + CANARY),
             token_service_pb2.UpdateValueRequest(token=token[:-1] + "!", value=CANARY),
         ):
             with pytest.raises(grpc.RpcError) as refused:
-                stub.UpdateValue(request, timeout=10)
+                stub.UpdateValue(update, timeout=10)
             assert CANARY not in str(refused.value)
             assert token not in str(refused.value)
     passphrase = (running.data / "dev" / "passphrase").read_text()
@@ -263,7 +281,15 @@ def test_a_wrong_passphrase_ends_the_start(founded: RunningVault, tmp_path: Path
     wrong.write_text("wrong-7f3a")
     copy = tmp_path / "data"
     shutil.copytree(founded.data, copy)
-    command = [*SERVE, "--data", copy, "--listen", "127.0.0.1:0", "--passphrase-file", wrong]
+    command: list[str | Path] = [
+        *SERVE,
+        "--data",
+        copy,
+        "--listen",
+        "127.0.0.1:0",
+        "--passphrase-file",
+        wrong,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 4
     assert "passphrase" in done.stderr
@@ -275,18 +301,38 @@ def test_development_does_not_serve_a_vault_that_it_did_not_found(
 ) -> None:
     copy = tmp_path / "data"
     shutil.copytree(founded.data, copy)
-    command = [*SERVE, "--dev", "--data", copy, "--listen", "127.0.0.1:0"]
+    command: list[str | Path] = [*SERVE, "--dev", "--data", copy, "--listen", "127.0.0.1:0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode not in (0, 4)
     assert "not a development vault" in done.stderr
 
 
+def stop_inside_a_write(vault: RunningVault) -> int:
+    """Stops a worker at a moment at which it holds the write lock; returns its pid."""
+    with vault.channel() as channel:
+        stub = token_service_pb2_grpc.TokenServiceStub(channel)
+        for round_ in range(20):
+            entries = [
+                {
+                    "customer": {"external_id": f"busy-{round_}-{n}"},
+                    "fields": [{"field_class": "note", "value": "x"}],
+                }
+                for n in range(500)
+            ]
+            request = token_service_pb2.BatchTokenizeRequest(entries=entries, request_id=str(uuid.uuid4()))  # type: ignore[arg-type]
+            call = stub.BatchTokenize.future(request, timeout=60)
+            while not call.done():
+                holder = lock_holder(vault.data)
+                if holder is None or holder.pid not in vault.workers:
+                    continue
+                os.kill(holder.pid, signal.SIGSTOP)
+                time.sleep(0.05)
+                if (still := lock_holder(vault.data)) is not None and still.pid == holder.pid:
+                    return holder.pid
+                os.kill(holder.pid, signal.SIGCONT)
+    pytest.fail("no worker was caught with the write lock")
+
+
 def served_certificate(vault: RunningVault) -> str:
     host, _, port = vault.ready["address"].rpartition(":")
     return ssl.get_server_certificate((host, int(port)), timeout=10)
-
-
-def signal_stop(pid: int) -> None:
-    import os
-
-    os.kill(pid, signal.SIGSTOP)

@@ -53,8 +53,7 @@ class Listening:
         )
         options = [("grpc.use_local_subchannel_pool", 1)]
         with grpc.secure_channel(f"127.0.0.1:{self.port}", credentials, options) as channel:
-            answer: bytes = channel.unary_unary("/test.Test/Echo")(b"hello", timeout=10)
-            return answer
+            return echo_of(channel)(b"hello", timeout=10)
 
     def is_refused(self, client: Any, *, roots: bytes | None = None) -> bool:
         with pytest.raises(grpc.RpcError) as refused:
@@ -70,6 +69,10 @@ class Listening:
             [*command, *options], stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False
         )
         return (done.stdout + done.stderr).decode(errors="replace")
+
+
+def echo_of(channel: grpc.Channel) -> "grpc.UnaryUnaryMultiCallable[bytes, bytes]":
+    return channel.unary_unary("/test.Test/Echo")
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +146,7 @@ def test_a_client_without_a_certificate_is_refused(listening: Listening) -> None
         grpc.secure_channel(f"127.0.0.1:{listening.port}", credentials) as channel,
         pytest.raises(grpc.RpcError) as refused,
     ):
-        channel.unary_unary("/test.Test/Echo")(b"", timeout=10)
+        echo_of(channel)(b"", timeout=10)
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
