@@ -6,15 +6,21 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vault.cli.exits import CommandError, ExitCode, UsageError
+from vault.cli.exits import CommandError, ExitCode, UsageError, message_of
 from vault.cli.options import DEFAULT_DATA, DataDir, Json, PassphraseFile
 from vault.cli.output import plural, print_json, print_line, print_table
 from vault.cli.passphrase import development_passphrase, passphrase_available, read_passphrase
 from vault.cli.texts import texts
+from vault.errors import DataLossError, IntegrityFailedError
+
+if TYPE_CHECKING:
+    from vault.config import Settings
+    from vault.core.checking import Finding
+    from vault.crypto.hazmat import GuardedMemory
 
 _HELP = """Check every invariant of a vault's stores. The vault must not be running.
 
@@ -44,7 +50,6 @@ def check(
     if not (data / "FORMAT").exists():
         raise UsageError(f"there is no vault in {data}")
     from vault.config import load_settings
-    from vault.core.checking import check as findings_of
     from vault.keys.unlock import unlock
 
     settings = load_settings(data)
@@ -53,7 +58,7 @@ def check(
         opens = not locked and (passphrase_available(file, settings.keys) or sys.stdin.isatty())
         edk = unlock(data, settings, read_passphrase(file, settings.keys, new=False)) if opens else None
         try:
-            found = list(findings_of(data, settings, edk))
+            found = _findings(data, settings, edk)
         finally:
             if edk is not None:
                 edk.free()
@@ -70,6 +75,19 @@ def check(
         depth = "keys and records opened" if opens else "keys and records not opened"
         print_line(f"{plural(severities['error'], 'error')}, {plural(severities['note'], 'note')}; {depth}")
     raise typer.Exit(ExitCode.PARTIAL if severities["error"] else ExitCode.OK)
+
+
+def _findings(data: Path, settings: "Settings", edk: "GuardedMemory | None") -> "list[Finding]":
+    """What the check finds; damage that keeps it from going on is its last finding."""
+    from vault.core.checking import Finding, check
+
+    found: list[Finding] = []
+    try:
+        found.extend(check(data, settings, edk))
+    except (IntegrityFailedError, DataLossError) as error:
+        where = error.details.get("file", "-")
+        found.append(Finding("error", error.reason.value, where, f"{message_of(error)}; the check ends here"))
+    return found
 
 
 @contextmanager

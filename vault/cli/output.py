@@ -52,7 +52,10 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, em
     for line in lines:
         table.add_row(*(Text(cell) for cell in line))
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
-    console.print(table)
+    with console.capture() as drawn:
+        console.print(table)
+    for drawn_line in drawn.get().splitlines():
+        print_line(drawn_line.rstrip())
 
 
 def print_facts(facts: Iterable[tuple[str, object]]) -> None:

@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from vault.cli import passphrase
 from vault.cli.exits import UsageError
 from vault.cli.passphrase import development_passphrase, passphrase_available, read_passphrase
 from vault.config import ProviderSettings
@@ -63,7 +62,7 @@ def test_an_empty_variable_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_new_passphrase_is_asked_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     answers: list[str] = []
-    monkeypatch.setattr(passphrase.getpass, "getpass", lambda _: answers.pop(0))
+    monkeypatch.setattr("getpass.getpass", lambda _: answers.pop(0))
     answers[:] = ["one", "one"]
     assert read(None, NONE, new=True) == "one"
     answers[:] = ["one", "two"]

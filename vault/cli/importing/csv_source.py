@@ -136,9 +136,10 @@ class CsvSource:
         return csv.reader(feed, delimiter=self._delimiter, strict=False)
 
     def _written(self, row: Sequence[str]) -> bytes:
+        # The csv module quotes a carriage return only when it is part of the line's end.
         text = io.StringIO()
-        csv.writer(text, delimiter=self._delimiter, lineterminator=self._line_end).writerow(row)
-        return text.getvalue().encode(self._encoding if not self._marked else "utf-8")
+        csv.writer(text, delimiter=self._delimiter, lineterminator="\r\n").writerow(row)
+        return (text.getvalue().removesuffix("\r\n") + self._line_end).encode(self._encoding)
 
 
 class _Feed:

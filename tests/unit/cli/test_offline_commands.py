@@ -1,0 +1,101 @@
+import fcntl
+import json
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Cvault
+from vault.cli.main import main
+
+PASSPHRASE = "correct horse battery staple\n"
+
+
+@pytest.fixture
+def passphrase(tmp_path: Path) -> Path:
+    file = tmp_path / "passphrase"
+    file.write_text(PASSPHRASE)
+    return file
+
+
+@pytest.fixture(scope="module")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("founded")
+    (folder / "passphrase").write_text(PASSPHRASE)
+    options = ["--data", str(folder / "vault"), "--passphrase-file", str(folder / "passphrase")]
+    assert main(["init", "--admin", "alice", *options]) == 0
+    return folder / "vault"
+
+
+@pytest.fixture
+def data(founded: Path, tmp_path: Path) -> Path:
+    """A vault of its own for each test; founding one takes its time."""
+    return Path(shutil.copytree(founded, tmp_path / "vault"))
+
+
+def test_init_founds_a_vault_and_says_what_matters(cvault: Cvault, tmp_path: Path, passphrase: Path) -> None:
+    folder = tmp_path / "a vault"
+    ran = cvault("init", "--data", folder, "--passphrase-file", passphrase)
+    assert (ran.code, ran.err) == (0, "")
+    assert "Losing every copy of either is losing every value" in ran.out
+    commands = [line.strip() for line in ran.out.rpartition("Next:")[2].splitlines() if line.strip()]
+    assert [command.split()[0] for command in commands] == ["cvault", "export", "cvault"]
+    assert commands[0] == f"cvault serve --data '{folder}'"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert "correct horse" not in ran.out + ran.err
+
+
+def test_init_speaks_json(cvault: Cvault, tmp_path: Path, passphrase: Path) -> None:
+    ran = cvault("init", "--data", tmp_path / "vault", "--passphrase-file", passphrase, "--json")
+    for name in ("certificate", "key", "ca"):
+        assert Path(ran.document[name]).is_file()
+    assert stat.S_IMODE(Path(ran.document["key"]).stat().st_mode) == 0o600
+
+
+def test_a_vault_is_not_founded_twice(cvault: Cvault, data: Path, passphrase: Path) -> None:
+    ran = cvault("init", "--data", data, "--passphrase-file", passphrase)
+    assert ran.code == 1
+    assert "INVALID_REQUEST" in ran.err
+
+
+def test_a_new_vault_is_clean(cvault: Cvault, data: Path, passphrase: Path) -> None:
+    ran = cvault("check", "--data", data, "--passphrase-file", passphrase, "--json")
+    assert ran.code == 0
+    assert (ran.document["clean"], ran.document["opened"]) == (True, True)
+    locked = cvault("check", "--data", data, "--locked")
+    assert locked.code == 0
+    assert "keys and records not opened" in locked.out
+
+
+@pytest.mark.parametrize("place", [10, 100, 200])
+def test_a_damaged_ledger_is_found(cvault: Cvault, data: Path, place: int) -> None:
+    ledger = data / "ledger" / "entries"
+    content = bytearray(ledger.read_bytes())
+    content[place] ^= 1
+    ledger.write_bytes(content)
+    ran = cvault("check", "--data", data, "--locked", "--json")
+    assert ran.code == 1
+    assert ran.document["clean"] is False
+    assert {each["severity"] for each in ran.document["findings"]} == {"error"}
+
+
+def test_a_wrong_passphrase_is_exit_4(cvault: Cvault, data: Path, passphrase: Path) -> None:
+    passphrase.write_text("another")
+    ran = cvault("check", "--data", data, "--passphrase-file", passphrase, "--json")
+    assert ran.code == 4
+    assert json.loads(ran.err)["error"]["reason"] == "KEY_UNAVAILABLE"
+
+
+def test_a_vault_that_runs_is_not_checked(cvault: Cvault, data: Path) -> None:
+    (data / "run").mkdir(exist_ok=True)
+    with (data / "run" / "supervisor.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ran = cvault("check", "--data", data, "--locked")
+    assert (ran.code, "is running" in ran.err) == (4, True)
+
+
+def test_a_misspelt_setting_is_named(cvault: Cvault, data: Path) -> None:
+    (data / "vault.toml").write_text("[server]\nlissten = 'x'\n")
+    ran = cvault("check", "--data", data, "--locked")
+    assert (ran.code, "server.lissten" in ran.err) == (1, True)
