@@ -62,6 +62,11 @@ def main() -> None:
     console.print()
     report.print_import(console, imported, plain)
     report.print_detokenize(console, contests)
+    console.print(
+        "Medians. A core: divided by CPU seconds of the serving side, all processes of the vault together.\n"
+        "Over mutual TLS, each access decided by policy and logged; the echo and the plain loop do neither.",
+        soft_wrap=True,
+    )
     if options.save:
         path = report.save(options.save, report.document(found, imported, plain, contests))
         console.print(f"saved to {path}")

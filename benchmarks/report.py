@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -76,21 +77,16 @@ def ratio(contest: Contest, contests: Sequence[Contest]) -> float | None:
 
 def print_import(console: Console, imported: ImportRate, plain: Run) -> None:
     """The import beside the plain writes."""
-    table = Table(title="Import: values a second of wall time", title_justify="left")
-    table.add_column("")
-    for heading in ("contacts", "values", "seconds", "values/s", "server CPU s"):
-        table.add_column(heading, justify="right")
+    table = _table("Import", ("values", "seconds", "values/s", "server's CPU seconds"))
     table.add_row(
-        "cvault import, durable, over gRPC",
-        f"{imported.contacts:,}",
+        f"cvault import of {imported.contacts:,} contacts",
         f"{imported.values:,}",
         f"{imported.seconds:.1f}",
         f"{imported.values_per_second:,.0f}",
         f"{imported.server_cpu_seconds:.1f}",
     )
     table.add_row(
-        "plain loop: seal, put, synced commit",
-        f"{imported.contacts:,}",
+        YARDSTICK,
         f"{plain.values:,}",
         f"{plain.seconds:.1f}",
         f"{plain.per_second:,.0f}",
@@ -102,10 +98,10 @@ def print_import(console: Console, imported: ImportRate, plain: Run) -> None:
 def print_detokenize(console: Console, contests: Sequence[Contest]) -> None:
     """One table a shape."""
     for shape, title in _SHAPES.items():
-        table = Table(title=f"Detokenize, {title}: median of the runs", title_justify="left")
-        table.add_column("")
-        for heading in ("values/s a core", "lowest to highest", "values/s on the wall", f"of {YARDSTICK}"):
-            table.add_column(heading, justify="right")
+        table = _table(
+            f"Detokenize, {title}",
+            ("values/s a core", "lowest", "highest", "values/s on the wall", "of plain loop"),
+        )
         for contest in contests:
             if contest.shape == shape:
                 low, high = contest.spread
@@ -113,11 +109,20 @@ def print_detokenize(console: Console, contests: Sequence[Contest]) -> None:
                 table.add_row(
                     contest.name,
                     f"{contest.per_core:,.0f}",
-                    f"{low:,.0f} to {high:,.0f}",
+                    f"{low:,.0f}",
+                    f"{high:,.0f}",
                     f"{contest.per_second:,.0f}",
                     f"{part:.2f}" if part is not None else "",
                 )
         console.print(table)
+
+
+def _table(title: str, headings: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table.add_column("")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    return table
 
 
 def document(
