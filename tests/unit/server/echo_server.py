@@ -18,7 +18,7 @@ import grpc  # isort: skip
 def main() -> None:
     certificate, key, *cas = map(Path, sys.argv[1:])
     server = grpc.server(futures.ThreadPoolExecutor(1))
-    handler: "grpc.RpcMethodHandler[bytes, bytes]" = grpc.unary_unary_rpc_method_handler(
+    handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(
         lambda request, _: request
     )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Test", {"Echo": handler}),))

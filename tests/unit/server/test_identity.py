@@ -26,7 +26,7 @@ def whoami(authority: Any, server_pair: Any) -> Iterator[str]:
             return b"nobody"
 
     server = grpc.server(futures.ThreadPoolExecutor(1))
-    handler: "grpc.RpcMethodHandler[bytes, bytes]" = grpc.unary_unary_rpc_method_handler(answer)
+    handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(answer)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Test", {"Who": handler}),))
     credentials = grpc.ssl_server_credentials(
         [(server_pair.key, server_pair.certificate)], authority.pem, require_client_auth=True
