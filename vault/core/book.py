@@ -49,6 +49,7 @@ class OpenCustomer:
     row: CustomerRow
     external_id: bytes = field(repr=False)
     lines: dict[int, SheetField] = field(repr=False)
+    past_locators: tuple[bytes, ...]
     dek: OpenDek
     counter: tuple[int, int]  # incarnation, and the next value counter in it
     created: bool = False
@@ -59,12 +60,13 @@ class OpenCustomer:
         """A customer as it was read."""
         lines = {line.value_no: line for line in sheet.fields}
         counter = (row.counter_incarnation, row.next_counter)
-        return cls(number, row, sheet.external_id, lines, dek, counter)
+        return cls(number, row, sheet.external_id, lines, sheet.past_locators, dek, counter)
 
     @property
     def sheet(self) -> Sheet:
         """The sheet as it is to be written, by ascending value number."""
-        return Sheet(self.external_id, tuple(self.lines[number] for number in sorted(self.lines)))
+        lines = tuple(self.lines[number] for number in sorted(self.lines))
+        return Sheet(self.external_id, lines, self.past_locators)
 
     def entry(self, value_no: int) -> SheetField | None:
         """The sheet's line of a value."""
@@ -182,7 +184,7 @@ class Book:
                 jurisdiction=jurisdiction,
             )
             counter = (row.counter_incarnation, row.next_counter)
-            yield OpenCustomer(number, row, external_id, {}, dek, counter, created=True, changed=True)
+            yield OpenCustomer(number, row, external_id, {}, (), dek, counter, created=True, changed=True)
 
     def take_value_no(self, session: WriteSession, customer: OpenCustomer, limit: int) -> ValueNo:
         """The customer's next value number; numbers are never used again.

@@ -9,13 +9,13 @@ from vault.core.directory import FIELD_CLASS, PURPOSE, Directory
 from vault.core.engine import Engine
 from vault.core.references import require
 from vault.core.trail import Trail
-from vault.errors import DataLossError, PrincipalUnknownError
+from vault.errors import PrincipalUnknownError
 from vault.keys.unlock import EdkFile
 from vault.model.access import Action
-from vault.model.ids import CustomerNo, Generation
+from vault.model.ids import CustomerNo
 from vault.model.requests import Access, AccessQuery, AuditStatus, Caller, KeyringStatus, Page
 from vault.store.layout import CustomerRow
-from vault.store.snapshot import KeyringSnapshot
+from vault.store.snapshot import KeyringSnapshot, Snapshot
 
 
 class Reporting:
@@ -42,8 +42,7 @@ class Reporting:
             locators = None
             if query.customer is not None:
                 number = require(engine, grants, keys, query.customer)
-                engine.book.live_row(snapshot, number)
-                locators = frozenset(self._locators(keys, number))
+                locators = frozenset(self._locators(snapshot, keys, number))
             principal_id = None
             if query.principal:
                 known = directory.principals.get(query.principal)
@@ -108,15 +107,11 @@ class Reporting:
         configured = self._engine.settings.audit.directory
         return Path(configured) if configured else self._engine.data_dir / "audit"
 
-    def _locators(self, keys: KeyringSnapshot, number: CustomerNo) -> list[bytes]:
-        engine, found = self._engine, []
-        for generation in keys.generations(engine.region, number):
-            row = keys.dek(engine.region, number, generation)
-            if row is None:
-                raise DataLossError("the key of a live customer is missing from the keyring")
-            with engine.deks.unwrap(row, engine.region, number, Generation(generation)) as dek:
-                found.append(dek.locator(engine.book.key(number)))
-        return found
+    def _locators(self, snapshot: Snapshot, keys: KeyringSnapshot, number: CustomerNo) -> list[bytes]:
+        """Every name under which the customer stands in the log: one for each DEK generation."""
+        book = self._engine.book
+        with book.open(snapshot, keys, number) as customer:
+            return [*customer.past_locators, customer.dek.locator(book.key(number))]
 
 
 def _access(found: AccessSummary, directory: Directory) -> Access:

@@ -79,12 +79,14 @@ class Rotating:
                 raise InvalidRequestError("the customer's DEK generations are used up")
             generation = Generation(old.dek.generation + 1)
             with engine.deks.new(generation) as dek:
-                self._trail.act(grants, "RotateDek", locators=[old.dek.locator(engine.book.key(number))])
+                locator = old.dek.locator(engine.book.key(number))
+                self._trail.act(grants, "RotateDek", locators=[locator])
                 session.append(GenerationReplaced(engine.region, number, old.dek.generation, generation))
                 wrapped = engine.keyring.wrap_dek(dek.pointer, engine.region, number, generation)
                 session.put_dek(engine.region, number, generation, wrapped, overwrite=True)
                 row = replace(old.row, dek_generation=generation)
                 fresh = OpenCustomer.of(number, row, old.sheet, dek)
+                fresh.past_locators = (*old.past_locators, locator)
                 resealed = self._move(session, old, fresh)
                 engine.book.save(session, fresh)
         return [number, generation, resealed]

@@ -9,6 +9,9 @@ Plaintext:
     u16 length | external id
     u16 n | n times: value_no u24 | field_class u8 | fingerprint 16 | u8 length | index hash
                      | u8 labels | labels times: u8 length | ASCII
+    u16 m | m times: locator 16 of an earlier DEK generation, oldest first
+
+The past locators keep the customer's access history findable after its key was replaced.
 """
 
 import struct
@@ -21,6 +24,7 @@ SHEET_HEADER = struct.Struct(">BH")
 SHEET_NONCE_BYTES = 24
 SHEET_FORMAT = 1
 FINGERPRINT_BYTES = 16
+LOCATOR_BYTES = 16
 _TAG_BYTES = 16
 
 
@@ -53,13 +57,15 @@ class Sheet:
 
     external_id: bytes = field(repr=False)
     fields: tuple[SheetField, ...] = ()
+    past_locators: tuple[bytes, ...] = ()
 
     def pack(self) -> bytes:
         """The plaintext to seal."""
         head = (
             len(self.external_id).to_bytes(2, "big") + self.external_id + len(self.fields).to_bytes(2, "big")
         )
-        return head + b"".join([each.pack() for each in self.fields])
+        lines = b"".join([each.pack() for each in self.fields])
+        return head + lines + len(self.past_locators).to_bytes(2, "big") + b"".join(self.past_locators)
 
     @classmethod
     def unpack(cls, plaintext: bytes) -> Self:
@@ -67,9 +73,10 @@ class Sheet:
         reader = _Reader(plaintext)
         external_id = reader.take(reader.number(2))
         fields = tuple([_read_field(reader) for _ in range(reader.number(2))])
+        locators = tuple([reader.take(LOCATOR_BYTES) for _ in range(reader.number(2))])
         if reader.position != len(plaintext):
             raise IntegrityFailedError
-        return cls(external_id, fields)
+        return cls(external_id, fields, locators)
 
 
 @dataclass(frozen=True, slots=True)
