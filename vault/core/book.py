@@ -145,14 +145,21 @@ class Book:
 
     @contextmanager
     def open(
-        self, reader: WriteSession | Snapshot, keys: WriteSession | KeyringSnapshot, number: CustomerNo
+        self,
+        reader: WriteSession | Snapshot,
+        keys: WriteSession | KeyringSnapshot,
+        number: CustomerNo,
+        external_id: bytes = b"",
     ) -> Iterator[OpenCustomer]:
         """Opens a live customer: key, verified row, sheet.
+
+        `external_id` is what the caller named the customer by, if it did: rows of the index are not
+        authenticated, so the sealed sheet has to confirm them.
 
         Raises:
             CustomerUnknownError, ShreddedError: there is nobody to open.
             DataLossError: the customer's key or sheet is missing.
-            IntegrityFailedError: row or sheet fails its authentication.
+            IntegrityFailedError: row or sheet fails its authentication, or it is somebody else.
         """
         row = self.live_row(reader, number)
         dek_row = keys.dek(self._region, number, Generation(row.dek_generation))
@@ -161,7 +168,10 @@ class Book:
         with self._deks.unwrap(dek_row, self._region, number, Generation(row.dek_generation)) as dek:
             if not hazmat.constant_time_equal(dek.row_mac(self._row_message(number, row)), row.mac):
                 raise IntegrityFailedError
-            yield OpenCustomer.of(number, row, self._open_sheet(reader, number, dek), dek)
+            sheet = self._open_sheet(reader, number, dek)
+            if external_id and sheet.external_id != external_id:
+                raise IntegrityFailedError
+            yield OpenCustomer.of(number, row, sheet, dek)
 
     @contextmanager
     def create(

@@ -8,7 +8,7 @@ from vault.audit.records import ReadAction
 from vault.core.again import look_again
 from vault.core.engine import Engine
 from vault.core.inspecting import Inspecting
-from vault.core.references import require
+from vault.core.references import named_id, require
 from vault.errors import Reason, ShreddedError, error_for
 from vault.model.access import Action, Reveal
 from vault.model.requests import Caller, CustomerRef, CustomerState, Export, ExportedValue
@@ -38,7 +38,9 @@ class Exporting:
             grants.require(Action.EXPORT)
             domain_id = grants.domain(domain)
             number = require(engine, grants, keys, ref)
-            customer, _ = self._inspecting.describe(snapshot, keys, directory, number, domain_id)
+            customer, _ = self._inspecting.describe(
+                snapshot, keys, directory, number, domain_id, named_id(ref)
+            )
         if customer.state == CustomerState.SHREDDED:
             raise ShreddedError("the customer was shredded")
         values: list[ExportedValue] = []

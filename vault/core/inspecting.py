@@ -9,11 +9,12 @@ from vault.core.effects import ERASURES, ErasureRow
 from vault.core.engine import Engine
 from vault.core.fieldinput import check_limit
 from vault.core.receipts import shred_id_text
-from vault.core.references import customer_token, own_token, require, token_of
+from vault.core.references import customer_token, named_id, own_token, require, token_of
 from vault.core.trail import Trail
 from vault.errors import (
     CustomerUnknownError,
     DataLossError,
+    IntegrityFailedError,
     ValueDeletedError,
     VaultError,
 )
@@ -114,22 +115,33 @@ class Inspecting:
             grants.require(Action.INSPECT)
             domain_id = grants.domain(domain)
             number = require(engine, grants, keys, ref)
-            customer, locators = self.describe(snapshot, keys, directory, number, domain_id)
+            customer, locators = self.describe(snapshot, keys, directory, number, domain_id, named_id(ref))
         self._trail.act(grants, "GetCustomer", locators=locators)
         return customer
 
     def describe(
-        self, snapshot: Snapshot, keys: KeyringSnapshot, directory: Directory, number: CustomerNo, domain: int
+        self,
+        snapshot: Snapshot,
+        keys: KeyringSnapshot,
+        directory: Directory,
+        number: CustomerNo,
+        domain: int,
+        external_id: bytes,
     ) -> tuple[Customer, list[bytes]]:
-        """A customer with its held values, and the locators under which the look is recorded."""
+        """A customer with its held values, and the locators under which the look is recorded.
+
+        `external_id` is what the caller named it by; empty when by a token.
+        """
         engine = self._engine
         row = engine.book.row(snapshot, number)
         if row is None:
             raise CustomerUnknownError("no such customer")
         token = customer_token(engine, domain, number)
         if row.state == RowState.SHREDDED:
+            if external_id:
+                raise IntegrityFailedError  # a shred takes the index row with it
             return self._shredded(snapshot, number, row, token), []
-        with engine.book.open(snapshot, keys, number) as customer:
+        with engine.book.open(snapshot, keys, number, external_id) as customer:
             held = [
                 HeldValue(
                     token=token_of(engine, domain, number, entry.value_no),

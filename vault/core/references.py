@@ -39,6 +39,11 @@ def external_id_bytes(external_id: Secret) -> bytes:
     return encoded
 
 
+def named_id(ref: CustomerRef) -> bytes:
+    """The external id that a reference names; empty where it names a token."""
+    return b"" if ref.external_id is None else external_id_bytes(ref.external_id)
+
+
 def own_token(engine: Engine, grants: Grants, token: str) -> TokenParts:
     """What a token of one of the caller's domains says.
 

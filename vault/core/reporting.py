@@ -7,7 +7,7 @@ from vault.audit.folding import AccessSummary
 from vault.core.again import look_again
 from vault.core.directory import FIELD_CLASS, PURPOSE, Directory
 from vault.core.engine import Engine
-from vault.core.references import require
+from vault.core.references import named_id, require
 from vault.core.trail import Trail
 from vault.errors import PrincipalUnknownError
 from vault.keys.unlock import EdkFile
@@ -42,7 +42,7 @@ class Reporting:
             locators = None
             if query.customer is not None:
                 number = require(engine, grants, keys, query.customer)
-                locators = frozenset(self._locators(snapshot, keys, number))
+                locators = frozenset(self._locators(snapshot, keys, number, named_id(query.customer)))
             principal_id = None
             if query.principal:
                 known = directory.principals.get(query.principal)
@@ -107,10 +107,12 @@ class Reporting:
         configured = self._engine.settings.audit.directory
         return Path(configured) if configured else self._engine.data_dir / "audit"
 
-    def _locators(self, snapshot: Snapshot, keys: KeyringSnapshot, number: CustomerNo) -> list[bytes]:
+    def _locators(
+        self, snapshot: Snapshot, keys: KeyringSnapshot, number: CustomerNo, external_id: bytes
+    ) -> list[bytes]:
         """Every name under which the customer stands in the log: one for each DEK generation."""
         book = self._engine.book
-        with book.open(snapshot, keys, number) as customer:
+        with book.open(snapshot, keys, number, external_id) as customer:
             return [*customer.past_locators, customer.dek.locator(book.key(number))]
 
 

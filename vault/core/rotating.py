@@ -12,7 +12,7 @@ from typing import Any
 from vault.core.book import OpenCustomer
 from vault.core.engine import Engine
 from vault.core.fieldinput import fingerprint_content
-from vault.core.references import require
+from vault.core.references import named_id, require
 from vault.core.replay import Request
 from vault.core.trail import Trail
 from vault.errors import InvalidRequestError
@@ -74,7 +74,7 @@ class Rotating:
     def _reseal(self, session: WriteSession, grants: Grants, ref: CustomerRef) -> list[int]:
         engine = self._engine
         number = require(engine, grants, session, ref)
-        with engine.book.open(session, session, number) as old:
+        with engine.book.open(session, session, number, named_id(ref)) as old:
             if old.dek.generation >= _LAST_GENERATION:
                 raise InvalidRequestError("the customer's DEK generations are used up")
             generation = Generation(old.dek.generation + 1)

@@ -21,7 +21,7 @@ from vault.core.effects import ERASURES, ErasureRow
 from vault.core.engine import Engine
 from vault.core.fieldinput import check_limit
 from vault.core.receipts import commitment, shred_id_text
-from vault.core.references import external_id_bytes, require
+from vault.core.references import external_id_bytes, named_id, require
 from vault.core.replay import Part, Request
 from vault.core.trail import Trail
 from vault.errors import (
@@ -236,7 +236,10 @@ class Shredding:
     ) -> _Target:
         engine = self._engine
         number = require(engine, grants, keys, ref)
+        asked = named_id(ref)
         if engine.book.is_shredded(reader, number):
+            if asked:
+                raise IntegrityFailedError  # a shred takes the index row with it
             raise AlreadyShreddedError("the customer was shredded before")
         generations = tuple(Generation(g) for g in keys.generations(engine.region, number))
         records = [split_value_key(key)[2] for key, _ in reader.scan_customer(engine.region, number)]
@@ -249,10 +252,13 @@ class Shredding:
                 # Tombstones of deleted values are records, but not values that go.
                 values = len(customer.sheet.fields)
                 locator = customer.dek.locator(engine.book.key(number))
-                return _Target(number, values, generations, customer.sheet.external_id, locator)
+                found = customer.sheet.external_id
         except (IntegrityFailedError, DataLossError, CustomerUnknownError):
             values = sum(1 for value_no in records if value_no != CUSTOMER_ROW)
             return _Target(number, values, generations, None, None)
+        if asked and asked != found:
+            raise IntegrityFailedError  # the index names somebody else
+        return _Target(number, values, generations, found, locator)
 
     def _result(self, snapshot: Snapshot, answer: dict[str, Any], request: Request) -> ShredResult:
         if "error" in answer:
