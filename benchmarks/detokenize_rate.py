@@ -69,7 +69,7 @@ def measure_detokenize(
     for shape in SHAPES:
         contestants += [
             ("vault", shape, partial(over_grpc, "raw", shape, server)),
-            ("vault, called by the SDK", shape, partial(over_grpc, "sdk", shape, server)),
+            ("vault, by SDK", shape, partial(over_grpc, "sdk", shape, server)),
             ("plain loop", shape, partial(in_loop, shape)),
         ]
     contestants.append(("empty gRPC echo", "contact", partial(over_grpc, "echo", "contact", [echo.pid])))

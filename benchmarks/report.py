@@ -77,9 +77,9 @@ def ratio(contest: Contest, contests: Sequence[Contest]) -> float | None:
 
 def print_import(console: Console, imported: ImportRate, plain: Run) -> None:
     """The import beside the plain writes."""
-    table = _table("Import", ("values", "seconds", "values/s", "server's CPU seconds"))
+    table = _table("Import", ("values", "seconds", "values/s", "server's CPU s"))
     table.add_row(
-        f"cvault import of {imported.contacts:,} contacts",
+        f"cvault import, {imported.contacts:,} contacts",
         f"{imported.values:,}",
         f"{imported.seconds:.1f}",
         f"{imported.values_per_second:,.0f}",
@@ -99,8 +99,8 @@ def print_detokenize(console: Console, contests: Sequence[Contest]) -> None:
     """One table a shape."""
     for shape, title in _SHAPES.items():
         table = _table(
-            f"Detokenize, {title}",
-            ("values/s a core", "lowest", "highest", "values/s on the wall", "of plain loop"),
+            f"Detokenize, values/s; {title}",
+            ("a core", "lowest", "highest", "on the wall", f"of {YARDSTICK}"),
         )
         for contest in contests:
             if contest.shape == shape:
@@ -119,7 +119,7 @@ def print_detokenize(console: Console, contests: Sequence[Contest]) -> None:
 
 def _table(title: str, headings: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for heading in headings:
         table.add_column(heading, justify="right")
     return table

@@ -22,7 +22,7 @@ def parent() -> Iterator["subprocess.Popen[bytes]"]:
         process.communicate(b"\n")
 
 
-def test_cpu_time_is_that_of_the_process():
+def test_cpu_time_is_that_of_the_process() -> None:
     before = cpu_seconds([os.getpid()])
     own = time.process_time()
     while time.process_time() < own + 0.2:
@@ -30,14 +30,14 @@ def test_cpu_time_is_that_of_the_process():
     assert 0.15 < cpu_seconds([os.getpid()]) - before < 0.5
 
 
-def test_an_ended_process_has_no_cpu_time():
+def test_an_ended_process_has_no_cpu_time() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     with pytest.raises(OSError, match="No such"):
         cpu_seconds([process.pid])
 
 
-def test_descendants_are_found_at_every_depth(parent: "subprocess.Popen[bytes]"):
+def test_descendants_are_found_at_every_depth(parent: "subprocess.Popen[bytes]") -> None:
     give_up = time.monotonic() + 20
     while len(found := descendants(parent.pid)) < 2 and time.monotonic() < give_up:
         time.sleep(0.02)
@@ -46,14 +46,14 @@ def test_descendants_are_found_at_every_depth(parent: "subprocess.Popen[bytes]")
     assert set(found) < set(descendants(os.getpid()))
 
 
-def test_pinning_confines_a_process(parent: "subprocess.Popen[bytes]"):
+def test_pinning_confines_a_process(parent: "subprocess.Popen[bytes]") -> None:
     core = max(os.sched_getaffinity(0))
     pin(parent.pid, {core})
     assert os.sched_getaffinity(parent.pid) == {core}
 
 
 @pytest.mark.parametrize(("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
-def test_connections_are_those_established_to_the_port(family: socket.AddressFamily, address: str):
+def test_connections_are_those_established_to_the_port(family: socket.AddressFamily, address: str) -> None:
     if family == socket.AF_INET6 and not socket.has_dualstack_ipv6():
         pytest.skip("there is no IPv6 here")
     with socket.create_server((address, 0), family=family) as server:

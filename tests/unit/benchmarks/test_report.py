@@ -15,24 +15,24 @@ PLAIN_RANDOM = Contest(YARDSTICK, "random", (Run(50, 1.0, 1.0),))
 IMPORTED = ImportRate(contacts=10, values=60, seconds=3.0, server_cpu_seconds=2.0)
 
 
-def test_rates_are_medians_of_the_runs_not_of_their_sums():
+def test_rates_are_medians_of_the_runs_not_of_their_sums() -> None:
     assert VAULT.per_core == 100
     assert VAULT.per_second == 150
     assert VAULT.spread == (100, 300)
 
 
-def test_the_rate_for_a_core_divides_by_cpu_and_the_other_by_the_wall():
+def test_the_rate_for_a_core_divides_by_cpu_and_the_other_by_the_wall() -> None:
     run = Run(values=600, cpu_seconds=2.0, seconds=3.0)
     assert (run.per_core, run.per_second) == (300, 200)
 
 
-def test_a_ratio_is_taken_to_the_yardstick_of_the_same_shape():
+def test_a_ratio_is_taken_to_the_yardstick_of_the_same_shape() -> None:
     assert ratio(VAULT, [PLAIN_RANDOM, PLAIN, VAULT]) == 0.25
     assert ratio(PLAIN, [PLAIN]) == 1
     assert ratio(VAULT, [PLAIN_RANDOM, VAULT]) is None
 
 
-def test_the_tables_show_rates_and_ratio(capsys: pytest.CaptureFixture[str]):
+def test_the_tables_show_rates_and_ratio(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(width=120)
     print_import(console, IMPORTED, Run(60, 0.5, 0.25))
     print_detokenize(console, [VAULT, PLAIN])
@@ -43,7 +43,7 @@ def test_the_tables_show_rates_and_ratio(capsys: pytest.CaptureFixture[str]):
     assert vault[1:] == ["100", "100", "300", "150", "0.25"]
 
 
-def test_a_saved_result_holds_machine_rates_and_every_run(tmp_path: Path):
+def test_a_saved_result_holds_machine_rates_and_every_run(tmp_path: Path) -> None:
     path = save(
         "a-name", document({"cores": 2}, IMPORTED, Run(60, 0.5, 0.25), [VAULT, PLAIN]), tmp_path / "new"
     )
