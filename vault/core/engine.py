@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, cast
@@ -66,8 +67,8 @@ class Engine:
     hot: HotPath
     forgetting: Forgetting
     suite: int
-    epoch_lock: int
     now_ms: Callable[[], int]
+    closing: ExitStack
 
     def directory(self, reader: Snapshot | WriteSession) -> Directory:
         """Names, principals and policy as of a snapshot or session."""
@@ -80,25 +81,29 @@ class Engine:
 
     def close(self) -> None:
         """Ends the commit thread, syncs the access log, zeroes keys."""
-        self.forgetting.close()
-        self.committer.close()
-        self.hot.close()
-        self.audit.close()
-        self.store.close()
-        self.write_slots.close()
-        self.secrets.close()
-        self.edk.free()
-        os.close(self.epoch_lock)
+        self.closing.close()
 
 
 def open_engine(data_dir: Path, settings: Settings, edk: hazmat.GuardedMemory, process_name: str) -> Engine:
-    """Opens a vault in this process.
+    """Opens a vault in this process. If that fails, nothing of it stays open and the EDK is freed.
 
     Raises:
         StorageFormatError: the stores are of another format.
         KeyUnavailableError: the EDK does not open this keyring.
         InvalidRequestError: the configuration is wrong; says where.
     """
+    with ExitStack() as opened:
+        opened.callback(edk.free)
+        engine = _open_parts(data_dir, settings, edk, process_name, opened)
+        _declare_field_classes(engine)
+        engine.closing = opened.pop_all()
+        return engine
+
+
+def _open_parts(
+    data_dir: Path, settings: Settings, edk: hazmat.GuardedMemory, process_name: str, closing: ExitStack
+) -> Engine:
+    """Everything that `Engine` holds; `closing` learns how to close each part, the last one first."""
     hazmat.self_test()
     suite = suite_named(settings.storage.suite).number
     catalog = load_field_classes(settings.fields)
@@ -107,15 +112,18 @@ def open_engine(data_dir: Path, settings: Settings, edk: hazmat.GuardedMemory, p
         low_water_bytes=settings.storage.low_water_bytes,
         reserve_bytes=settings.storage.reserve_bytes,
     )
+    closing.callback(store.close)
     with store.snapshot() as snapshot:
         epoch = Epoch(snapshot.meta.epoch)
-    epoch_lock = hold_epoch(data_dir, epoch)
+    closing.callback(os.close, hold_epoch(data_dir, epoch))
     keyring = Keyring(edk, store.vault_id, epoch)
     with store.keyring() as keys:
         secrets = VaultSecrets({name: keyring.unwrap_secret(name, row) for name, row in keys.secrets()})
+    closing.callback(secrets.close)
     store.sign, store.verify = secrets.sign, secrets.verify
     rows = Rows(secrets, store.vault_id)
     write_slots, cache_bytes = SlotPool(SLOT_BYTES, _WRITE_SLOTS_BYTES), _cache_bytes(settings)
+    closing.callback(write_slots.close)
     deks = DekOpener(keyring, write_slots, suite)
     region = Region(store.region)
     book = Book(
@@ -123,7 +131,6 @@ def open_engine(data_dir: Path, settings: Settings, edk: hazmat.GuardedMemory, p
     )
     receipts = Receipts(secrets, store.vault_id, EdkFile.read(data_dir / "keyring" / str(epoch)))
     effects = Effects(book=book, rows=rows, receipts=receipts, region=region)
-    committer = Committer(store, Recovery(book, rows, effects, region), settings.limits.waiting_writes)
     audit_dir = Path(settings.audit.directory) if settings.audit.directory else data_dir / "audit"
     audit = SegmentWriter(
         audit_dir,
@@ -133,6 +140,9 @@ def open_engine(data_dir: Path, settings: Settings, edk: hazmat.GuardedMemory, p
         sync=cast(Literal["interval", "always"], settings.audit.sync),
         sync_interval_ms=settings.audit.sync_interval_ms,
     )
+    closing.callback(audit.close)
+    committer = Committer(store, Recovery(book, rows, effects, region), settings.limits.waiting_writes)
+    closing.callback(committer.close)
     directories = DirectoryReader(rows)
     cache = DekCache(keyring, cache_bytes, suite)
     masks = _Masks(catalog, directories)
@@ -151,7 +161,10 @@ def open_engine(data_dir: Path, settings: Settings, edk: hazmat.GuardedMemory, p
         reply_bytes=settings.limits.reply_bytes,
         waiting_reads=settings.limits.waiting_reads,
     )
-    engine = Engine(
+    closing.callback(hot.close)
+    forgetting = Forgetting(store, hot)
+    closing.callback(forgetting.close)
+    return Engine(
         data_dir=data_dir,
         settings=settings,
         vault_id=store.vault_id,
@@ -171,13 +184,11 @@ def open_engine(data_dir: Path, settings: Settings, edk: hazmat.GuardedMemory, p
         committer=committer,
         cache=cache,
         hot=hot,
-        forgetting=Forgetting(store, hot),
+        forgetting=forgetting,
         suite=suite,
-        epoch_lock=epoch_lock,
         now_ms=lambda: time.time_ns() // 1_000_000,
+        closing=closing,
     )
-    _declare_field_classes(engine)
-    return engine
 
 
 def hold_epoch(data_dir: Path, epoch: Epoch) -> int:
