@@ -157,7 +157,7 @@ class Tokenizing:
         if number is not None and entry.external_id and engine.book.row(session, number) is None:
             number = None  # an index row that a crash left behind
         if number is not None:
-            with engine.book.open(session, session, number) as customer:
+            with engine.book.open(session, session, number, entry.external_id) as customer:
                 return self._store(session, customer, numbers, entry, locators, corrected)
         if not entry.external_id:
             raise CustomerUnknownError("no such customer")
