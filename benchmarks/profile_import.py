@@ -3,7 +3,8 @@
     python -m benchmarks.profile_import --contacts 5000 --lines 40
 
 Prints microseconds of CPU for each value, then a cProfile table of all threads together, the commit
-thread included (`acquire` of locks is waiting, not work). The profiler makes every Python call dearer: compare its lines with each other.
+thread included; `acquire` of locks is waiting, not work. The profiler makes every Python call dearer:
+compare its lines with each other.
 """
 
 import argparse

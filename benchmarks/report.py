@@ -77,7 +77,7 @@ def ratio(contest: Contest, contests: Sequence[Contest]) -> float | None:
 
 def print_import(console: Console, imported: ImportRate, plain: Run) -> None:
     """The import beside the plain writes."""
-    table = _table("Import", ("values", "seconds", "values/s", "server's CPU s"))
+    table = _table("Import", ("values", "seconds", "values/s", "server CPU s"))
     table.add_row(
         f"cvault import, {imported.contacts:,} contacts",
         f"{imported.values:,}",
