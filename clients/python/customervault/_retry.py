@@ -1,8 +1,8 @@
 """What is tried again, and when. Pure: no clock, no sleep.
 
 Rules:
-- Tried again: UNAVAILABLE, RESOURCE_EXHAUSTED with reason OVERLOADED, ABORTED. Nothing else: a lost
-  or forged record stays lost, a denial stays a denial.
+- Tried again: UNAVAILABLE, RESOURCE_EXHAUSTED with reason OVERLOADED, ABORTED, and CANCELLED, which a
+  worker answers that ends. Nothing else: a lost or forged record stays lost, a denial stays a denial.
 - Not ABORTED with reason BATCH_ABORTED: the batch fails the same way each time.
 - This is safe for writes because a write carries one request id through all its attempts.
 - Waits are full jitter over an exponential bound (Brooker, "Exponential Backoff And Jitter", 2015).
@@ -47,4 +47,4 @@ def is_retryable(error: VaultError) -> bool:
         return False
     if error.code == "RESOURCE_EXHAUSTED":
         return isinstance(error, OverloadedError)
-    return error.code in ("UNAVAILABLE", "ABORTED")
+    return error.code in ("UNAVAILABLE", "ABORTED", "CANCELLED")

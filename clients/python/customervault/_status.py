@@ -25,6 +25,8 @@ def error_of_call(failure: grpc.RpcError) -> VaultError:
     if code == "UNAVAILABLE":
         text: str = failure.details() or "no connection"
         return ConnectionFailedError(text, code=code)
+    if code == "CANCELLED":  # a worker that was ending when the call arrived; nobody here cancels calls
+        return ConnectionFailedError("the vault ended the connection", code=code)
     return _bare_error(code, f"the call failed with {code}")
 
 

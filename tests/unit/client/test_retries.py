@@ -21,6 +21,7 @@ LOST = Failure(grpc.StatusCode.UNAVAILABLE, "KEY_UNAVAILABLE")
     [
         LOST,
         Failure(grpc.StatusCode.UNAVAILABLE),
+        Failure(grpc.StatusCode.CANCELLED),
         Failure(grpc.StatusCode.ABORTED, "NEW_REASON"),
         Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
     ],
