@@ -55,7 +55,7 @@ class CustomerService:
             [convert.to_ref(request.customer)],
             request_id=request.request_id,
             validate_only=request.validate_only,
-            atomic=True,
+            atomic=False,
         )
         _count(results)
         if results[0].error:
