@@ -208,8 +208,8 @@ class Inspecting:
             _, class_number, flags, version, _, _ = HEADER.unpack_from(record)
             name = directory.names[FIELD_CLASS].get(class_number, "")
             entry = customer.entry(parts.value_no)
+            engine.book.open_value(snapshot, customer, parts.value_no)  # so that the header is authentic
             if flags & ValueFlag.DELETED or entry is None:
-                engine.book.open_value(snapshot, customer, parts.value_no)  # the tombstone is authentic
                 return replace(info, state=ValueState.DELETED, field_class=name, version=version), locator
             return replace(info, field_class=name, labels=entry.labels, version=version), locator
 
