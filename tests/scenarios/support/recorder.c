@@ -179,12 +179,28 @@ static int open_recorded(int directory, const char *path, int flags, mode_t mode
         va_end(arguments);                                            \
     }
 
-int open(const char *path, int flags, ...) { MODE_OF(flags, mode) return open_recorded(AT_FDCWD, path, flags, mode); }
-int open64(const char *path, int flags, ...) { MODE_OF(flags, mode) return open_recorded(AT_FDCWD, path, flags, mode); }
-int openat(int directory, const char *path, int flags, ...) { MODE_OF(flags, mode) return open_recorded(directory, path, flags, mode); }
-int openat64(int directory, const char *path, int flags, ...) { MODE_OF(flags, mode) return open_recorded(directory, path, flags, mode); }
-int creat(const char *path, mode_t mode) { return open_recorded(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode); }
-int creat64(const char *path, mode_t mode) { return open_recorded(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode); }
+int open(const char *path, int flags, ...) {
+    MODE_OF(flags, mode)
+    return open_recorded(AT_FDCWD, path, flags, mode);
+}
+int open64(const char *path, int flags, ...) {
+    MODE_OF(flags, mode)
+    return open_recorded(AT_FDCWD, path, flags, mode);
+}
+int openat(int directory, const char *path, int flags, ...) {
+    MODE_OF(flags, mode)
+    return open_recorded(directory, path, flags, mode);
+}
+int openat64(int directory, const char *path, int flags, ...) {
+    MODE_OF(flags, mode)
+    return open_recorded(directory, path, flags, mode);
+}
+int creat(const char *path, mode_t mode) {
+    return open_recorded(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
+}
+int creat64(const char *path, mode_t mode) {
+    return open_recorded(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
+}
 
 int mkdirat(int directory, const char *path, mode_t mode) {
     char whole[PATH_MAX];
@@ -216,7 +232,9 @@ int renameat2(int from_directory, const char *from, int to_directory, const char
     pthread_mutex_unlock(&mutex);
     return result;
 }
-int renameat(int from_directory, const char *from, int to_directory, const char *to) { return renameat2(from_directory, from, to_directory, to, 0); }
+int renameat(int from_directory, const char *from, int to_directory, const char *to) {
+    return renameat2(from_directory, from, to_directory, to, 0);
+}
 int rename(const char *from, const char *to) { return renameat2(AT_FDCWD, from, AT_FDCWD, to, 0); }
 
 int unlinkat(int directory, const char *path, int flags) {
@@ -226,7 +244,8 @@ int unlinkat(int directory, const char *path, int flags) {
     int result = (int)syscall(SYS_unlinkat, directory, path, flags);
     const char *relative = below_root(whole);
     if (result == 0 && relative)
-        record((struct header){.kind = flags & AT_REMOVEDIR ? REMOVE_DIRECTORY : UNLINK}, relative, NULL, NULL);
+        record((struct header){.kind = flags & AT_REMOVEDIR ? REMOVE_DIRECTORY : UNLINK}, relative, NULL,
+               NULL);
     pthread_mutex_unlock(&mutex);
     return result;
 }
@@ -299,7 +318,9 @@ ssize_t pwrite64(int fd, const void *data, size_t length, off64_t offset) {
     pthread_mutex_unlock(&mutex);
     return done;
 }
-ssize_t pwrite(int fd, const void *data, size_t length, off_t offset) { return pwrite64(fd, data, length, offset); }
+ssize_t pwrite(int fd, const void *data, size_t length, off_t offset) {
+    return pwrite64(fd, data, length, offset);
+}
 
 ssize_t pwritev64v2(int fd, const struct iovec *parts, int count, off64_t offset, int flags) {
     REAL(ssize_t, "pwritev64v2", int, const struct iovec *, int, off64_t, int);
@@ -309,16 +330,23 @@ ssize_t pwritev64v2(int fd, const struct iovec *parts, int count, off64_t offset
     pthread_mutex_unlock(&mutex);
     return done;
 }
-ssize_t pwritev2(int fd, const struct iovec *parts, int count, off_t offset, int flags) { return pwritev64v2(fd, parts, count, offset, flags); }
-ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t offset) { return pwritev64v2(fd, parts, count, offset, 0); }
-ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset) { return pwritev64v2(fd, parts, count, offset, 0); }
+ssize_t pwritev2(int fd, const struct iovec *parts, int count, off_t offset, int flags) {
+    return pwritev64v2(fd, parts, count, offset, flags);
+}
+ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t offset) {
+    return pwritev64v2(fd, parts, count, offset, 0);
+}
+ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset) {
+    return pwritev64v2(fd, parts, count, offset, 0);
+}
 
 int ftruncate64(int fd, off64_t length) {
     char path[PATH_MAX];
     pthread_mutex_lock(&mutex);
     int result = (int)syscall(SYS_ftruncate, fd, length);
     if (result == 0 && is_recorded(fd, path))
-        record((struct header){.kind = RESIZE, .inode = inode_of(fd), .length = (uint64_t)length}, path, NULL, NULL);
+        record((struct header){.kind = RESIZE, .inode = inode_of(fd), .length = (uint64_t)length}, path, NULL,
+               NULL);
     pthread_mutex_unlock(&mutex);
     return result;
 }
@@ -336,13 +364,19 @@ int truncate64(const char *path, off64_t length) {
 }
 int truncate(const char *path, off_t length) { return truncate64(path, length); }
 
+static void allocated(int fd, const char *path, off64_t offset, off64_t length) {
+    record((struct header){.kind = ALLOCATE, .inode = inode_of(fd), .offset = (uint64_t)offset,
+                           .length = (uint64_t)length},
+           path, NULL, NULL);
+}
+
 int fallocate64(int fd, int mode, off64_t offset, off64_t length) {
     char path[PATH_MAX];
     pthread_mutex_lock(&mutex);
     int result = (int)syscall(SYS_fallocate, fd, mode, offset, length);
     if (result == 0 && is_recorded(fd, path)) {
         if (mode == 0)
-            record((struct header){.kind = ALLOCATE, .inode = inode_of(fd), .offset = (uint64_t)offset, .length = (uint64_t)length}, path, NULL, NULL);
+            allocated(fd, path, offset, length);
         else if (mode != FALLOC_FL_KEEP_SIZE)
             unfollowed("fallocate with a mode");
     }
@@ -357,7 +391,7 @@ int posix_fallocate64(int fd, off64_t offset, off64_t length) {
     pthread_mutex_lock(&mutex);
     int result = real(fd, offset, length);
     if (result == 0 && is_recorded(fd, path))
-        record((struct header){.kind = ALLOCATE, .inode = inode_of(fd), .offset = (uint64_t)offset, .length = (uint64_t)length}, path, NULL, NULL);
+        allocated(fd, path, offset, length);
     pthread_mutex_unlock(&mutex);
     return result;
 }
@@ -389,7 +423,9 @@ void *mmap64(void *address, size_t length, int protection, int flags, int fd, of
     }
     return real(address, length, protection, flags, fd, offset);
 }
-void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset) { return mmap64(address, length, protection, flags, fd, offset); }
+void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset) {
+    return mmap64(address, length, protection, flags, fd, offset);
+}
 
 int linkat(int from_directory, const char *from, int to_directory, const char *to, int flags) {
     char whole[PATH_MAX];
@@ -409,7 +445,8 @@ int symlinkat(const char *target, int directory, const char *path) {
 }
 int symlink(const char *target, const char *path) { return symlinkat(target, AT_FDCWD, path); }
 
-ssize_t copy_file_range(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length, unsigned flags) {
+ssize_t copy_file_range(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length,
+                        unsigned flags) {
     char path[PATH_MAX];
     if (is_recorded(out, path))
         unfollowed("copy_file_range");
@@ -422,4 +459,6 @@ ssize_t sendfile64(int out, int in, off64_t *offset, size_t length) {
         unfollowed("sendfile");
     return syscall(SYS_sendfile, out, in, offset, length);
 }
-ssize_t sendfile(int out, int in, off_t *offset, size_t length) { return sendfile64(out, in, offset, length); }
+ssize_t sendfile(int out, int in, off_t *offset, size_t length) {
+    return sendfile64(out, in, offset, length);
+}
