@@ -24,7 +24,15 @@ from vault.errors import (
 from vault.keys.keyring import Keyring
 from vault.keys.opendek import DekOpener, OpenDek
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, Generation, Region, ValueNo
-from vault.store.layout import HEADER, CustomerRow, RowState, ValueFlag, customer_key, tombstone, value_key
+from vault.store.layout import (
+    CustomerRow,
+    RowState,
+    ValueFlag,
+    ValueHeader,
+    customer_key,
+    tombstone,
+    value_key,
+)
 from vault.store.layout import value_no as new_value_no
 from vault.store.session import WriteSession
 from vault.store.sheet import SHEET_FORMAT, SHEET_HEADER, Sheet, SheetField
@@ -287,7 +295,7 @@ class Book:
         record = reader.get(value_key(self._region, number, ValueNo(value_no)))
         if record is None:
             raise DataLossError("a value's record is missing from the store")
-        return int(HEADER.unpack_from(record)[3])
+        return ValueHeader.unpack(record).version
 
     def key(self, number: CustomerNo) -> bytes:
         """Region and number, 6 bytes: how a customer is named in keys and locators."""

@@ -28,7 +28,7 @@ from vault.keys.keyring import Keyring
 from vault.keys.opendek import SLOT_BYTES, DekOpener
 from vault.model.ids import CustomerNo, Epoch, Region
 from vault.store.inspection import inspect
-from vault.store.layout import HEADER, CustomerRow, ValueFlag, split_value_key
+from vault.store.layout import CustomerRow, ValueHeader, split_value_key
 from vault.store.snapshot import KeyringSnapshot, Snapshot
 from vault.store.store import Store
 
@@ -133,9 +133,9 @@ def _check_customer(
             value_no = split_value_key(key)[2]
             if value_no == 0:
                 continue
-            flags = HEADER.unpack_from(record)[2]
+            deleted = ValueHeader.unpack(record).deleted
             book.open_value(snapshot, customer, value_no)
-            if flags & ValueFlag.DELETED:
+            if deleted:
                 if value_no in listed:
                     yield Finding(
                         "error", "SHEET_WRONG", "values", f"customer {number}: a deleted value is listed"

@@ -31,7 +31,7 @@ from vault.model.requests import (
     Translated,
     ValueState,
 )
-from vault.store.layout import HEADER, CustomerRow, RowState, ValueFlag, value_key
+from vault.store.layout import CustomerRow, RowState, ValueHeader, value_key
 from vault.store.snapshot import KeyringSnapshot, Snapshot
 
 
@@ -205,20 +205,22 @@ class Inspecting:
             record = snapshot.get(value_key(parts.region, parts.customer_no, parts.value_no))
             if record is None:
                 raise DataLossError("a genuine token's record is missing from the store")
-            _, class_number, flags, version, _, _ = HEADER.unpack_from(record)
-            name = directory.names[FIELD_CLASS].get(class_number, "")
+            header = ValueHeader.unpack(record)
+            name = directory.names[FIELD_CLASS].get(header.field_class, "")
             entry = customer.entry(parts.value_no)
             engine.book.open_value(snapshot, customer, parts.value_no)  # so that the header is authentic
-            if flags & ValueFlag.DELETED or entry is None:
-                return replace(info, state=ValueState.DELETED, field_class=name, version=version), locator
-            return replace(info, field_class=name, labels=entry.labels, version=version), locator
+            if header.deleted or entry is None:
+                return replace(
+                    info, state=ValueState.DELETED, field_class=name, version=header.version
+                ), locator
+            return replace(info, field_class=name, labels=entry.labels, version=header.version), locator
 
     def _require_live(self, snapshot: Snapshot, parts: TokenParts) -> None:
         self._engine.book.live_row(snapshot, parts.customer_no)
         record = snapshot.get(value_key(parts.region, parts.customer_no, parts.value_no))
         if record is None:
             raise DataLossError("a genuine token's record is missing from the store")
-        if parts.value_no != CUSTOMER_ROW and HEADER.unpack_from(record)[2] & ValueFlag.DELETED:
+        if parts.value_no != CUSTOMER_ROW and ValueHeader.unpack(record).deleted:
             raise ValueDeletedError("the value was deleted")
 
     def _shredded(self, snapshot: Snapshot, number: CustomerNo, row: CustomerRow, token: str) -> Customer:

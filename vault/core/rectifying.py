@@ -21,7 +21,7 @@ from vault.model.requests import Caller, Outcome
 from vault.model.secret import Secret
 from vault.policy.decision import Grants
 from vault.store.entries import ValuesCorrected, ValuesDeleted
-from vault.store.layout import HEADER, ValueFlag, value_key
+from vault.store.layout import ValueHeader, value_key
 from vault.store.session import WriteSession
 from vault.store.sheet import SheetField
 
@@ -149,7 +149,7 @@ class Rectifying:
         if entry is not None:
             return entry
         record = session.get(value_key(parts.region, parts.customer_no, parts.value_no))
-        if record is not None and HEADER.unpack_from(record)[2] & ValueFlag.DELETED:
+        if record is not None and ValueHeader.unpack(record).deleted:
             self._engine.book.open_value(session, customer, parts.value_no)  # the tombstone is authentic
             raise ValueDeletedError("the value was deleted")
         raise DataLossError("a genuine token's record is missing from the store")

@@ -21,7 +21,7 @@ from vault.model.ids import CustomerNo, Generation
 from vault.model.requests import Caller, CustomerRef
 from vault.policy.decision import Grants
 from vault.store.entries import GenerationReplaced, GenerationShredded
-from vault.store.layout import HEADER, ValueFlag
+from vault.store.layout import ValueHeader
 from vault.store.session import WriteSession
 
 _LAST_GENERATION = 2**16 - 1
@@ -99,24 +99,24 @@ class Rotating:
             value_no = int.from_bytes(key[6:9], "big")
             if value_no == 0:
                 continue
-            _, field_class, flags, version, _, expires_s = HEADER.unpack_from(record)
+            header = ValueHeader.unpack(record)
             plaintext = book.open_value(session, old, value_no)
             book.put_value(
                 session,
                 fresh,
                 value_no,
-                field_class,
+                header.field_class,
                 plaintext,
-                version=version,
-                flags=flags,
-                expires_s=expires_s,
+                version=header.version,
+                flags=header.flags,
+                expires_s=header.expires_s,
             )
-            if flags & ValueFlag.DELETED:
+            if header.deleted:
                 continue
             resealed += 1
             entry = fresh.entry(value_no)
             if entry is not None:
-                declared = self._engine.field_class(directory, field_class)
+                declared = self._engine.field_class(directory, header.field_class)
                 content = fingerprint_content(declared, plaintext)
                 fresh.put_entry(replace(entry, fingerprint=fresh.dek.fingerprint(content)))
         return resealed
