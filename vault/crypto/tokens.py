@@ -15,8 +15,8 @@ every token has the usual shape; if one has not, each is looked at on its own.
 import re
 from binascii import unhexlify
 from collections.abc import Mapping, Sequence
-from struct import iter_unpack, unpack
-from typing import Final
+from struct import Struct
+from typing import Final, cast
 
 from vault.crypto.hazmat import AesBlockCipher
 from vault.errors import TokenMalformedError, TokenUnknownError
@@ -28,7 +28,10 @@ MAX_TOKEN_CHARS: Final = 40
 
 _BODY_CHARS: Final = 2 * BLOCK_BYTES
 _TEXT: Final = re.compile(r"[cC][vV]([1-9][0-9]{0,4})_([0-9a-fA-F]{32})")
-_BLOCK: Final = f"{BLOCK_BYTES}s"
+_BLOCK: Final = Struct(">2s5s3s6s")
+_PARTS: Final = Struct(">2s5s3s6x")
+Deciphered = tuple[bytes, bytes, bytes]
+"""Region and domain (2 bytes), customer_no (5), value_no (3)."""
 
 
 def block(region: int, domain: int, customer_no: int, value_no: int) -> bytes:
@@ -100,16 +103,16 @@ class TokenCodec:
             raise TokenUnknownError("no such token")
         return parts(plain)
 
-    def decipher_batch(self, tokens: Sequence[str]) -> list[bytes | None]:
-        """The genuine 16-byte block of each token, in order, or None where `decode` raises.
+    def decipher_batch(self, tokens: Sequence[str]) -> list[Deciphered | None]:
+        """The parts of each genuine token, in order, or None where `decode` raises.
 
-        A block that is not None has passed its check bytes: `block[:1] + block[2:10]` is the key of
-        the value's record, and `block[1]` its domain.
+        A token that is not None has passed its check bytes. Its parts stay bytes: region and domain
+        (2), customer_no (5), value_no (3), as they stand in the keys of the store.
         """
         plain = self._decipher_usual(tokens)
         if plain is None:
             return self._decipher_each(tokens)
-        return list(unpack(_BLOCK * len(tokens), plain))
+        return cast(list[Deciphered | None], list(_PARTS.iter_unpack(plain)))
 
     def _decipher_usual(self, tokens: Sequence[str]) -> bytes | None:
         """All blocks at once, or None if any token is not genuine or not of the current key."""
@@ -140,8 +143,8 @@ class TokenCodec:
     def _has_prefixes(self, text: bytes, count: int) -> bool:
         return all(text[at :: self._chars].count(char) == count for at, char in enumerate(self._prefix_bytes))
 
-    def _decipher_each(self, tokens: Sequence[str]) -> list[bytes | None]:
-        found: list[bytes | None] = [None] * len(tokens)
+    def _decipher_each(self, tokens: Sequence[str]) -> list[Deciphered | None]:
+        found: list[Deciphered | None] = [None] * len(tokens)
         waiting: dict[int, list[tuple[int, bytes]]] = {}
         for index, text in enumerate(tokens):
             split = _split(text)
@@ -149,9 +152,11 @@ class TokenCodec:
                 waiting.setdefault(split[0], []).append((index, split[1]))
         for generation, items in waiting.items():
             plain = self._ciphers[generation].decipher(b"".join(enciphered for _, enciphered in items))
-            for (index, _), (deciphered,) in zip(items, iter_unpack(_BLOCK, plain), strict=True):
-                if deciphered.endswith(CHECK):
-                    found[index] = deciphered
+            for (index, _), (home, customer, value, check) in zip(
+                items, _BLOCK.iter_unpack(plain), strict=True
+            ):
+                if check == CHECK:
+                    found[index] = (home, customer, value)
         return found
 
 

@@ -36,7 +36,7 @@ from vault.audit.records import (
 from vault.audit.segments import SegmentWriter
 from vault.crypto.hazmat import Opener, constant_time_equal
 from vault.crypto.suites import suite_of_record
-from vault.crypto.tokens import TokenCodec
+from vault.crypto.tokens import Deciphered, TokenCodec
 from vault.errors import (
     DataLossError,
     DeadlineExceededError,
@@ -142,13 +142,13 @@ class HotPath:
         if not self._waiting.acquire(blocking=False):
             raise OverloadedError("too many reads are waiting in this process")
         try:
-            blocks = self._codec.decipher_batch(tokens)
+            deciphered = self._codec.decipher_batch(tokens)
             with self._turn:
                 if caller.deadline_monotonic is not None and time.monotonic() > caller.deadline_monotonic:
                     raise DeadlineExceededError("the deadline passed before the read began")
                 for _ in range(_ATTEMPTS):
                     with self._store.snapshot() as snapshot, suppress(_StaleSnapshotError):
-                        return self._batch(caller, tokens, blocks, purpose, wanted, action, snapshot)
+                        return self._batch(caller, tokens, deciphered, purpose, wanted, action, snapshot)
                 raise OverloadedError("the keys of these customers change too fast to be read")
         finally:
             self._waiting.release()
@@ -167,7 +167,7 @@ class HotPath:
         self,
         caller: Caller,
         tokens: Sequence[str],
-        blocks: Sequence[bytes | None],
+        deciphered: Sequence[Deciphered | None],
         purpose: str,
         wanted: Reveal,
         action: ReadAction,
@@ -178,9 +178,9 @@ class HotPath:
         homes = {region + bytes((domain,)) for domain in grants.domains}
         normal_levels = levels = grants.reveals(purpose, wanted)
         get, cached = snapshot.get, self._cache.get
-        vault_id, open_usual, usual = self._vault_id, self._open_usual, self._usual_record
-        nonce_end = usual.nonce_end
-        masked_code, granted = MASKED, (PLAIN, MASKED)
+        vault_id, open_usual, mask = self._vault_id, self._open_usual, self._mask
+        suite, nonce_end = self._usual_record
+        granted, class_and_outcome = (PLAIN, MASKED), _CLASS_AND_OUTCOME
         room = self._reply_bytes
 
         values: list[str] = []
@@ -190,31 +190,32 @@ class HotPath:
         items: list[bytes] = []
         unknown: dict[int, int] = {}  # denials without a customer's name, by reason code
         current = b""  # the customer of the run: its number, 5 bytes
+        prefix = aad_prefix = usual_tail = b""
         entry: CachedDek | None = None
         failed = 0  # reason code that stands for the whole run
-        usual_tail = b""
 
-        for index, block in enumerate(blocks):
-            if block is None or block[:2] not in homes:
+        for index, token in enumerate(deciphered):
+            if token is None or token[0] not in homes:
                 # A foreign domain's token answers as a guess does: its existence is not told.
-                code = _TOKEN_UNKNOWN if block is not None else self._undeciphered(tokens[index])
+                code = _TOKEN_UNKNOWN if token is not None else self._undeciphered(tokens[index])
                 unknown[code] = unknown.get(code, 0) + 1
                 denied.append((index, code))
                 values.append("")
                 reveals.append(0)
                 continue
-            if block[2:7] != current:
+            _, customer, value_no = token
+            if customer != current:
                 if items:
                     groups.append(_group(entry, items))
                     items = []
-                current = block[2:7]
-                customer = region + current
-                row = get(customer + _ROW)
-                entry, failed = cached(customer), 0
+                current, prefix = customer, region + customer
+                row = get(prefix + _ROW)
+                entry, failed = cached(prefix), 0
                 if entry is None or entry.row != row:
-                    entry, failed = self._admit(customer, row)
+                    entry, failed = self._admit(prefix, row)
                 if entry is not None:
                     entry.used = True
+                    aad_prefix = vault_id + prefix
                     usual_tail = entry.generation.to_bytes(2, "big") + _NEVER
                     restricted = entry.row[1] != _ACTIVE
                     levels = grants.reveals(purpose, wanted, restricted=True) if restricted else normal_levels
@@ -224,33 +225,29 @@ class HotPath:
                 values.append("")
                 reveals.append(0)
                 continue
-            key = region + block[2:10]
-            record = get(key)
+            record = get(prefix + value_no)
             # The usual record: the configured suite, no flags, the row's generation, no expiry.
-            if (
-                record is not None
-                and record[7:13] == usual_tail
-                and record[0] == usual.suite
-                and not record[2]
-            ):
-                outcome = levels[record[1]]
+            if record is not None and record[7:13] == usual_tail and record[0] == suite and not record[2]:
+                field_class = record[1]
+                outcome = levels[field_class]
                 if outcome in granted and room > 0:
-                    plain = open_usual(
-                        entry.seal, record[13:nonce_end], record[nonce_end:], vault_id + key + record[:13]
-                    )
+                    aad = aad_prefix + value_no + record[:13]
+                    plain = open_usual(entry.seal, record[13:nonce_end], record[nonce_end:], aad)
                     if plain is not None:
                         text = plain.decode()
-                        if outcome == masked_code:
-                            text = self._mask(record[1], text)
+                        if outcome == MASKED:
+                            text = mask(field_class, text)
                             room -= len(text.encode())  # a mask may be longer than its value
                         else:
                             room -= len(plain)
                         values.append(text)
                         reveals.append(outcome)
-                        items.append(key[6:] + record[1:2] + _OUTCOME_BYTE[outcome])
+                        items.append(value_no + class_and_outcome[outcome][field_class])
                         continue
-            field_class, outcome, text = self._unusual(entry, key, record, levels, room, snapshot)
-            items.append(key[6:] + bytes((field_class, outcome)))
+            field_class, outcome, text = self._unusual(
+                entry, prefix + value_no, record, levels, room, snapshot
+            )
+            items.append(value_no + bytes((field_class, outcome)))
             values.append(text)
             if outcome in granted:
                 room -= len(text.encode())
@@ -370,7 +367,10 @@ class HotPath:
             return None
 
 
-_OUTCOME_BYTE: Final = [bytes((code,)) for code in range(256)]
+# The last two bytes of an audited item, for the outcomes of the loop: by outcome, then field class.
+_CLASS_AND_OUTCOME: Final = {
+    outcome: [bytes((field_class, outcome)) for field_class in range(256)] for outcome in (PLAIN, MASKED)
+}
 _DENIAL_CODES: Final = {verdict: reason_code(reason) for verdict, reason in DENIALS.items()}
 
 
