@@ -77,10 +77,11 @@ class Deployment:
 
 
 @contextmanager
-def open_vault(data_dir: Path, process_name: str) -> Iterator["Desks"]:
-    """A vault opened with its key file."""
+def open_vault(data_dir: Path, process_name: str, *, unlocking: bool = False) -> Iterator["Desks"]:
+    """A vault opened with its key file; with `unlocking`, really so, else by the epoch key of before."""
     settings = load_settings(data_dir)
-    vault = Vault.open(data_dir, settings, _edk(data_dir, settings), process_name=process_name)
+    edk = unlock(data_dir, settings, None) if unlocking else _edk(data_dir, settings)
+    vault = Vault.open(data_dir, settings, edk, process_name=process_name)
     try:
         yield Desks(vault)
     finally:
@@ -106,12 +107,12 @@ def copy_vault(template: Deployment, directory: Path) -> Deployment:
     return Deployment(data_dir, template.founded)
 
 
-_EDKS: dict[str, bytes] = {}
+_EDKS: dict[bytes, bytes] = {}
 
 
 def _edk(data_dir: Path, settings: Settings) -> GuardedMemory:
     """The epoch key. The child that unlocks it takes longer than most tests, so it is kept here."""
-    vault_id = (data_dir / "FORMAT").read_text()
+    vault_id = (data_dir / "FORMAT").read_bytes()
     if vault_id not in _EDKS:
         memory = unlock(data_dir, settings, None)
         _EDKS[vault_id] = bytes(memory.view(0, 32))
@@ -161,7 +162,8 @@ class Desk:
     def plain(self, token: str, purpose: str = "support") -> str:
         """One value, which must be revealed in plain."""
         revealed = self.read([token], purpose)
-        assert (list(revealed.reveals), list(revealed.denials)) == ([Reveal.PLAIN], [])
+        got = (list(revealed.reveals), list(revealed.denials))
+        assert got == ([Reveal.PLAIN], []), got
         return revealed.values[0]
 
     def denied(
