@@ -50,7 +50,7 @@ GOOD = [
     operation("store", 50, external_id="a", customer="B", created=True, token="t2", value="v3"),
 ]
 BAD = {
-    "created twice": GOOD[:3] + [replace(GOOD[5], began=25, ended=28)],
+    "created twice": [*GOOD[:3], replace(GOOD[5], began=25, ended=28)],
     "the same number again": [*GOOD[:5], replace(GOOD[5], customer="A")],
     "the same token again": [*GOOD[:5], replace(GOOD[5], token="t1")],
     "read after the shred": [*GOOD[:4], replace(GOOD[4], values=["v2"]), GOOD[5]],
