@@ -146,12 +146,10 @@ def _section(kind: type[Section], name: str, table: dict[str, Any], problems: li
             problems.append(f"{name}.{key}: unknown key")
             continue
         wanted = hints[key]
-        if (wanted is int and isinstance(value, int) and not isinstance(value, bool) and value >= 0) or (
-            wanted is str and isinstance(value, str)
-        ):
-            values[key] = value
-        elif isinstance(value, list) and wanted == tuple[str, ...] and all(isinstance(v, str) for v in value):
+        if wanted == tuple[str, ...] and isinstance(value, list) and all(isinstance(v, str) for v in value):
             values[key] = tuple(value)
+        elif type(value) is wanted and (wanted is str or value >= 0):
+            values[key] = value
         else:
             expected = {int: "a whole number, not negative", str: "text"}.get(wanted, "a list of texts")
             problems.append(f"{name}.{key}: must be {expected}")
