@@ -14,6 +14,7 @@ Rules:
 import json
 import struct
 import uuid
+from array import array
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -56,8 +57,10 @@ class Request:
         name = principal_id.to_bytes(4, "big") + parse_request_id(request_id)
         self._key = secrets.request_mac(b"id\0" + name)
         self._salt_seed = secrets.request_mac(b"salt\0" + name)
-        framed = b"".join(len(part).to_bytes(4, "big") + part for part in map(_packed, (method, *body)))
-        self._fingerprint = secrets.request_mac(b"body\0" + framed)
+        parts = [_packed(part) for part in (method, *body)]
+        # Count and lengths first, so that no two bodies are framed alike.
+        lengths = array("Q", (len(parts), *map(len, parts))).tobytes()
+        self._fingerprint = secrets.request_mac(b"body\0" + lengths + b"".join(parts))
 
     @property
     def salt_seed(self) -> bytes | None:
