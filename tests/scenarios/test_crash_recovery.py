@@ -76,7 +76,7 @@ def test_nothing_acknowledged_is_lost_when_processes_are_killed(
 def _round(vault: ServedVault, load: Load, victim: Victim, chance: random.Random) -> float:
     """Kills under load; returns the seconds until a new connection's write was acknowledged."""
     with load:
-        time.sleep(chance.uniform(0.5, 1.5))
+        time.sleep(chance.uniform(0.3, 1.0))
         killed = time.monotonic()
         vault.kill(victim, chance)
         if victim is Victim.ALL:
