@@ -3,7 +3,8 @@
 Which value a field means, in this order:
 1. The value held under the same class and label: it is kept, or rectified in place; its token stays.
    If it also stands under other labels, only this label leaves it, and the search goes on. A value
-   that differs in spelling only (case, spaces) is rectified too: the customer's spelling counts.
+   that differs in spelling only (case, spaces) is rectified too, unless other labels share it: the
+   customer's spelling counts.
 2. A value of the same class that is equal (by fingerprint): it gets the label too; same token.
 3. A new value with a new number.
 
@@ -185,7 +186,8 @@ class Tokenizing:
         for made in entry.fields:
             try:
                 outcome, value_no = self._store_field(session, customer, numbers, made, corrected)
-            except LimitExceededError as error:
+            except VaultError as error:
+                # Refused alone: the customer must be saved with the numbers that other fields took.
                 made.error = error
                 outcome, value_no = Outcome.REFUSED, 0
             fields.append([int(outcome), value_no if made.error is None else made.error.reason.value])
@@ -219,16 +221,25 @@ class Tokenizing:
                 version = engine.book.rectify(session, customer, held, made.stored, fingerprint)
                 corrected.append((customer.number, held.value_no, version))
                 return Outcome.UPDATED, held.value_no
-            rest = tuple(label for label in held.labels if label != made.label)
-            customer.put_entry(replace(held, labels=rest))
+            if held.fingerprint == fingerprint:
+                return Outcome.UNCHANGED, held.value_no  # another spelling of a value that labels share
         equal = next((line for line in same_class if line.fingerprint == fingerprint), None)
         if equal is not None:
+            self._leave(customer, held, made.label)
             customer.put_entry(replace(equal, labels=(*equal.labels, made.label)))
             return Outcome.UNCHANGED, equal.value_no
         value_no = engine.book.take_value_no(session, customer, engine.settings.limits.fields_per_customer)
+        self._leave(customer, held, made.label)
         customer.put_entry(SheetField(value_no, field_class, fingerprint, b"", (made.label,)))
         engine.book.put_value(session, customer, value_no, field_class, made.stored)
         return Outcome.CREATED, value_no
+
+    @staticmethod
+    def _leave(customer: OpenCustomer, held: SheetField | None, label: str) -> None:
+        """Takes a label away from the value that it shared with others, if there is one."""
+        if held is not None:
+            rest = tuple(each for each in held.labels if each != label)
+            customer.put_entry(replace(held, labels=rest))
 
     def _still_true(self, session: WriteSession, answers: list[Answer]) -> list[Answer]:
         """A remembered answer, except for customers shredded since: a replay never resurrects."""
