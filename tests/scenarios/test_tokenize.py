@@ -1,6 +1,7 @@
 import pytest
 
-from tests.scenarios.support.deployment import by_id, by_token, new_id
+from tests.scenarios.support.deployment import by_id, by_token, copy_vault, new_id
+from tests.scenarios.support.tampering import tampering
 from vault.errors import (
     BatchAbortedError,
     CustomerUnknownError,
@@ -11,6 +12,7 @@ from vault.errors import (
 from vault.model.access import Reveal
 from vault.model.requests import CustomerRef, Entry, FieldInput, Outcome
 from vault.model.secret import Secret
+from vault.store.layout import value_key
 
 JANE = {"name": "Jane Doe", "email": "jane@example.com", "phone/mobile": "+4930123456"}
 
@@ -226,3 +228,49 @@ def test_reveal_levels_are_stated_with_the_values(desks):
     tokens = desks.crm.tokens("crm-1", JANE)
     assert desks.crm.read(tokens).reveals == [Reveal.PLAIN] * 3
     assert desks.agent.read(tokens).reveals == [Reveal.MASKED] * 3
+
+
+def test_a_damaged_value_refuses_its_own_field_and_costs_the_others_nothing(deployment):
+    """Were the entry given up half way, its new numbers would be given out twice."""
+    with deployment.opened() as desks:
+        name, mail = desks.crm.tokens("crm-1", {"name": "Jane", "email": "jane@example.com"})
+    with tampering(deployment) as session:
+        row = session.get(value_key(1, 1, 3))
+        session.put_value(value_key(1, 1, 3), row[:-1] + bytes([row[-1] ^ 1]))
+    with deployment.opened() as desks:
+        again = desks.crm.store("crm-1", {"note": "new", "name": "Janet", "email": "jane@example.com"})
+        assert outcomes(again) == [Outcome.CREATED, Outcome.UPDATED, Outcome.REFUSED]
+        assert again.results[2].error.reason is Reason.INTEGRITY_FAILED
+        later = desks.crm.store("crm-1", {"address": "Main Street 1"})
+        assert len({name, mail, again.results[0].token, later.results[0].token}) == 4
+        assert desks.crm.read([name, again.results[0].token]).values == ["Janet", "new"]
+
+
+def test_a_label_is_not_lost_when_its_new_value_finds_no_room(template, tmp_path):
+    deployment = copy_vault(template, tmp_path)
+    with (deployment.data_dir / "vault.toml").open("a") as file:
+        file.write("[limits]\nfields_per_customer = 3\n")
+    with deployment.opened() as desks:
+        shared, _ = desks.crm.tokens("crm-1", {"phone/a": "+4930123456", "phone/b": "+4930123456"})
+        desks.crm.store("crm-1", {"name": "x"})
+        refused = desks.crm.store("crm-1", {"phone/b": "+4930999999"})
+        assert outcomes(refused) == [Outcome.REFUSED]
+        assert refused.results[0].error.reason is Reason.LIMIT_EXCEEDED
+        (held,) = [each for each in desks.crm.customer(by_id("crm-1")).held if each.token == shared]
+        assert sorted(held.labels) == ["a", "b"]
+
+
+def test_another_spelling_of_a_value_that_labels_share_changes_nothing(desks):
+    token, _ = desks.crm.tokens("crm-1", {"name/a": "Jane Doe", "name/b": "Jane Doe"})
+    again = desks.crm.store("crm-1", {"name/b": "JANE  DOE"})
+    assert (again.results[0].outcome, again.results[0].token) == (Outcome.UNCHANGED, token)
+    (held,) = [each for each in desks.crm.customer(by_id("crm-1")).held if each.token == token]
+    assert sorted(held.labels) == ["a", "b"]
+    assert desks.crm.plain(token) == "Jane Doe"
+
+
+def test_another_spelling_of_a_value_of_its_own_is_taken_over(desks):
+    (token,) = desks.crm.tokens("crm-1", {"name": "Jane Doe"})
+    again = desks.crm.store("crm-1", {"name": "Jane DOE"})
+    assert (again.results[0].outcome, again.results[0].token) == (Outcome.UPDATED, token)
+    assert desks.crm.plain(token) == "Jane DOE"
