@@ -30,6 +30,7 @@ from vault.store.layout import (
     ValueFlag,
     ValueHeader,
     customer_key,
+    split_customer_key,
     tombstone,
     value_key,
 )
@@ -128,7 +129,12 @@ class Book:
     def lookup(self, index: WriteSession | KeyringSnapshot, external_id: bytes) -> CustomerNo | None:
         """The customer that the index gives for an external id, live or not."""
         found = index.index_lookup(self._secrets.external_hash(external_id))
-        return None if found is None else CustomerNo(int.from_bytes(found[1:], "big"))
+        if found is None:
+            return None
+        region, number = split_customer_key(found)
+        if region != self._region:
+            raise IntegrityFailedError
+        return number
 
     def row(self, reader: WriteSession | Snapshot, number: CustomerNo) -> CustomerRow | None:
         """A customer's row, not yet verified."""
