@@ -23,7 +23,7 @@ from vault.crypto import hazmat
 from vault.crypto.hazmat import GuardedMemory
 from vault.crypto.slots import SlotPool
 from vault.crypto.suites import suite_named
-from vault.errors import VaultError
+from vault.errors import IntegrityFailedError, VaultError
 from vault.keys.keyring import Keyring
 from vault.keys.opendek import SLOT_BYTES, DekOpener
 from vault.model.ids import CustomerNo, Epoch, Region
@@ -51,10 +51,17 @@ def check(data_dir: Path, settings: Settings, edk: GuardedMemory | None) -> Iter
     Raises:
         StorageFormatError, KeyUnavailableError: the vault cannot be opened at all.
     """
-    store = Store.open(data_dir, read_only=True)
     try:
-        history = json.loads((data_dir / "public" / "keys.json").read_text())
-        public_key = newest_key(history)
+        store = Store.open(data_dir, read_only=True)
+    except IntegrityFailedError as error:
+        plane = error.details.get("plane") or error.details.get("file") or "stores"
+        yield Finding("error", error.reason.value, plane, "too damaged to be opened")
+        return
+    try:
+        public_key = _public_key(data_dir)
+        if public_key is None:
+            yield Finding("error", "KEYS_DAMAGED", "public", "keys.json is missing or damaged")
+            return
         store.verify = lambda signature, message: hazmat.verify(public_key, signature, message)
         for found in inspect(store):
             yield Finding(found.severity, found.code, found.plane, found.detail)
@@ -67,6 +74,13 @@ def check(data_dir: Path, settings: Settings, edk: GuardedMemory | None) -> Iter
             yield from _check_records(store, data_dir, settings, edk, public_key)
     finally:
         store.close()
+
+
+def _public_key(data_dir: Path) -> bytes | None:
+    try:
+        return newest_key(json.loads((data_dir / "public" / "keys.json").read_text()))
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _check_records(
