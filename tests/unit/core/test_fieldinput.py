@@ -2,7 +2,7 @@ import pytest
 
 from vault.config import Limits
 from vault.core.fieldinput import check_batch, check_limit, fingerprint_content, prepare_entry, prepare_value
-from vault.errors import InvalidRequestError, InvalidValueError, LimitExceededError, Reason
+from vault.errors import LimitExceededError, Reason
 from vault.fields.config import load_field_classes
 from vault.model.requests import CustomerRef, Entry, FieldInput
 from vault.model.secret import Secret
