@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vault.fields import FieldCatalog
 
 _BATCH_SECONDS = 60.0  # a batch waits for a durable commit, behind the batches before it
+_CHANNELS_FOR_A_REQUEST = 4
 
 _HELP = """Import a CSV or JSON Lines export and write its tokenized copy.
 
@@ -173,7 +174,9 @@ def import_file(
         from vault.cli.importing.vault_target import VaultTarget
 
         # As many values as a batch may hold, or the client would split it into several commits.
-        with connection.open(channels=parallel, max_batch=20_000, timeout=_BATCH_SECONDS) as vault:
+        # Workers are balanced by connection: with a few of them, one worker could get nearly all.
+        channels = parallel * _CHANNELS_FOR_A_REQUEST
+        with connection.open(channels=channels, max_batch=20_000, timeout=_BATCH_SECONDS) as vault:
             run.into(VaultTarget(vault, domain))
     run.summarize(as_json=as_json, dry_run=dry_run)
     raise typer.Exit(ExitCode.OK if run.tally.clean else ExitCode.PARTIAL)

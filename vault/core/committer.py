@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
+from vault.core.turn import Turn
 from vault.errors import DeadlineExceededError, OverloadedError, StorageStoppedError, VaultError
 from vault.store.session import WriteSession
 from vault.store.store import Store
@@ -42,8 +43,15 @@ class _Waiting:
 class Committer:
     """Runs write jobs, one group after the other."""
 
-    def __init__(self, store: Store, recover: Callable[[WriteSession], None], max_waiting: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        recover: Callable[[WriteSession], None],
+        max_waiting: int,
+        turn: Turn | None = None,
+    ) -> None:
         self._store = store
+        self._turn = turn or Turn()
         self._recover = recover
         self._queue: queue.Queue[_Waiting | None] = queue.Queue(max_waiting)
         self._closed = False
@@ -123,19 +131,23 @@ class Committer:
     def _attempt(self, group: list[_Waiting]) -> list[tuple[object, BaseException | None]]:
         outcomes: list[tuple[object, BaseException | None]] = []
         with self._store.write(purpose="erase" if group[0].erase else "data") as session:
-            self._recover(session)
-            for waiting in group:
-                before = session.writes
-                try:
-                    outcomes.append((waiting.job(session), None))
-                except VaultError as error:
-                    if session.writes != before:
-                        raise _BrokenJobError from error
-                    outcomes.append((None, error))
-                except Exception as error:
-                    raise _BrokenJobError from error
+            with self._turn.urgent():
+                self._recover(session)
+                outcomes += [_run_job(waiting, session) for waiting in group]
             session.commit()
         return outcomes
+
+
+def _run_job(waiting: _Waiting, session: WriteSession) -> tuple[object, BaseException | None]:
+    before = session.writes
+    try:
+        return waiting.job(session), None
+    except VaultError as error:
+        if session.writes != before:
+            raise _BrokenJobError from error
+        return None, error
+    except Exception as error:
+        raise _BrokenJobError from error
 
 
 class _BrokenJobError(Exception):

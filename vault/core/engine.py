@@ -21,6 +21,7 @@ from vault.core.receipts import Receipts
 from vault.core.recovery import Recovery
 from vault.core.rows import Rows
 from vault.core.secrets import VaultSecrets
+from vault.core.turn import Turn
 from vault.crypto import hazmat
 from vault.crypto.slots import SlotPool, lockable_bytes
 from vault.crypto.suites import suite_named
@@ -63,6 +64,7 @@ class Engine:
     directories: DirectoryReader
     audit: SegmentWriter
     committer: Committer
+    turn: Turn
     cache: DekCache
     hot: HotPath
     forgetting: Forgetting
@@ -141,7 +143,9 @@ def _open_parts(
         sync_interval_ms=settings.audit.sync_interval_ms,
     )
     closing.callback(audit.close)
-    committer = Committer(store, Recovery(book, rows, effects, region), settings.limits.waiting_writes)
+    turn = Turn()
+    recovery = Recovery(book, rows, effects, region)
+    committer = Committer(store, recovery, settings.limits.waiting_writes, turn)
     closing.callback(committer.close)
     directories = DirectoryReader(rows)
     cache = DekCache(keyring, cache_bytes, suite)
@@ -182,6 +186,7 @@ def _open_parts(
         directories=directories,
         audit=audit,
         committer=committer,
+        turn=turn,
         cache=cache,
         hot=hot,
         forgetting=forgetting,

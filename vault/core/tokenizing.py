@@ -42,6 +42,7 @@ from vault.store.session import WriteSession
 from vault.store.sheet import SheetField
 
 Answer = dict[str, Any]
+_ENTRIES_A_TURN = 20
 _STORED = frozenset((Outcome.CREATED, Outcome.UNCHANGED, Outcome.UPDATED))
 
 
@@ -86,7 +87,7 @@ class Tokenizing:
             now_s=int(time.time()),
             hours=engine.settings.storage.request_id_hours,
         )
-        prepared = [prepare_entry(entry, engine.catalog, engine.settings.limits) for entry in entries]
+        prepared = self._prepare(entries)
 
         def job(session: WriteSession) -> list[Answer]:
             remembered = request.recall(session)
@@ -99,6 +100,16 @@ class Tokenizing:
         answers = engine.committer.submit(job, deadline=caller.deadline_monotonic)
         tokens = self._tokens(answers, domain_id)
         return [_result(answer, entry, tokens) for answer, entry in zip(answers, prepared, strict=True)]
+
+    def _prepare(self, entries: Sequence[Entry]) -> list[PreparedEntry]:
+        engine, prepared = self._engine, []
+        for start in range(0, len(entries), _ENTRIES_A_TURN):
+            with engine.turn.ordinary():
+                prepared += [
+                    prepare_entry(entry, engine.catalog, engine.settings.limits)
+                    for entry in entries[start : start + _ENTRIES_A_TURN]
+                ]
+        return prepared
 
     def _write(
         self, session: WriteSession, caller: Caller, prepared: list[PreparedEntry], atomic: bool, method: str
