@@ -327,8 +327,8 @@ class Book:
             next_counter=next_counter,
             counter_incarnation=incarnation,
         )
-        customer.row = row.with_mac(customer.dek.row_mac(self._row_message(customer.number, row)))
-        session.put_value(value_key(self._region, customer.number, CUSTOMER_ROW), customer.row.pack())
+        key, packed = value_key(self._region, customer.number, CUSTOMER_ROW), row.authenticated()
+        session.put_value(key, packed + customer.dek.row_mac(self._vault_id + key + packed))
         self.save_sheet(session, customer)
 
     def save_sheet(self, session: WriteSession, customer: OpenCustomer) -> None:

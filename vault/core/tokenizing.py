@@ -221,8 +221,13 @@ class Tokenizing:
             return Outcome.EMPTY, 0
         engine, field_class = self._engine, numbers[made.field_class]
         fingerprint = customer.dek.fingerprint(made.field_class.encode() + b"\0" + made.normalized)
-        same_class = [line for line in customer.lines.values() if line.field_class == field_class]
-        held = next((line for line in same_class if made.label in line.labels), None)
+        held = equal = None
+        for line in customer.lines.values():
+            if line.field_class == field_class:
+                if made.label in line.labels:
+                    held = line
+                elif equal is None and line.fingerprint == fingerprint:
+                    equal = line
         if held is not None:
             if held.fingerprint == fingerprint and made.stored == engine.book.open_value(
                 session, customer, held.value_no
@@ -234,7 +239,6 @@ class Tokenizing:
                 return Outcome.UPDATED, held.value_no
             if held.fingerprint == fingerprint:
                 return Outcome.UNCHANGED, held.value_no  # another spelling of a value that labels share
-        equal = next((line for line in same_class if line.fingerprint == fingerprint), None)
         if equal is not None:
             self._leave(customer, held, made.label)
             customer.put_entry(replace(equal, labels=(*equal.labels, made.label)))

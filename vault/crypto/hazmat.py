@@ -16,6 +16,7 @@ Why random nonces are safe, a suite at a time:
   would have to be written 256 times over.
 """
 
+import functools
 import hmac
 import threading
 from collections.abc import Callable
@@ -80,6 +81,10 @@ _OPEN: Final[dict[int, Callable[..., int]]] = {
     AES_256_GCM: _lib.crypto_aead_aes256gcm_decrypt,
     AEGIS_256: _aegis_open,
 }
+_SEALERS: Final = {
+    number: (_SEAL[number], suite.nonce_bytes, suite.tag_bytes) for number, suite in SUITES.items()
+}
+_BYTES: Final = _ffi.typeof("unsigned char[]")  # naming the type by text costs a parse a call
 _XCHACHA_NONCE: Final = 24
 _XCHACHA_TAG: Final = 16
 _AEGIS_NONCE: Final = 32
@@ -182,17 +187,18 @@ def seal(suite: int, key: KeyPointer, plaintext: bytes, aad: bytes) -> bytes:
         InvalidRequestError: no such suite.
         KeyUnavailableError: this CPU cannot do the suite.
     """
-    known = SUITES.get(suite)
+    known = _SEALERS.get(suite)
     if known is None:
         raise InvalidRequestError("no such AEAD suite")
-    _require_cpu(suite)
+    if suite == AES_256_GCM:
+        _require_cpu(suite)
+    raw_seal, nonce_bytes, tag_bytes = known
     size = len(plaintext)
-    out = _new_uncleared("unsigned char[]", known.nonce_bytes + size + known.tag_bytes)
-    _lib.randombytes(out, known.nonce_bytes)
-    ciphertext = out + known.nonce_bytes
-    if _SEAL[suite](ciphertext, _NULL, plaintext, size, aad, len(aad), _NULL, out, key) != 0:
+    out = _new_uncleared(_BYTES, nonce_bytes + size + tag_bytes)
+    _lib.randombytes(out, nonce_bytes)
+    if raw_seal(out + nonce_bytes, _NULL, plaintext, size, aad, len(aad), _NULL, out, key) != 0:
         raise KeyUnavailableError("sealing failed")
-    return bytes(_ffi.buffer(out))
+    return _ffi.buffer(out)[:]  # type: ignore[no-any-return]
 
 
 def _require_cpu(suite: int) -> None:
@@ -243,21 +249,26 @@ def derive_public(master: KeyPointer, subkey_id: int, context: bytes, size: int)
 
 
 def _derive(master: KeyPointer, subkey_id: int, context: bytes, destination: KeyPointer, size: int) -> None:
+    salt, personal = _kdf_labels(subkey_id, context)
+    if _blake2b(destination, size, _NULL, 0, master, KEY_BYTES, salt, personal) != 0:
+        raise KeyUnavailableError("key derivation failed")
+
+
+@functools.cache
+def _kdf_labels(subkey_id: int, context: bytes) -> tuple[bytes, bytes]:
     if len(context) != 8:
         raise ValueError("a derivation context has 8 bytes")
-    salt = subkey_id.to_bytes(8, "little") + bytes(8)
-    if _blake2b(destination, size, _NULL, 0, master, KEY_BYTES, salt, context + bytes(8)) != 0:
-        raise KeyUnavailableError("key derivation failed")
+    return subkey_id.to_bytes(8, "little") + bytes(8), context + bytes(8)
 
 
 def keyed_hash(key: KeyPointer, data: bytes, size: int = 16) -> bytes:
     """Keyed BLAKE2b (RFC 7693) of `data` under a 32-byte key: 16 to 64 bytes."""
     if not 16 <= size <= 64:
         raise ValueError("a keyed hash has 16 to 64 bytes")
-    out = _ffi.new("unsigned char[]", size)
+    out = _new_uncleared(_BYTES, size)
     if _blake2b(out, size, data, len(data), key, KEY_BYTES, _NULL, _NULL) != 0:
         raise KeyUnavailableError("hashing failed")
-    return bytes(_ffi.buffer(out))
+    return _ffi.buffer(out)[:]  # type: ignore[no-any-return]
 
 
 class AesBlockCipher:

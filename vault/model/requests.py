@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from vault.errors import VaultError
 from vault.model.access import Denial, Reveal
@@ -38,8 +38,7 @@ class Outcome(IntEnum):
     REFUSED = 5
 
 
-@dataclass(frozen=True, slots=True)
-class FieldInput:
+class FieldInput(NamedTuple):
     field_class: str
     value: Secret
     label: str = ""
@@ -54,8 +53,7 @@ class Entry:
     jurisdiction: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FieldResult:
+class FieldResult(NamedTuple):
     outcome: Outcome
     token: str = ""
     error: VaultError | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from customervault.errors import NotFoundError, VaultError
 from customervault.values import Value
@@ -17,8 +17,7 @@ ShredOutcome = Literal["shredded", "validated", "already_shredded", "missing", "
 PrincipalState = Literal["unknown", "active", "revoked"]
 
 
-@dataclass(frozen=True, slots=True)
-class FieldResult:
+class FieldResult(NamedTuple):
     """What storing one field did. `token` is empty when nothing is held for it."""
 
     field_class: str
