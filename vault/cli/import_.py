@@ -1,5 +1,6 @@
 """`cvault import`: a CRM export in, a tokenized copy out."""
 
+import gc
 import json
 from enum import StrEnum
 from pathlib import Path
@@ -176,6 +177,7 @@ def import_file(
         # As many values as a batch may hold, or the client would split it into several commits.
         # Workers are balanced by connection: with a few of them, one worker could get nearly all.
         channels = parallel * _CHANNELS_FOR_A_REQUEST
+        gc.set_threshold(50_000, 20, 50)  # rows are many short-lived objects without cycles
         with connection.open(channels=channels, max_batch=20_000, timeout=_BATCH_SECONDS) as vault:
             run.into(VaultTarget(vault, domain))
     run.summarize(as_json=as_json, dry_run=dry_run)

@@ -313,7 +313,7 @@ def test_each_channel_has_its_own_connection(server: ScriptedVault, connect: Any
         vault.update("cv1_0", "v")
     peers = [seen.peer for seen in server.received]
     assert len(set(peers)) == 3
-    assert peers[:3] == peers[3:]
+    assert len(set(peers[:3])) == 3  # each is tried before any is preferred
 
 
 def test_a_vault_of_another_authority_is_refused(

@@ -1,7 +1,6 @@
 """Drives exchanges over asyncio channels: deadlines, retries, batches at the same time, pages."""
 
 import asyncio
-import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from types import TracebackType
@@ -9,6 +8,7 @@ from typing import Any, Self
 
 import grpc
 
+from customervault._balance import Balance
 from customervault._channel import AsyncLine
 from customervault._config import Config, PathLike, resolve
 from customervault._exchange import Answer, Exchange, Item, Page, Request
@@ -50,7 +50,7 @@ class AsyncTransport:
         )
         self._retry = RetryPolicy(self._config.max_attempts)
         self._lines: list[AsyncLine] = []
-        self._turn = itertools.count()
+        self._balance = Balance(self._config.channels)
         self._closed = False
 
     async def close(self) -> None:
@@ -120,13 +120,14 @@ class AsyncTransport:
     async def _send(self, request: Request, deadline: float) -> Any:
         attempts = 0
         while True:
-            line = self._next_line()
+            lines = self._open_lines()
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 raise DeadlineExceededError("the time for the call ran out")
             attempts += 1
             try:
-                return await line.call(request, remaining)
+                with self._balance.connection() as number:
+                    return await lines[number].call(request, remaining)
             except grpc.RpcError as failure:
                 error = error_of_call(failure)
             except asyncio.CancelledError:
@@ -143,13 +144,13 @@ class AsyncTransport:
         if self._closed and not (task and task.cancelling()):
             raise ClosedError("the client was closed") from None
 
-    def _next_line(self) -> AsyncLine:
+    def _open_lines(self) -> list[AsyncLine]:
         if self._closed:
             raise ClosedError("the client was closed")
         if not self._lines:
             # Made here, not at construction: a channel takes the loop that runs when it is made.
             self._lines = [AsyncLine(self._config) for _ in range(self._config.channels)]
-        return self._lines[next(self._turn) % len(self._lines)]
+        return self._lines
 
     def _deadline(self) -> float:
         return time.monotonic() + self._config.timeout_seconds

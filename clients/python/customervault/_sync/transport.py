@@ -1,6 +1,5 @@
 """Drives exchanges over sync channels: deadlines, retries, batches at the same time, pages."""
 
-import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,6 +9,7 @@ from typing import Any, Self
 
 import grpc
 
+from customervault._balance import Balance
 from customervault._channel import Line
 from customervault._config import Config, PathLike, resolve
 from customervault._exchange import Answer, Exchange, Item, Page, Request
@@ -51,7 +51,7 @@ class Transport:
         )
         self._retry = RetryPolicy(self._config.max_attempts)
         self._lines = [Line(self._config) for _ in range(self._config.channels)]
-        self._turn = itertools.count()
+        self._balance = Balance(self._config.channels)
         self._pool = ThreadPoolExecutor(self._config.channels, thread_name_prefix="customervault")
         self._closed = threading.Event()
 
@@ -125,7 +125,8 @@ class Transport:
                 raise DeadlineExceededError("the time for the call ran out")
             attempts += 1
             try:
-                return self._next_line().call(request, remaining)
+                with self._balance.connection() as number:
+                    return self._lines[number].call(request, remaining)
             except grpc.RpcError as failure:
                 error = error_of_call(failure)
             except ValueError:  # gRPC's way to say that another thread closed the channel
@@ -136,9 +137,6 @@ class Transport:
             if wait is None:
                 raise error
             self._closed.wait(wait)
-
-    def _next_line(self) -> Line:
-        return self._lines[next(self._turn) % len(self._lines)]
 
     def _deadline(self) -> float:
         return time.monotonic() + self._config.timeout_seconds
