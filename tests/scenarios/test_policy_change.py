@@ -3,8 +3,10 @@ import pytest
 from tests.scenarios.support.deployment import by_id, new_id
 from tests.scenarios.support.elsewhere import opened_elsewhere
 from tests.scenarios.support.policies import POLICY
+from tests.scenarios.support.tampering import tampering
 from vault.errors import (
     ActionDeniedError,
+    IntegrityFailedError,
     InvalidRequestError,
     PolicyInvalidError,
     PrincipalExistsError,
@@ -155,3 +157,22 @@ def test_a_new_principal_may_do_nothing_until_the_policy_says_so(desks, token):
     assert desks.of("sales").plain(token) == "Jane Doe"
     listed = desks.vault.list_principals(desks.admin.caller, 100, "").items
     assert "sales" in [each.name for each in listed]
+
+
+@pytest.mark.parametrize("table", ["names", "principals", "policies"])
+def test_a_table_that_shows_an_older_state_grants_nothing(deployment, table):
+    """As if a flipped bit in a root page's number had led LMDB to the pages of an earlier commit."""
+    with deployment.opened() as desks:
+        tokens = desks.crm.tokens("crm-1", {"name": "Jane Doe"})
+        with desks.vault.engine.store.snapshot() as snapshot:
+            older = dict(snapshot.rows(table))
+        document = desks.vault.get_policy(desks.admin.caller).document
+        desks.vault.apply_policy(desks.admin.caller, document, validate_only=False, request_id="")
+        assert desks.crm.read(tokens).values == ["Jane Doe"]
+    with tampering(deployment) as session:
+        for key, _ in list(session.rows(table)):
+            session.delete_row(table, key)
+        for key, row in older.items():
+            session.put_row(table, key, row)
+    with pytest.raises(IntegrityFailedError), deployment.opened() as desks:
+        desks.crm.read(tokens)

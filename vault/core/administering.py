@@ -9,6 +9,7 @@ from vault.core.directory import (
     PURPOSE,
     RegisteredPrincipal,
     assign_numbers,
+    changed,
     store_policy,
 )
 from vault.core.engine import Engine
@@ -77,7 +78,7 @@ class Administering:
             assign_numbers(engine.rows, session, current.numbers[PURPOSE], PURPOSE, list(policy.purposes))
             now = engine.now_ms()
             version = store_policy(engine.rows, session, document, applied_ms=now, principal_id=grants.id)
-            session.meta.access_version += 1
+            changed(engine.rows, session)
             request.remember(session, [version, now])
             return [version, now]
 
@@ -136,7 +137,7 @@ class Administering:
             made = known or RegisteredPrincipal(number, name, engine.now_ms())
             made = replace(made, expires_ms=expires_ms or made.expires_ms)
             engine.rows.put(session, PRINCIPALS, name.encode(), made.pack())
-            session.meta.access_version += 1
+            changed(engine.rows, session)
             request.remember(session, 1)
             return made
 
@@ -181,7 +182,7 @@ class Administering:
             session.append(PrincipalRevoked(known.id))
             revoked = replace(known, revoked_ms=engine.now_ms())
             engine.rows.put(session, PRINCIPALS, name.encode(), revoked.pack())
-            session.meta.access_version += 1
+            changed(engine.rows, session)
             request.remember(session, 1)
             return revoked
 

@@ -4,11 +4,14 @@ Tables (rows carry the MAC of `rows`):
     names       kind u8 ("d" domain, "f" field class, "p" purpose) + name -> number u32
     principals  name -> JSON {"id", "created_ms", "revoked_ms", "expires_ms"}
     policies    "current" -> version u64;  version u64 -> applied_ms u64 | principal u32 | document
+    each        0xFF "stamp" -> access version u64 of the last change to any of the three
 
 Rules:
 - Numbers are given once, in ascending order, and never used again.
-- Every change bumps the meta row's access version. Readers look at it in each transaction, which
-  makes a change effective for every read that starts after its acknowledgement.
+- Every change bumps the meta row's access version, and stamps all three tables with it: a table
+  whose stamp is another one is not of this commit, as after a flipped bit in a root page's number.
+- Readers look at the access version in each transaction, which makes a change effective for every
+  read that starts after its acknowledgement.
 """
 
 import json
@@ -22,12 +25,15 @@ from vault.core.rows import RowReader, Rows, RowWriter
 from vault.errors import IntegrityFailedError, LimitExceededError
 from vault.policy.decision import AccessTable, PrincipalRecord
 from vault.policy.document import parse_policy
+from vault.store.session import WriteSession
 
 DOMAIN: Final = b"d"
 FIELD_CLASS: Final = b"f"
 PURPOSE: Final = b"p"
 _LARGEST: Final = {DOMAIN: 255, FIELD_CLASS: 255, PURPOSE: 2**32 - 1}
 _CURRENT: Final = b"current"
+_STAMP: Final = b"\xffstamp"
+_TABLES: Final = ("names", "principals", "policies")
 _POLICY_HEAD: Final = struct.Struct(">QI")
 
 
@@ -124,11 +130,14 @@ class DirectoryReader:
 
 def load_directory(rows: Rows, reader: TableReader, access_version: int) -> Directory:
     """Reads the whole directory."""
+    for table in _TABLES:
+        if rows.get(reader, table, _STAMP) != access_version.to_bytes(8, "big"):
+            raise IntegrityFailedError
     numbers: dict[bytes, dict[str, int]] = {DOMAIN: {}, FIELD_CLASS: {}, PURPOSE: {}}
-    for key, row in reader.rows("names"):
+    for key, row in _named(reader, "names"):
         numbers[key[:1]][key[1:].decode()] = int.from_bytes(rows.open("names", key, row), "big")
     principals = {}
-    for key, row in reader.rows("principals"):
+    for key, row in _named(reader, "principals"):
         principals[key.decode()] = RegisteredPrincipal.unpack(key.decode(), rows.open("principals", key, row))
     policy = stored_policy(rows, reader)
     if policy is None:
@@ -149,6 +158,27 @@ def load_directory(rows: Rows, reader: TableReader, access_version: int) -> Dire
         principals=principals,
         principal_names={p.id: p.name for p in principals.values()},
     )
+
+
+def principal_rows(reader: TableReader) -> list[tuple[bytes, bytes]]:
+    """The rows of all principals, by name."""
+    return _named(reader, "principals")
+
+
+def _named(reader: TableReader, table: str) -> list[tuple[bytes, bytes]]:
+    return [(key, row) for key, row in reader.rows(table) if key != _STAMP]
+
+
+def stamp(rows: Rows, writer: RowWriter, access_version: int) -> None:
+    """Marks all three tables as being of this access version."""
+    for table in _TABLES:
+        rows.put(writer, table, _STAMP, access_version.to_bytes(8, "big"))
+
+
+def changed(rows: Rows, session: WriteSession) -> None:
+    """Makes the changes of a session to names, principals or policies known to every reader."""
+    session.meta.access_version += 1
+    stamp(rows, session, session.meta.access_version)
 
 
 def stored_policy(rows: Rows, reader: RowReader) -> StoredPolicy | None:

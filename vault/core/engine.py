@@ -14,7 +14,14 @@ from vault.audit.segments import SegmentWriter
 from vault.config import Settings
 from vault.core.book import Book
 from vault.core.committer import Committer
-from vault.core.directory import FIELD_CLASS, Directory, DirectoryReader, assign_numbers
+from vault.core.directory import (
+    FIELD_CLASS,
+    Directory,
+    DirectoryReader,
+    assign_numbers,
+    changed,
+    load_directory,
+)
 from vault.core.effects import Effects
 from vault.core.forgetting import Forgetting
 from vault.core.receipts import Receipts
@@ -74,7 +81,11 @@ class Engine:
 
     def directory(self, reader: Snapshot | WriteSession) -> Directory:
         """Names, principals and policy as of a snapshot or session."""
-        return self.directories.at(reader, reader.meta.access_version)
+        version = reader.meta.access_version
+        if isinstance(reader, WriteSession) and reader.access_changed:
+            # Not kept: if this session is given up, another may use the same version.
+            return load_directory(self.rows, reader, version)
+        return self.directories.at(reader, version)
 
     def field_class(self, directory: Directory, number: int) -> FieldClass | None:
         """The declared field class with this number, if configuration still declares it."""
@@ -144,7 +155,7 @@ def _open_parts(
     )
     closing.callback(audit.close)
     turn = Turn()
-    recovery = Recovery(book, rows, effects, region)
+    recovery = Recovery(book, rows, effects, region, settings.storage.request_id_hours)
     committer = Committer(store, recovery, settings.limits.waiting_writes, turn)
     closing.callback(committer.close)
     directories = DirectoryReader(rows)
@@ -252,6 +263,6 @@ def _declare_field_classes(engine: Engine) -> None:
     def job(session: WriteSession) -> None:
         held = engine.directory(session).numbers[FIELD_CLASS]
         if assign_numbers(engine.rows, session, held, FIELD_CLASS, list(engine.catalog.names)):
-            session.meta.access_version += 1
+            changed(engine.rows, session)
 
     engine.committer.submit(job)

@@ -15,6 +15,7 @@ from vault.core.directory import (
     PURPOSE,
     RegisteredPrincipal,
     assign_numbers,
+    stamp,
     store_policy,
 )
 from vault.core.engine import Engine
@@ -119,6 +120,7 @@ def found(
                 assign_numbers(rows, session, {}, DOMAIN, list(parsed.domains))
                 assign_numbers(rows, session, {}, PURPOSE, list(parsed.purposes))
                 store_policy(rows, session, document, applied_ms=now_ms, principal_id=1)
+                stamp(rows, session, session.meta.access_version)
                 for number, name in enumerate((admin, *principals), 1):
                     rows.put(
                         session, "principals", name.encode(), RegisteredPrincipal(number, name, now_ms).pack()

@@ -15,10 +15,11 @@ and the replay after a restore are this one path, so every effect here is idempo
 from dataclasses import replace
 
 from vault.core.book import Book
-from vault.core.directory import RegisteredPrincipal
+from vault.core.directory import RegisteredPrincipal, changed, principal_rows
 from vault.core.effects import Effects
+from vault.core.replay import remember_finished
 from vault.core.rows import Rows
-from vault.errors import CustomerUnknownError, DataLossError, ShreddedError
+from vault.errors import CustomerUnknownError, DataLossError, IntegrityFailedError, ShreddedError
 from vault.model.ids import CustomerNo, Generation, Region
 from vault.store.entries import (
     GenerationReplaced,
@@ -29,6 +30,7 @@ from vault.store.entries import (
     ValuesDeleted,
     Void,
 )
+from vault.store.layout import value_key
 from vault.store.ledger import LedgerEntry
 from vault.store.session import WriteSession
 
@@ -38,11 +40,14 @@ _PRINCIPALS = "principals"
 class Recovery:
     """Applies pending ledger entries in a write session."""
 
-    def __init__(self, book: Book, rows: Rows, effects: Effects, region: Region) -> None:
+    def __init__(
+        self, book: Book, rows: Rows, effects: Effects, region: Region, request_id_hours: int
+    ) -> None:
         self._book = book
         self._rows = rows
         self._effects = effects
         self._region = region
+        self._request_id_hours = request_id_hours
 
     def __call__(self, session: WriteSession) -> None:
         """Finishes every entry that the stores have not seen."""
@@ -53,9 +58,11 @@ class Recovery:
         match entry.payload:
             case Shred():
                 self._effects.shred(session, entry.seq, entry.time_ms, entry.payload)
-            case ValuesDeleted(values=values):
+            case ValuesDeleted(values=values, request=request):
                 for number, value_no in values:
                     self._delete(session, CustomerNo(number), value_no)
+                expires_s = entry.time_ms // 1000 + self._request_id_hours * 3600
+                remember_finished(self._rows, session, request, expires_s)
             case ValuesCorrected(values=values):
                 if any(self._is_older(session, CustomerNo(c), v, version) for c, v, version in values):
                     session.append(Void(entry.seq))
@@ -76,6 +83,10 @@ class Recovery:
                     self._book.bury(session, customer, held)
         except (CustomerUnknownError, ShreddedError):
             return  # gone altogether, which is more than deleted
+        except (DataLossError, IntegrityFailedError):
+            # No tombstone can be sealed for a damaged customer: without its record the value is not
+            # readable either, and the vault goes on writing.
+            session.delete_value(value_key(self._region, number, value_no))
 
     def _is_older(self, session: WriteSession, number: CustomerNo, value_no: int, version: int) -> bool:
         row = self._book.row(session, number)
@@ -87,9 +98,9 @@ class Recovery:
             return True
 
     def _revoke(self, session: WriteSession, principal_id: int, time_ms: int) -> None:
-        for key, row in list(session.rows(_PRINCIPALS)):
+        for key, row in principal_rows(session):
             principal = RegisteredPrincipal.unpack(key.decode(), self._rows.open(_PRINCIPALS, key, row))
             if principal.id == principal_id and not principal.revoked_ms:
                 revoked = replace(principal, revoked_ms=time_ms)
                 self._rows.put(session, _PRINCIPALS, key, revoked.pack())
-                session.meta.access_version += 1
+                changed(self._rows, session)

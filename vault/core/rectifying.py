@@ -70,7 +70,7 @@ class Rectifying:
             if request.recall(session) is not None:
                 return
             self._authorize_again(session, caller)
-            self._delete(session, grants, parts)
+            self._delete(session, grants, parts, request)
             request.remember(session, 1)
 
         self._engine.committer.submit(job, deadline=caller.deadline_monotonic)
@@ -126,7 +126,7 @@ class Rectifying:
                 session.append(ValuesCorrected(engine.region, ((customer.number, entry.value_no, version),)))
             return outcome
 
-    def _delete(self, session: WriteSession, grants: Grants, parts: TokenParts) -> None:
+    def _delete(self, session: WriteSession, grants: Grants, parts: TokenParts, request: Request) -> None:
         engine = self._engine
         with engine.book.open(session, session, parts.customer_no) as customer:
             entry = self._held(session, customer, parts)
@@ -135,7 +135,8 @@ class Rectifying:
                 raise InvalidRequestError("an external id goes with its customer; shred it", field="token")
             locator = customer.dek.locator(engine.book.key(customer.number))
             self._trail.act(grants, "DeleteValue", locators=[locator], field_class=name)
-            session.append(ValuesDeleted(engine.region, ((customer.number, entry.value_no),)))
+            gone = ((customer.number, entry.value_no),)
+            session.append(ValuesDeleted(engine.region, gone, request.identity))
             engine.book.bury(session, customer, entry)
 
     def _held(self, session: WriteSession, customer: OpenCustomer, parts: TokenParts) -> SheetField:

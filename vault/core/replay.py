@@ -22,6 +22,7 @@ from vault.core.rows import Rows
 from vault.core.secrets import VaultSecrets
 from vault.errors import InvalidRequestError, RequestIdReusedError
 from vault.model.secret import Secret
+from vault.store.entries import NO_REQUEST
 from vault.store.session import WriteSession
 
 _HEAD: Final = struct.Struct(">16sI")
@@ -34,7 +35,7 @@ Part = bytes | str | Secret | None
 class Request:
     """One write's request id and fingerprint; without an id nothing is remembered."""
 
-    __slots__ = ("_expires_s", "_fingerprint", "_key", "_now_s", "_rows", "_salt_seed")
+    __slots__ = ("_expires_s", "_fingerprint", "_key", "_now_s", "_rows", "_salt_seed", "_secrets")
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Request:
         hours: int,
     ) -> None:
         self._rows = rows
+        self._secrets = secrets
         self._key = b""
         self._now_s = now_s
         self._expires_s = now_s + hours * 3600
@@ -66,6 +68,17 @@ class Request:
     def salt_seed(self) -> bytes | None:
         """16 bytes that only a holder of the request id and the vault can make; None without an id."""
         return self._salt_seed if self._key else None
+
+    @property
+    def identity(self) -> bytes:
+        """Key and fingerprint, 32 bytes, for a ledger entry; zeros without an id."""
+        return self._key + self._fingerprint if self._key else NO_REQUEST
+
+    def derived(self, position: int) -> bytes | None:
+        """16 bytes that stand for one item of this request, the same in every retry; None without an id."""
+        if not self._key:
+            return None
+        return self._secrets.request_mac(b"item\0" + self.identity + position.to_bytes(4, "big"))
 
     def recall(self, session: WriteSession) -> Any | None:
         """The answer given before, or None.
@@ -98,6 +111,13 @@ def _packed(part: Part) -> bytes:
         return part or b""
     text = part.reveal() if isinstance(part, Secret) else part
     return text.encode(errors="surrogatepass")  # text that is no valid Unicode is refused elsewhere
+
+
+def remember_finished(rows: Rows, session: WriteSession, identity: bytes, expires_s: int) -> None:
+    """Keeps the answer 1 for a request whose work another process has finished."""
+    if identity != NO_REQUEST:
+        key, fingerprint = identity[:16], identity[16:]
+        rows.put(session, TABLE, key, _HEAD.pack(fingerprint, expires_s) + b"1")
 
 
 def parse_request_id(text: str) -> bytes:

@@ -172,6 +172,10 @@ class Shredding:
         targets: list[tuple[int, _Target]] = []
         taken: set[int] = set()
         for position, ref in enumerate(refs):
+            finished = self._finished(session, request, position)
+            if finished is not None:
+                answers.append(finished)
+                continue
             try:
                 target = self._target(session, session, grants, ref)
                 if target.number in taken:
@@ -189,8 +193,18 @@ class Shredding:
                 answers.append({"error": error.reason.value})
         self._record(grants, targets)
         for position, target in targets:
-            answers[position] = self._shred_one(session, grants, refs[position], target, request)
+            answers[position] = self._shred_one(session, grants, refs[position], position, target, request)
         return answers
+
+    def _finished(self, session: WriteSession, request: Request, position: int) -> dict[str, Any] | None:
+        """The answer for a customer whom an earlier try of this request shredded before it died.
+
+        It could not remember its answer, but the ledger had the entry, and recovery did the rest.
+        """
+        shred_id = request.derived(position)
+        if shred_id is None or self._engine.rows.get(session, ERASURES, shred_id) is None:
+            return None
+        return {"shred_id": shred_id.hex()}
 
     def _record(self, grants: Grants, targets: list[tuple[int, _Target]]) -> None:
         locators = [target.locator for _, target in targets if target.locator is not None]
@@ -201,15 +215,22 @@ class Shredding:
                 raise
 
     def _shred_one(
-        self, session: WriteSession, grants: Grants, ref: CustomerRef, target: _Target, request: Request
+        self,
+        session: WriteSession,
+        grants: Grants,
+        ref: CustomerRef,
+        position: int,
+        target: _Target,
+        request: Request,
     ) -> dict[str, Any]:
         engine = self._engine
         external_id = target.external_id
         if external_id is None:
             external_id = external_id_bytes(ref.external_id) if ref.external_id is not None else b""
-        salt = _salt(request, target.number)
+        shred_id = request.derived(position) or randomness.token_bytes(16)
+        salt = _salt(request, shred_id)
         entry = Shred(
-            shred_id=randomness.token_bytes(16),
+            shred_id=shred_id,
             region=engine.region,
             customer_no=target.number,
             generations=target.generations,
@@ -263,9 +284,10 @@ class Shredding:
     def _result(self, snapshot: Snapshot, answer: dict[str, Any], request: Request) -> ShredResult:
         if "error" in answer:
             return ShredResult(error=_remembered_error(answer["error"]))
-        erasure_row = self._row(snapshot, bytes.fromhex(answer["shred_id"]))
-        salt = bytes.fromhex(answer["salt"]) if "salt" in answer else _salt(request, answer["customer"])
-        erasure = _to_erasure(erasure_row, bytes.fromhex(answer["shred_id"]))
+        shred_id = bytes.fromhex(answer["shred_id"])
+        erasure_row = self._row(snapshot, shred_id)
+        salt = bytes.fromhex(answer["salt"]) if "salt" in answer else _salt(request, shred_id)
+        erasure = _to_erasure(erasure_row, shred_id)
         return ShredResult(erasure_row.values, erasure_row.generations, salt, erasure)
 
     def _erasure(self, snapshot: Snapshot, shred_id: bytes) -> Erasure:
@@ -278,10 +300,10 @@ class Shredding:
         return ErasureRow.unpack(body)
 
 
-def _salt(request: Request, number: int) -> bytes:
+def _salt(request: Request, shred_id: bytes) -> bytes:
     if request.salt_seed is None:
         return randomness.token_bytes(32)
-    return hashlib.blake2b(number.to_bytes(5, "big"), digest_size=32, key=request.salt_seed).digest()
+    return hashlib.blake2b(shred_id, digest_size=32, key=request.salt_seed).digest()
 
 
 def _remembered_error(reason: str) -> VaultError:

@@ -1,12 +1,14 @@
 """Payloads of the ledger's entries. They name numbers, generations and epochs; never a value.
 
-Big-endian; customer = region u8 | customer_no u40, value = customer | value_no u24.
+Big-endian; customer = region u8 | customer_no u40, value = customer | value_no u24; request = keyed hashes
+of a request's id and of its body, 16 bytes each, so that whoever finishes the entry can remember the answer
+(zeros where there was no id).
 
      1 GENESIS               vault_id 16 | public key 32 (Ed25519, verifies the ledger)
      2 NUMBERS_RESERVED      region u8 | up_to u64: numbers below `up_to` may be given out
      3 SHRED                 shred_id 16 | customer | principal_id u32 | values u32 | commitment 32
                              | n u16 | n x generation u16
-     4 VALUES_DELETED        n u32 | n x value
+     4 VALUES_DELETED        request 32 | n u32 | n x value
      5 VALUES_CORRECTED      n u32 | n x (value | version u32): no restore may serve an older version
      6 GENERATION_REPLACED   customer | old u16 | new u16
      7 GENERATION_SHREDDED   customer | generation u16
@@ -30,6 +32,8 @@ _SHRED = struct.Struct(">16s6sII32sH")
 _REPLACED = struct.Struct(">6sHH")
 _GENERATION = struct.Struct(">6sH")
 _INTENT = struct.Struct(">IIH")
+
+NO_REQUEST = bytes(32)
 
 
 class EntryType(IntEnum):
@@ -138,17 +142,20 @@ class ValuesDeleted:
     TYPE: ClassVar[EntryType] = EntryType.VALUES_DELETED
     region: int
     values: tuple[tuple[int, int], ...]
+    request: bytes = NO_REQUEST
 
     def pack(self) -> bytes:
-        """4 bytes and 9 for each value."""
+        """36 bytes and 9 for each value."""
         rows = [value_key(self.region, customer_no, value_no) for customer_no, value_no in self.values]
-        return len(rows).to_bytes(4, "big") + b"".join(rows)
+        return self.request + len(rows).to_bytes(4, "big") + b"".join(rows)
 
     @classmethod
     def unpack(cls, payload: bytes) -> Self:
         """Read a payload."""
-        keys = [split_value_key(row) for row in _rows(payload, VALUE_KEY_BYTES)]
-        return cls(_one_region([key[0] for key in keys]), tuple([(key[1], key[2]) for key in keys]))
+        _expect_at_least(payload, len(NO_REQUEST))
+        request, rows = payload[: len(NO_REQUEST)], payload[len(NO_REQUEST) :]
+        keys = [split_value_key(row) for row in _rows(rows, VALUE_KEY_BYTES)]
+        return cls(_one_region([key[0] for key in keys]), tuple([(key[1], key[2]) for key in keys]), request)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ Rules:
 
 import errno
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ DATA_FILE = "data.mdb"
 _SPARE_TRANSACTIONS = 16
 _MAX_TABLES = 16
 _FULL_BELOW_BYTES = 1 << 20
+_META_READS = 3
+_TRANSACTION_AT = 144  # mm_txnid in a meta page of LMDB 0.9, 64 bit: page header 16, 128 of MDB_meta
 
 Rows = Mapping[str, Mapping[bytes, bytes]]
 """Rows by table."""
@@ -67,6 +70,9 @@ class Environment:
             raise IntegrityFailedError(plane=path.name)
         with translated(path):
             self._env = _open(path, read_only=read_only, readahead=readahead)
+            if not _meta_pages_agree(path, self._env.stat()["psize"]):
+                self._env.close()
+                raise IntegrityFailedError(plane=path.name)
 
     @classmethod
     def create(cls, path: Path, tables: Sequence[str], rows: Rows | None = None) -> None:
@@ -148,6 +154,24 @@ class Environment:
                 self.tables[name] = self._env.open_db(name.encode(), txn=transaction, create=False)
             except lmdb.NotFoundError as error:
                 raise IntegrityFailedError(plane=self.path.name) from error
+
+
+def _meta_pages_agree(path: Path, page_bytes: int) -> bool:
+    """Whether the environment's two meta pages belong to two commits in a row.
+
+    LMDB goes by whichever of them bears the higher transaction number, and nothing protects that
+    number: one flipped bit would quietly bring back the commit before the last. Commits alternate
+    between the pages, even numbers on the first, so a genuine pair differs by one.
+    """
+    for _ in range(_META_READS):  # a commit of another process may be written between the two reads
+        with (path / DATA_FILE).open("rb") as file:
+            numbers = [
+                int.from_bytes(os.pread(file.fileno(), 8, page * page_bytes + _TRANSACTION_AT), sys.byteorder)
+                for page in (0, 1)
+            ]
+        if numbers[0] % 2 == 0 and numbers[1] % 2 == 1 and abs(numbers[0] - numbers[1]) == 1:
+            return True
+    return False
 
 
 @contextmanager

@@ -1,12 +1,16 @@
 """The meta row: one row (table `meta`, key `meta`) that every transaction of a vault reads first.
 
     format u16 = 1 | region u8 | incarnation u8 | epoch u32 | access_version u64 | applied u64
-    | names_version u32 | time_floor_ms u64 | next_customer_no u64 | reserved_until u64 | checksum 8
+    | transaction u64 | time_floor_ms u64 | next_customer_no u64 | reserved_until u64 | checksum 8
 
 The first 16 bytes are what a hot read compares with the bytes it saw last: as long as they are equal,
 epoch, policy and principals are unchanged. `applied` is the last ledger entry whose effect the planes hold.
 `next_customer_no` is the next number to give out, at most `reserved_until`, below which numbers are reserved
 in the ledger. The checksum is BLAKE2b-64 over vault id and row: it finds rot, not forgery.
+
+`transaction` is the number of the LMDB transaction that wrote the row, and every commit writes it. A snapshot
+whose own number is another one reads older pages than it says, as after a flipped bit in a root's number.
+(A compacting copy numbers its transactions anew, so whoever makes one must write this row again.)
 """
 
 import hashlib
@@ -19,7 +23,7 @@ from vault.errors import IntegrityFailedError, StorageFormatError
 META_KEY = b"meta"
 META_FORMAT = 1
 META_HOT_BYTES = 16  # up to and including access_version
-_ROW = struct.Struct(">HBBIQQIQQQ")
+_ROW = struct.Struct(">HBBIQQQQQQ")
 _CHECKSUM_BYTES = 8
 META_BYTES = _ROW.size + _CHECKSUM_BYTES
 
@@ -33,13 +37,13 @@ class Meta:
     incarnation: int = 0
     access_version: int = 1
     applied: int = 0
-    names_version: int = 1
+    transaction: int = 1
     time_floor_ms: int = 0
     next_customer_no: int = 1
     reserved_until: int = 1
 
     def pack(self, vault_id: bytes) -> bytes:
-        """60 bytes."""
+        """64 bytes."""
         row = _ROW.pack(
             META_FORMAT,
             self.region,
@@ -47,7 +51,7 @@ class Meta:
             self.epoch,
             self.access_version,
             self.applied,
-            self.names_version,
+            self.transaction,
             self.time_floor_ms,
             self.next_customer_no,
             self.reserved_until,
@@ -64,12 +68,12 @@ class Meta:
         """
         if len(row) != META_BYTES or row[_ROW.size :] != _checksum(vault_id, row[: _ROW.size]):
             raise IntegrityFailedError
-        known, region, incarnation, epoch, access, applied, names, floor, following, reserved = (
+        known, region, incarnation, epoch, access, applied, written_by, floor, following, reserved = (
             _ROW.unpack_from(row)
         )
         if known != META_FORMAT:
             raise StorageFormatError("the meta row has an unknown format", format=str(known))
-        return cls(region, epoch, incarnation, access, applied, names, floor, following, reserved)
+        return cls(region, epoch, incarnation, access, applied, written_by, floor, following, reserved)
 
 
 def _checksum(vault_id: bytes, row: bytes) -> bytes:

@@ -77,6 +77,11 @@ class WriteSession(PlaneWriter):
         if isinstance(error, lmdb.Error):
             raise translate(error, self._shared.root) from error
 
+    @property
+    def access_changed(self) -> bool:
+        """Whether this session has moved the access version, so that what it reads is not yet anybody's."""
+        return self.meta.access_version != self._meta_before.access_version
+
     def append(self, entry: Payload) -> int:
         """Adds an entry to the ledger, written with the commit; returns its number."""
         seq = self._shared.ledger.last.seq + len(self._bodies) + 1
@@ -153,6 +158,8 @@ class WriteSession(PlaneWriter):
         shared = self._shared
         self._bind(self._open[0], shared.values.tables)
         self.meta = Meta.unpack(self.meta_bytes(), shared.vault_id)
+        if self.meta.transaction != self._transaction.id() - 1:
+            raise IntegrityFailedError
         self._meta_before = replace(self.meta)
         self.now_ms = max(shared.clock_ms(), self.meta.time_floor_ms)
         planes = shared.follow_epoch()
@@ -213,6 +220,7 @@ class WriteSession(PlaneWriter):
         self.meta.applied = self._shared.ledger.last.seq + len(self._bodies)
         if self._values_changed or self.meta != self._meta_before:
             self.meta.time_floor_ms = max(self.meta.time_floor_ms, self.now_ms)
+            self.meta.transaction = self._transaction.id()
             row = self.meta.pack(self._shared.vault_id)
             self._transaction.put(META_KEY, row, db=self._tables["meta"])
             self._values_changed = True

@@ -97,8 +97,11 @@ class Snapshot(ValuesReader):
 
     @property
     def meta(self) -> Meta:
-        """A copy of the meta row, its checksum verified."""
-        return Meta.unpack(self.meta_bytes(), self._vault_id)
+        """A copy of the meta row, verified: its checksum, and that it is of this very commit."""
+        meta = Meta.unpack(self.meta_bytes(), self._vault_id)
+        if meta.transaction != self._transaction.id():
+            raise IntegrityFailedError
+        return meta
 
 
 class KeyringReader:

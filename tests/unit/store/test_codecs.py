@@ -95,7 +95,7 @@ def test_the_layout_of_every_row_is_the_documented_one() -> None:
     assert WrappedKey(b"k" * 8, b"n" * 24, b"c" * 48).pack() == b"\1" + b"k" * 8 + b"n" * 24 + b"c" * 48
     meta = Meta(1, 2, 3, 4, 5, 6, 7, 8, 9).pack(bytes(16))
     assert meta[:META_HOT_BYTES].hex() == "00010103000000020000000000000004"
-    assert len(meta) == 60
+    assert len(meta) == 64
     assert entries.Shred(b"s" * 16, 1, 2, (3, 4), 5, b"c" * 32, 6).pack() == (
         b"s" * 16 + bytes.fromhex("01" "0000000002" "00000006" "00000005")
         + b"c" * 32 + bytes.fromhex("0002" "0003" "0004")
