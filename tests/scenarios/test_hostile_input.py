@@ -177,7 +177,7 @@ def test_a_domain_that_the_caller_is_not_in(crm):
 def limits(answer: Answer) -> tuple[str, int, int]:
     assert (answer.code, answer.reason) == (Code.INVALID_ARGUMENT, "LIMIT_EXCEEDED")
     assert answer.details is not None
-    size = answer.details.get("size") or answer.details["given"]
+    size = answer.details["size"]
     return answer.details["limit"], int(answer.details["allowed"]), int(size)
 
 

@@ -105,6 +105,8 @@ def _recover_open(left: Leftovers, segment: SegmentFile, segment_bytes: int, boo
     gap = _replay(segment, data)
     if gap is None and fixed is not None and _lost_power(fixed, boot):
         gap = _gap_detail(segment, "not closed before the machine went down")
+    if gap is None and fixed is None and any(data[:HEADER_BYTES]):
+        gap = _gap_detail(segment, "its header is torn")
     if gap is not None:
         left.gaps.insert(0, gap)
     if segment.records or segment.used > HEADER_BYTES:

@@ -225,13 +225,14 @@ class HotPath:
                 values.append("")
                 reveals.append(0)
                 continue
-            record = get(prefix + value_no)
+            record = get(prefix + value_no) or b""
+            header = record[:13]
             # The usual record: the configured suite, no flags, the row's generation, no expiry.
-            if record is not None and record[7:13] == usual_tail and record[0] == suite and not record[2]:
-                field_class = record[1]
+            if header.endswith(usual_tail) and header[0] == suite and not header[2]:
+                field_class = header[1]
                 outcome = levels[field_class]
                 if outcome in granted and room > 0:
-                    aad = aad_prefix + value_no + record[:13]
+                    aad = aad_prefix + value_no + header
                     plain = open_usual(entry.seal, record[13:nonce_end], record[nonce_end:], aad)
                     if plain is not None:
                         text = plain.decode()
@@ -275,13 +276,13 @@ class HotPath:
         self,
         entry: CachedDek,
         key: bytes,
-        record: bytes | None,
+        record: bytes,
         levels: bytes,
         room: int,
         snapshot: Snapshot,
     ) -> tuple[int, int, str]:
         """Everything that the loop does not do itself: field class, outcome, text of one item."""
-        if record is None:
+        if not record:
             return 0, reason_code(Reason.DATA_LOSS), ""
         if key[6:] == _ROW:  # the token of the customer itself, which holds no value
             return 0, reason_code(Reason.INVALID_REQUEST), ""

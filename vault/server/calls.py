@@ -104,7 +104,7 @@ class Calls:
                     "the message is larger than message_bytes",
                     limit="message_bytes",
                     allowed=str(limit),
-                    given=str(len(data)),
+                    size=str(len(data)),
                 )
             try:
                 return request_type.FromString(data)

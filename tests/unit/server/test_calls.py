@@ -166,7 +166,7 @@ def test_a_large_message_is_told_the_limit_and_its_size(endpoint: Endpoint) -> N
     assert dict(info.metadata) == {
         "limit": "message_bytes",
         "allowed": str(MESSAGE_BYTES),
-        "given": str(len(request)),
+        "size": str(len(request)),
     }
 
 
