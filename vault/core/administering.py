@@ -1,6 +1,6 @@
 """Policy and principals. Every change bumps the access version, which every read looks at."""
 
-import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -13,12 +13,12 @@ from vault.core.directory import (
     store_policy,
 )
 from vault.core.engine import Engine
-from vault.core.replay import Request
 from vault.core.trail import Trail
 from vault.crypto import certificates
 from vault.errors import InvalidRequestError, PrincipalExistsError, PrincipalUnknownError
 from vault.model.access import Action
 from vault.model.requests import Caller, Page, PolicyInForce, PrincipalInfo
+from vault.policy.decision import PrincipalRecord
 from vault.policy.diff import describe_change
 from vault.policy.document import parse_policy
 from vault.policy.remarks import remarks
@@ -63,7 +63,7 @@ class Administering:
         warnings = remarks(policy, registry)
         if validate_only:
             return PolicyInForce(document, directory.policy.version, directory.policy.applied_ms, warnings)
-        request = self._request(grants.id, request_id, "ApplyPolicy", [document.encode()])
+        request = engine.request(grants.id, request_id, "ApplyPolicy", [document.encode()])
 
         def job(session: WriteSession) -> Any:
             remembered = request.recall(session)
@@ -120,7 +120,7 @@ class Administering:
             certificate = signed.decode()
             expires_ms = int(certificates.describe(signed).not_after.timestamp() * 1000)
         body = [name.encode(), certificate_request_pem.encode(), days.to_bytes(4, "big")]
-        request = self._request(grants.id, request_id, "CreatePrincipal", body)
+        request = engine.request(grants.id, request_id, "CreatePrincipal", body)
 
         def job(session: WriteSession) -> RegisteredPrincipal:
             current = engine.directory(session)
@@ -166,7 +166,7 @@ class Administering:
         grants.require(Action.ADMIN)
         if name == caller.principal:
             raise InvalidRequestError("an administrator cannot revoke itself", field="name")
-        request = self._request(grants.id, request_id, "RevokePrincipal", [name.encode()])
+        request = engine.request(grants.id, request_id, "RevokePrincipal", [name.encode()])
 
         def job(session: WriteSession) -> RegisteredPrincipal:
             current = engine.directory(session)
@@ -188,22 +188,8 @@ class Administering:
 
         return _info(engine.committer.submit(job, deadline=caller.deadline_monotonic))
 
-    def _request(self, principal_id: int, request_id: str, method: str, body: list[bytes]) -> Request:
-        return Request(
-            rows=self._engine.rows,
-            secrets=self._engine.secrets,
-            principal_id=principal_id,
-            request_id=request_id,
-            method=method,
-            body=body,
-            now_s=int(time.time()),
-            hours=self._engine.settings.storage.request_id_hours,
-        )
 
-
-def _registry(principals: Any) -> Any:
-    from vault.policy.decision import PrincipalRecord
-
+def _registry(principals: Mapping[str, RegisteredPrincipal]) -> dict[str, PrincipalRecord]:
     return {p.name: PrincipalRecord(p.id, p.name, p.revoked_ms > 0) for p in principals.values()}
 
 

@@ -4,7 +4,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from vault.core.effects import Effects
 from vault.core.forgetting import Forgetting
 from vault.core.receipts import Receipts
 from vault.core.recovery import Recovery
+from vault.core.replay import Part, Request
 from vault.core.rows import Rows
 from vault.core.secrets import VaultSecrets
 from vault.core.turn import Turn
@@ -86,6 +87,23 @@ class Engine:
             # Not kept: if this session is given up, another may use the same version.
             return load_directory(self.rows, reader, version)
         return self.directories.at(reader, version)
+
+    def request(self, principal_id: int, request_id: str, method: str, body: Sequence[Part]) -> Request:
+        """One write's request id with the fingerprint of its body.
+
+        Raises:
+            InvalidRequestError: the id is not a UUID.
+        """
+        return Request(
+            rows=self.rows,
+            secrets=self.secrets,
+            principal_id=principal_id,
+            request_id=request_id,
+            method=method,
+            body=body,
+            now_s=self.now_ms() // 1000,
+            hours=self.settings.storage.request_id_hours,
+        )
 
     def field_class(self, directory: Directory, number: int) -> FieldClass | None:
         """The declared field class with this number, if configuration still declares it."""

@@ -98,6 +98,7 @@ def found(
     data_dir.chmod(0o700)
     vault_id = hazmat.random_bytes(16)
     now_ms = _now_ms()
+    target = out if out is not None else data_dir / "admin"
     root_key_id = f"root-{_FIRST_EPOCH}-{hazmat.random_bytes(4).hex()}"
     secrets, ca_pem = _new_secrets(vault_id)
     try:
@@ -122,14 +123,13 @@ def found(
                 store_policy(rows, session, document, applied_ms=now_ms, principal_id=1)
                 stamp(rows, session, session.meta.access_version)
                 for number, name in enumerate((admin, *principals), 1):
-                    rows.put(
-                        session, "principals", name.encode(), RegisteredPrincipal(number, name, now_ms).pack()
+                    expires_ms = _issue(
+                        target, name, secrets[CA_KEY], ca_pem, settings.server.certificate_days
                     )
+                    made = RegisteredPrincipal(number, name, now_ms, expires_ms=expires_ms)
+                    rows.put(session, "principals", name.encode(), made.pack())
                 session.commit()
             _write_public(data_dir, opened, now_ms, ca_pem)
-            target = out if out is not None else data_dir / "admin"
-            for name in (admin, *principals):
-                _issue(target, name, secrets[CA_KEY], ca_pem, settings.server.certificate_days)
             store.finish_creation()
             edk.free()
     finally:
@@ -169,13 +169,15 @@ def _write_public(data_dir: Path, secrets: VaultSecrets, now_ms: int, ca_pem: by
     write_durably(data_dir / "tls" / "ca.crt", ca_pem)
 
 
-def _issue(target: Path, name: str, ca_key_pem: bytes, ca_pem: bytes, days: int) -> None:
+def _issue(target: Path, name: str, ca_key_pem: bytes, ca_pem: bytes, days: int) -> int:
+    """Writes a principal's key and certificate; returns when it expires, in milliseconds since 1970."""
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     request = certificates.create_request(name)
     signed = certificates.sign_request(ca_key_pem, ca_pem, request.csr_pem, name=name, days=days)
     file_name = name.replace("/", "_")
     write_durably(target / f"{file_name}.key", request.key_pem)
     write_durably(target / f"{file_name}.crt", signed)
+    return int(certificates.describe(signed).not_after.timestamp() * 1000)
 
 
 def _now_ms() -> int:

@@ -4,7 +4,6 @@ Both are final only when the customer's remaining values have been re-sealed und
 generation and the old one is destroyed: until then a copy of the old bytes could be opened.
 """
 
-import time
 from typing import Any
 
 from vault.core.book import OpenCustomer
@@ -42,7 +41,7 @@ class Rectifying:
         """
         grants, parts = self._authorize(caller, token)
         body: list[Part] = [token.lower(), value]
-        request = self._request(grants, request_id, "UpdateValue", body)
+        request = self._engine.request(grants.id, request_id, "UpdateValue", body)
         if not value.reveal().strip():
             raise InvalidValueError("an update needs a value; DeleteValue removes one")
 
@@ -64,7 +63,7 @@ class Rectifying:
             TokenUnknownError, ValueDeletedError, ShreddedError: there is nothing to delete.
         """
         grants, parts = self._authorize(caller, token)
-        request = self._request(grants, request_id, "DeleteValue", [token.lower()])
+        request = self._engine.request(grants.id, request_id, "DeleteValue", [token.lower()])
 
         def job(session: WriteSession) -> None:
             if request.recall(session) is not None:
@@ -86,18 +85,6 @@ class Rectifying:
 
     def _authorize_again(self, session: WriteSession, caller: Caller) -> None:
         self._engine.directory(session).access.principal(caller.principal).require(Action.WRITE)
-
-    def _request(self, grants: Grants, request_id: str, method: str, body: list[Part]) -> Request:
-        return Request(
-            rows=self._engine.rows,
-            secrets=self._engine.secrets,
-            principal_id=grants.id,
-            request_id=request_id,
-            method=method,
-            body=body,
-            now_s=int(time.time()),
-            hours=self._engine.settings.storage.request_id_hours,
-        )
 
     def _update(self, session: WriteSession, grants: Grants, parts: TokenParts, value: Secret) -> Outcome:
         engine = self._engine

@@ -5,7 +5,6 @@ re-seals; only when that is durable does the second remove the old generation's 
 them leaves an old key without records, which the next rotation of the customer removes.
 """
 
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +12,6 @@ from vault.core.book import OpenCustomer
 from vault.core.engine import Engine
 from vault.core.fieldinput import fingerprint_content
 from vault.core.references import named_id, require
-from vault.core.replay import Request
 from vault.core.trail import Trail
 from vault.errors import InvalidRequestError
 from vault.model.access import Action
@@ -46,16 +44,7 @@ class Rotating:
             grants = engine.directory(snapshot).access.principal(caller.principal)
         grants.require(Action.ROTATE)
         named = [ref.external_id, (ref.token or "").lower()]
-        request = Request(
-            rows=engine.rows,
-            secrets=engine.secrets,
-            principal_id=grants.id,
-            request_id=request_id,
-            method="RotateDek",
-            body=named,
-            now_s=int(time.time()),
-            hours=engine.settings.storage.request_id_hours,
-        )
+        request = engine.request(grants.id, request_id, "RotateDek", named)
 
         def reseal(session: WriteSession) -> Any:
             remembered = request.recall(session)

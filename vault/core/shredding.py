@@ -12,7 +12,6 @@ Rules:
 
 import hashlib
 import secrets as randomness
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -140,16 +139,7 @@ class Shredding:
         body: list[Part] = [bytes([atomic])]
         for ref in refs:
             body += [ref.external_id, (ref.token or "").lower()]
-        return Request(
-            rows=self._engine.rows,
-            secrets=self._engine.secrets,
-            principal_id=grants.id,
-            request_id=request_id,
-            method="Shred",
-            body=body,
-            now_s=int(time.time()),
-            hours=self._engine.settings.storage.request_id_hours,
-        )
+        return self._engine.request(grants.id, request_id, "Shred", body)
 
     def _preview(
         self, snapshot: Snapshot, keys: KeyringSnapshot, grants: Grants, ref: CustomerRef

@@ -12,7 +12,6 @@ Values are validated before the write lock is taken and sealed under it, because
 data holds the numbers. An empty value is skipped: a row imported again never empties a field.
 """
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,7 +21,7 @@ from vault.core.directory import FIELD_CLASS
 from vault.core.engine import Engine
 from vault.core.fieldinput import EXTERNAL_ID, PreparedEntry, PreparedField, check_batch, prepare_entry
 from vault.core.references import find
-from vault.core.replay import Part, Request
+from vault.core.replay import Part
 from vault.core.trail import Trail
 from vault.crypto.tokens import block
 from vault.errors import (
@@ -77,16 +76,7 @@ class Tokenizing:
             grants = engine.directory(snapshot).access.principal(caller.principal)
         grants.require(Action.WRITE)
         domain_id = grants.domain(domain)
-        request = Request(
-            rows=engine.rows,
-            secrets=engine.secrets,
-            principal_id=grants.id,
-            request_id=request_id,
-            method=method,
-            body=_fingerprinted(entries, domain, atomic),
-            now_s=int(time.time()),
-            hours=engine.settings.storage.request_id_hours,
-        )
+        request = engine.request(grants.id, request_id, method, _fingerprinted(entries, domain, atomic))
         prepared = self._prepare(entries)
 
         def job(session: WriteSession) -> list[Answer]:
