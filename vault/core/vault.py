@@ -5,6 +5,7 @@ rules; this one only joins them, so that a server or a test has one object to ta
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from vault.config import Settings
@@ -76,6 +77,10 @@ class Vault:
     def close(self) -> None:
         """Finishes waiting writes, syncs the access log, zeroes keys."""
         self.engine.close()
+
+    def turn(self) -> AbstractContextManager[None]:
+        """A turn for heavy work around a write, such as converting a batch; see `turn`."""
+        return self.engine.turn.ordinary()
 
     def tokenize(
         self,

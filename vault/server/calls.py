@@ -11,6 +11,7 @@ typed error; only one beyond `HARD_LIMIT_FACTOR` times the limit is cut off by g
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import grpc
@@ -51,6 +52,11 @@ class Calls:
     def __init__(self, vault: Vault, message_bytes: int) -> None:
         self._vault = vault
         self._message_bytes = message_bytes
+        self._reading = ThreadPoolExecutor(1, "read")
+
+    def close(self) -> None:
+        """Ends the reading thread; for when no call is left."""
+        self._reading.shutdown(wait=False, cancel_futures=True)
 
     def handler(
         self, method: str, request_type: type[Message], work: Work
@@ -84,6 +90,10 @@ class Calls:
             metrics.CALLS.labels(method, code_for(reason).name, reason.value).inc()
             context.abort_with_status(to_grpc(status))
 
+        if method == "Detokenize":
+            # Batches take turns anyway: with a thread of their own they do not fight for the
+            # interpreter over parsing and serializing either, nor wait behind writes that sync.
+            behaviour.experimental_thread_pool = self._reading  # type: ignore[attr-defined]
         return grpc.unary_unary_rpc_method_handler(
             behaviour, request_deserializer=self._parser(request_type), response_serializer=_serialize
         )

@@ -44,7 +44,8 @@ class Worker:
             options=options(settings),
             maximum_concurrent_rpcs=settings.limits.waiting_reads + settings.limits.waiting_writes,
         )
-        names = bind(self._server, self._vault, Calls(self._vault, settings.limits.message_bytes))
+        self._calls = Calls(self._vault, settings.limits.message_bytes)
+        names = bind(self._server, self._vault, self._calls)
         self._names = (_WHOLE_SERVER, *names)
         self._pools = ThreadPoolExecutor(1, "health"), ThreadPoolExecutor(1, "reflection")
         self._health = health.HealthServicer(experimental_thread_pool=self._pools[0])
@@ -70,6 +71,7 @@ class Worker:
         """Takes no new calls, finishes those begun, closes the vault."""
         self._health.enter_graceful_shutdown()
         self._server.stop(grace_seconds).wait()
+        self._calls.close()
         self._vault.close()
         for pool in self._pools:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -29,9 +29,11 @@ class TokenService:
 
     def batch_tokenize(self, caller: Caller, request: pb.BatchTokenizeRequest) -> pb.BatchTokenizeResponse:
         """Stores fields of many customers."""
-        entries = [convert.to_entry(entry) for entry in request.entries]
+        with self._vault.turn():
+            entries = [convert.to_entry(entry) for entry in request.entries]
         results = self._store(caller, entries, request, batch=True)
-        return pb.BatchTokenizeResponse(results=[convert.entry_result(each) for each in results])
+        with self._vault.turn():
+            return pb.BatchTokenizeResponse(results=[convert.entry_result(each) for each in results])
 
     def detokenize(self, caller: Caller, request: pb.DetokenizeRequest) -> pb.DetokenizeResponse:
         """Opens tokens for a purpose. The hot path: no work per value here."""
