@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import ssl
 import subprocess
 import sys
@@ -41,6 +42,7 @@ class Server:
     def __init__(self, deployment: Deployment, ready: dict[str, Any], log: Path) -> None:
         self.deployment = deployment
         self.address = str(ready["address"])
+        self._workers = [int(pid) for pid in ready["workers"]]
         self._metrics = str(ready["metrics"])
         self._log = log
 
@@ -70,6 +72,17 @@ class Server:
         """A bare channel with any certificate, or none."""
         credentials = grpc.ssl_channel_credentials(ca or self.ca, key, certificate)
         return grpc.secure_channel(self.address, credentials, [("grpc.enable_retries", 0)])
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """The workers stand still meanwhile."""
+        for pid in self._workers:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in self._workers:
+                os.kill(pid, signal.SIGCONT)
 
     def metrics(self) -> str:
         """What Prometheus would scrape."""
