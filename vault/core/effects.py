@@ -7,6 +7,7 @@ from typing import Final
 from vault.core.book import Book
 from vault.core.receipts import Receipts
 from vault.core.rows import Rows
+from vault.errors import CustomerUnknownError, DataLossError, IntegrityFailedError, ShreddedError
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, Region
 from vault.store.entries import Shred
 from vault.store.layout import customer_key, value_key
@@ -102,3 +103,17 @@ class Effects:
         )
         self._rows.put(session, ERASURES, entry.shred_id, erasure.pack())
         return erasure
+
+    def delete_value(self, session: WriteSession, number: CustomerNo, value_no: int) -> None:
+        """Turns a value into a tombstone, unless it is one or its customer is gone."""
+        try:
+            with self._book.open(session, session, number) as customer:
+                held = customer.entry(value_no)
+                if held is not None:
+                    self._book.bury(session, customer, held)
+        except (CustomerUnknownError, ShreddedError):
+            return  # gone altogether, which is more than deleted
+        except (DataLossError, IntegrityFailedError):
+            # No tombstone can be sealed for a damaged customer: without its record the value is not
+            # readable either, and the vault goes on writing.
+            session.delete_value(value_key(self._region, number, value_no))

@@ -19,7 +19,7 @@ from vault.core.directory import RegisteredPrincipal, changed, principal_rows
 from vault.core.effects import Effects
 from vault.core.replay import remember_finished
 from vault.core.rows import Rows
-from vault.errors import CustomerUnknownError, DataLossError, IntegrityFailedError, ShreddedError
+from vault.errors import DataLossError
 from vault.model.ids import CustomerNo, Generation, Region
 from vault.store.entries import (
     GenerationReplaced,
@@ -30,7 +30,6 @@ from vault.store.entries import (
     ValuesDeleted,
     Void,
 )
-from vault.store.layout import value_key
 from vault.store.ledger import LedgerEntry
 from vault.store.session import WriteSession
 
@@ -60,7 +59,7 @@ class Recovery:
                 self._effects.shred(session, entry.seq, entry.time_ms, entry.payload)
             case ValuesDeleted(values=values, request=request):
                 for number, value_no in values:
-                    self._delete(session, CustomerNo(number), value_no)
+                    self._effects.delete_value(session, CustomerNo(number), value_no)
                 expires_s = entry.time_ms // 1000 + self._request_id_hours * 3600
                 remember_finished(self._rows, session, request, expires_s)
             case ValuesCorrected(values=values):
@@ -74,19 +73,6 @@ class Recovery:
                 session.delete_dek(self._region, CustomerNo(number), Generation(generation))
             case PrincipalRevoked(principal_id=principal_id):
                 self._revoke(session, principal_id, entry.time_ms)
-
-    def _delete(self, session: WriteSession, number: CustomerNo, value_no: int) -> None:
-        try:
-            with self._book.open(session, session, number) as customer:
-                held = customer.entry(value_no)
-                if held is not None:
-                    self._book.bury(session, customer, held)
-        except (CustomerUnknownError, ShreddedError):
-            return  # gone altogether, which is more than deleted
-        except (DataLossError, IntegrityFailedError):
-            # No tombstone can be sealed for a damaged customer: without its record the value is not
-            # readable either, and the vault goes on writing.
-            session.delete_value(value_key(self._region, number, value_no))
 
     def _is_older(self, session: WriteSession, number: CustomerNo, value_no: int, version: int) -> bool:
         row = self._book.row(session, number)

@@ -123,13 +123,6 @@ class _ExpirySweep:
         return len(overdue)
 
     def _bury(self, session: WriteSession, overdue: list[tuple[CustomerNo, int]]) -> None:
-        book = self._engine.book
         session.append(ValuesDeleted(self._engine.region, tuple(overdue)))
         for number, value_no in overdue:
-            row = book.row(session, number)
-            if row is None or row.shredded:
-                continue
-            with book.open(session, session, number) as customer:
-                held = customer.entry(value_no)
-                if held is not None:
-                    book.bury(session, customer, held)
+            self._engine.effects.delete_value(session, number, value_no)

@@ -65,7 +65,6 @@ _NULL: Final = _ffi.NULL
 _new_uncleared: Final = _ffi.new_allocator(should_clear_after_alloc=False)
 _xchacha_open: Final = _lib.crypto_aead_xchacha20poly1305_ietf_decrypt
 _xchacha_seal: Final = _lib.crypto_aead_xchacha20poly1305_ietf_encrypt
-_aegis_open: Final = _lib.crypto_aead_aegis256_decrypt
 _blake2b: Final = _lib.crypto_generichash_blake2b_salt_personal
 
 AES_GCM_AVAILABLE: Final = _lib.crypto_aead_aes256gcm_is_available() == 1
@@ -79,7 +78,7 @@ _SEAL: Final[dict[int, Callable[..., int]]] = {
 _OPEN: Final[dict[int, Callable[..., int]]] = {
     XCHACHA20_POLY1305: _xchacha_open,
     AES_256_GCM: _lib.crypto_aead_aes256gcm_decrypt,
-    AEGIS_256: _aegis_open,
+    AEGIS_256: _lib.crypto_aead_aegis256_decrypt,
 }
 _SEALERS: Final = {
     number: (_SEAL[number], suite.nonce_bytes, suite.tag_bytes) for number, suite in SUITES.items()
@@ -87,8 +86,6 @@ _SEALERS: Final = {
 _BYTES: Final = _ffi.typeof("unsigned char[]")  # naming the type by text costs a parse a call
 _XCHACHA_NONCE: Final = 24
 _XCHACHA_TAG: Final = 16
-_AEGIS_NONCE: Final = 32
-_AEGIS_TAG: Final = 32
 SECRET_OVERHEAD_BYTES: Final = _XCHACHA_NONCE + _XCHACHA_TAG
 ARGON2_SALT_BYTES: Final = 16
 

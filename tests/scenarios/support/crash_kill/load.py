@@ -53,15 +53,6 @@ def send(client: Vault, subject: Subject) -> None:
     subject.acknowledge()
 
 
-def settle(client: Vault, book: Book, subject: Subject) -> None:
-    """Sends a pending request again, knowing that it may have taken effect before.
-
-    Raises:
-        VaultError: as the client does.
-    """
-    send(client, subject)
-
-
 def read(client: Vault, subject: Subject) -> str:
     """Reads a customer's values; returns what is wrong with them, or nothing."""
     names = list(subject.tokens)
@@ -102,7 +93,7 @@ class Writer:
     def _one(self, client: Vault) -> None:
         for subject in self._mine:
             if subject.pending is not None:
-                settle(client, self._book, subject)
+                send(client, subject)
                 self._book.count("requests repeated")
                 return
         verb = self._chance.choices(tuple(_WEIGHTS), tuple(_WEIGHTS.values()))[0]

@@ -7,7 +7,7 @@ from customervault import Vault
 from customervault.errors import CustomerUnknownError, ShreddedError, VaultError
 
 from tests.scenarios.support.crash_kill.book import Book, Subject
-from tests.scenarios.support.crash_kill.load import FIELDS, settle
+from tests.scenarios.support.crash_kill.load import FIELDS, send
 
 _BATCH_TOKENS = 1000
 _REPEATED = 12
@@ -25,7 +25,7 @@ def verify(book: Book, connect: Callable[[], Vault], connections: int, chance: r
         pending = [subject for subject in book.subjects if subject.pending is not None]
         for subject in pending:
             _expect_whole_or_absent(client, subject)
-            settle(client, book, subject)
+            send(client, subject)
         book.count("requests left unanswered", len(pending))
         _expect_values(client, pending)
         created = [subject for subject in book.subjects if subject.created_by is not None]
