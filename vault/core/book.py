@@ -8,7 +8,7 @@ a fresh MAC and a fresh seal. The DEK is open in guarded memory only within `Boo
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from vault.core.records import open_record, seal_record, sheet_aad
 from vault.core.secrets import VaultSecrets
@@ -74,7 +74,7 @@ class OpenCustomer:
     @property
     def sheet(self) -> Sheet:
         """The sheet as it is to be written, by ascending value number."""
-        lines = tuple(self.lines[number] for number in sorted(self.lines))
+        lines = tuple([self.lines[number] for number in sorted(self.lines)])
         return Sheet(self.external_id, lines, self.past_locators)
 
     def entry(self, value_no: int) -> SheetField | None:
@@ -261,7 +261,7 @@ class Book:
         """Replaces a value; number and token stay. Returns the record's new version."""
         version = self.version(session, customer.number, entry.value_no) + 1
         self.put_value(session, customer, entry.value_no, entry.field_class, plaintext, version=version)
-        customer.put_entry(replace(entry, fingerprint=fingerprint))
+        customer.put_entry(entry._replace(fingerprint=fingerprint))
         return version
 
     def bury(self, session: WriteSession, customer: OpenCustomer, entry: SheetField) -> None:
@@ -320,14 +320,8 @@ class Book:
 
     def save(self, session: WriteSession, customer: OpenCustomer) -> None:
         """Writes row and sheet back."""
-        incarnation, next_counter = customer.counter
-        row = replace(
-            customer.row,
-            row_version=customer.row.row_version + 1,
-            next_counter=next_counter,
-            counter_incarnation=incarnation,
-        )
-        key, packed = value_key(self._region, customer.number, CUSTOMER_ROW), row.authenticated()
+        key = value_key(self._region, customer.number, CUSTOMER_ROW)
+        packed = customer.row.advanced(*customer.counter)
         session.put_value(key, packed + customer.dek.row_mac(self._vault_id + key + packed))
         self.save_sheet(session, customer)
 

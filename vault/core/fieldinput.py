@@ -88,13 +88,15 @@ def prepare_value(field_class: FieldClass, value: Secret, jurisdiction: str, lim
         LimitExceededError: it is longer than `value_bytes`.
     """
     text = value.reveal()
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        raise InvalidRequestError("a value is valid Unicode", field="value") from None
+    size = len(text)
+    if not text.isascii():
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError:
+            raise InvalidRequestError("a value is valid Unicode", field="value") from None
     check_limit("value_bytes", size, limits.value_bytes)
-    made = prepare(field_class, text, jurisdiction)
-    return PreparedField("", field_class.name, made.stored.encode(), made.normalized)
+    stored, normalized = prepare(field_class, text, jurisdiction)
+    return PreparedField("", field_class.name, stored.encode(), normalized, empty=not stored)
 
 
 def fingerprint_content(field_class: FieldClass | None, stored: bytes) -> bytes:
@@ -124,10 +126,8 @@ def _prepare_field(
             raise InvalidRequestError(
                 "the external id is given as the customer, not as a field", field="field_class"
             )
-        if not given.value.reveal().strip():
-            return PreparedField(given.label, field_class.name, empty=True)
         made = prepare_value(field_class, given.value, jurisdiction, limits)
-        made.label, made.empty = given.label, not made.stored
+        made.label = given.label
     except VaultError as error:
         return PreparedField(given.label, error=error)
     return made

@@ -59,10 +59,12 @@ class Request:
         name = principal_id.to_bytes(4, "big") + parse_request_id(request_id)
         self._key = secrets.request_mac(b"id\0" + name)
         self._salt_seed = secrets.request_mac(b"salt\0" + name)
-        parts = [_packed(part) for part in (method, *body)]
-        # Count and lengths first, so that no two bodies are framed alike.
-        lengths = array("Q", (len(parts), *map(len, parts))).tobytes()
-        self._fingerprint = secrets.request_mac(b"body\0" + lengths + b"".join(parts))
+        texts = [method, *map(_text, body)]
+        # Count and lengths in characters first, so that no two bodies are framed alike. Text that is no valid
+        # Unicode is refused elsewhere.
+        lengths = array("Q", (len(texts), *map(len, texts))).tobytes()
+        packed = "".join(texts).encode(errors="surrogatepass")
+        self._fingerprint = secrets.request_mac(b"body\0" + lengths + packed)
 
     @property
     def salt_seed(self) -> bytes | None:
@@ -106,11 +108,12 @@ class Request:
             self._rows.put(session, TABLE, self._key, head + packed)
 
 
-def _packed(part: Part) -> bytes:
-    if part is None or isinstance(part, bytes):
-        return part or b""
-    text = part.reveal() if isinstance(part, Secret) else part
-    return text.encode(errors="surrogatepass")  # text that is no valid Unicode is refused elsewhere
+def _text(part: Part) -> str:
+    if isinstance(part, str):
+        return part
+    if isinstance(part, Secret):
+        return part.reveal()
+    return "" if part is None else part.decode("latin-1")
 
 
 def remember_finished(rows: Rows, session: WriteSession, identity: bytes, expires_s: int) -> None:

@@ -107,7 +107,7 @@ class Rotating:
             if entry is not None:
                 declared = self._engine.field_class(directory, header.field_class)
                 content = fingerprint_content(declared, plaintext)
-                fresh.put_entry(replace(entry, fingerprint=fresh.dek.fingerprint(content)))
+                fresh.put_entry(entry._replace(fingerprint=fresh.dek.fingerprint(content)))
         return resealed
 
     def _destroy_old(self, session: WriteSession, number: CustomerNo) -> None:

@@ -13,8 +13,7 @@ data holds the numbers. An empty value is skipped: a row imported again never em
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from vault.core.book import OpenCustomer
 from vault.core.directory import FIELD_CLASS
@@ -23,7 +22,7 @@ from vault.core.fieldinput import EXTERNAL_ID, PreparedEntry, PreparedField, che
 from vault.core.references import find
 from vault.core.replay import Part
 from vault.core.trail import Trail
-from vault.crypto.tokens import block
+from vault.crypto.tokens import blocks
 from vault.errors import (
     BatchAbortedError,
     CustomerUnknownError,
@@ -42,7 +41,10 @@ from vault.store.sheet import SheetField
 
 Answer = dict[str, Any]
 _ENTRIES_A_TURN = 20
-_STORED = frozenset((Outcome.CREATED, Outcome.UNCHANGED, Outcome.UPDATED))
+# Plain numbers, and members by number: making an enum member costs more than the rest of an answer.
+_OUTCOMES: Final = {int(outcome): outcome for outcome in Outcome}
+_STORED: Final = frozenset(map(int, (Outcome.CREATED, Outcome.UNCHANGED, Outcome.UPDATED)))
+_EMPTY: Final = int(Outcome.EMPTY)
 
 
 class Tokenizing:
@@ -111,7 +113,7 @@ class Tokenizing:
         numbers = directory.numbers[FIELD_CLASS]
         locators: list[bytes] = []
         corrected: list[tuple[int, int, int]] = []
-        counts = dict.fromkeys(Outcome, 0)
+        counts = [0] * (max(Outcome) + 1)
         answers = []
         for position, entry in enumerate(prepared):
             try:
@@ -126,7 +128,7 @@ class Tokenizing:
                     cause=refusal.reason.value,
                 )
             for outcome, _ in answer.get("fields", ()):
-                counts[Outcome(outcome)] += 1
+                counts[outcome] += 1
             answers.append(answer)
         if corrected:
             session.append(ValuesCorrected(self._engine.region, tuple(corrected)))
@@ -231,7 +233,7 @@ class Tokenizing:
                 return Outcome.UNCHANGED, held.value_no  # another spelling of a value that labels share
         if equal is not None:
             self._leave(customer, held, made.label)
-            customer.put_entry(replace(equal, labels=(*equal.labels, made.label)))
+            customer.put_entry(equal._replace(labels=(*equal.labels, made.label)))
             return Outcome.UNCHANGED, equal.value_no
         value_no = engine.book.take_value_no(session, customer, engine.settings.limits.fields_per_customer)
         self._leave(customer, held, made.label)
@@ -244,7 +246,7 @@ class Tokenizing:
         """Takes a label away from the value that it shared with others, if there is one."""
         if held is not None:
             rest = tuple(each for each in held.labels if each != label)
-            customer.put_entry(replace(held, labels=rest))
+            customer.put_entry(held._replace(labels=rest))
 
     def _still_true(self, session: WriteSession, answers: list[Answer]) -> list[Answer]:
         """A remembered answer, except for customers shredded since: a replay never resurrects."""
@@ -262,17 +264,12 @@ class Tokenizing:
     def _tokens(self, answers: list[Answer], domain: int) -> Iterator[str]:
         """The tokens of all answers, enciphered in one call: the customer's, then those of its fields."""
         region = self._engine.region
-        blocks = []
+        made = []
         for answer in answers:
             if "customer" in answer:
-                number = answer["customer"]
-                blocks.append(block(region, domain, number, CUSTOMER_ROW))
-                blocks += [
-                    block(region, domain, number, value)
-                    for outcome, value in answer["fields"]
-                    if outcome in _STORED
-                ]
-        return iter(self._engine.secrets.codec.encode_many(blocks))
+                values = [value for outcome, value in answer["fields"] if outcome in _STORED]
+                made += blocks(region, domain, answer["customer"], (CUSTOMER_ROW, *values))
+        return iter(self._engine.secrets.codec.encode_many(made))
 
 
 def _result(answer: Answer, entry: PreparedEntry, tokens: Iterator[str]) -> EntryResult:
@@ -282,8 +279,8 @@ def _result(answer: Answer, entry: PreparedEntry, tokens: Iterator[str]) -> Entr
     results = []
     for (outcome, value), made in zip(answer["fields"], entry.fields, strict=True):
         if outcome in _STORED:
-            results.append(FieldResult(Outcome(outcome), next(tokens)))
-        elif outcome == Outcome.EMPTY:
+            results.append(FieldResult(_OUTCOMES[outcome], next(tokens)))
+        elif outcome == _EMPTY:
             results.append(FieldResult(Outcome.EMPTY))
         else:
             results.append(FieldResult(Outcome.REFUSED, error=_error(value, made.error)))

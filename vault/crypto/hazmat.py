@@ -19,7 +19,7 @@ Why random nonces are safe, a suite at a time:
 import functools
 import hmac
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -88,6 +88,21 @@ _XCHACHA_NONCE: Final = 24
 _XCHACHA_TAG: Final = 16
 SECRET_OVERHEAD_BYTES: Final = _XCHACHA_NONCE + _XCHACHA_TAG
 ARGON2_SALT_BYTES: Final = 16
+
+
+_SCRATCH_BYTES: Final = 4096
+
+
+class _Scratch(threading.local):
+    """Where a thread's sealed data and hashes appear before they become `bytes`; never a key or plaintext."""
+
+    def __init__(self) -> None:
+        self.out = _ffi.new("unsigned char[]", _SCRATCH_BYTES)
+        self.view = _ffi.buffer(self.out)
+        self.behind_nonce = {suite.nonce_bytes: self.out + suite.nonce_bytes for suite in SUITES.values()}
+
+
+_scratch: Final = _Scratch()
 
 
 def random_bytes(size: int) -> bytes:
@@ -191,11 +206,17 @@ def seal(suite: int, key: KeyPointer, plaintext: bytes, aad: bytes) -> bytes:
         _require_cpu(suite)
     raw_seal, nonce_bytes, tag_bytes = known
     size = len(plaintext)
-    out = _new_uncleared(_BYTES, nonce_bytes + size + tag_bytes)
+    total = nonce_bytes + size + tag_bytes
+    if total > _SCRATCH_BYTES:
+        out = _new_uncleared(_BYTES, total)
+        sealed, view = out + nonce_bytes, _ffi.buffer(out)
+    else:
+        scratch = _scratch
+        out, view, sealed = scratch.out, scratch.view, scratch.behind_nonce[nonce_bytes]
     _lib.randombytes(out, nonce_bytes)
-    if raw_seal(out + nonce_bytes, _NULL, plaintext, size, aad, len(aad), _NULL, out, key) != 0:
+    if raw_seal(sealed, _NULL, plaintext, size, aad, len(aad), _NULL, out, key) != 0:
         raise KeyUnavailableError("sealing failed")
-    return _ffi.buffer(out)[:]  # type: ignore[no-any-return]
+    return view[:total]  # type: ignore[no-any-return]
 
 
 def _require_cpu(suite: int) -> None:
@@ -236,6 +257,14 @@ def derive_subkey(master: KeyPointer, subkey_id: int, context: bytes, destinatio
     _derive(master, subkey_id, context, destination, KEY_BYTES)
 
 
+def derive_subkeys(master: KeyPointer, context: bytes, wanted: Sequence[tuple[int, KeyPointer]]) -> None:
+    """Writes several 32-byte subkeys: pairs of a number and a destination, as `derive_subkey`."""
+    for subkey_id, destination in wanted:
+        salt, personal = _kdf_labels(subkey_id, context)
+        if _blake2b(destination, KEY_BYTES, _NULL, 0, master, KEY_BYTES, salt, personal) != 0:
+            raise KeyUnavailableError("key derivation failed")
+
+
 def derive_public(master: KeyPointer, subkey_id: int, context: bytes, size: int) -> bytes:
     """A derived value that may be shown, such as a key check value: 16 to 64 bytes."""
     if not 16 <= size <= 64:
@@ -262,10 +291,10 @@ def keyed_hash(key: KeyPointer, data: bytes, size: int = 16) -> bytes:
     """Keyed BLAKE2b (RFC 7693) of `data` under a 32-byte key: 16 to 64 bytes."""
     if not 16 <= size <= 64:
         raise ValueError("a keyed hash has 16 to 64 bytes")
-    out = _new_uncleared(_BYTES, size)
+    out = _scratch.out
     if _blake2b(out, size, data, len(data), key, KEY_BYTES, _NULL, _NULL) != 0:
         raise KeyUnavailableError("hashing failed")
-    return _ffi.buffer(out)[:]  # type: ignore[no-any-return]
+    return _scratch.view[:size]  # type: ignore[no-any-return]
 
 
 class AesBlockCipher:

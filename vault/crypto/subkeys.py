@@ -47,6 +47,34 @@ def derive_seal_key(dek: KeyPointer, suite: int, destination: KeyPointer) -> Non
     hazmat.derive_subkey(dek, known.subkey_id, CONTEXT, destination)
 
 
+def derive_all(
+    dek: KeyPointer,
+    suite: int,
+    *,
+    seal: KeyPointer,
+    row_mac: KeyPointer,
+    fingerprint: KeyPointer,
+    sheet: KeyPointer,
+    locator: KeyPointer,
+) -> None:
+    """Writes every subkey that a write may need.
+
+    Raises:
+        InvalidRequestError: no such suite.
+    """
+    known = SUITES.get(suite)
+    if known is None:
+        raise InvalidRequestError("no such AEAD suite")
+    wanted = (
+        (known.subkey_id, seal),
+        (ROW_MAC, row_mac),
+        (FINGERPRINT, fingerprint),
+        (SHEET, sheet),
+        (AUDIT_LOCATOR, locator),
+    )
+    hazmat.derive_subkeys(dek, CONTEXT, wanted)
+
+
 def derive_row_mac_key(dek: KeyPointer, destination: KeyPointer) -> None:
     """Writes the key that authenticates the customer row."""
     hazmat.derive_subkey(dek, ROW_MAC, CONTEXT, destination)

@@ -48,6 +48,18 @@ def block(region: int, domain: int, customer_no: int, value_no: int) -> bytes:
     return identity.to_bytes(10, "big") + CHECK
 
 
+def blocks(region: int, domain: int, customer_no: int, value_nos: Sequence[int]) -> list[bytes]:
+    """Blocks of several values of one customer.
+
+    Raises:
+        ValueError: a number is outside its field.
+    """
+    first = int.from_bytes(block(region, domain, customer_no, 0)[:10], "big")
+    if value_nos and not 0 <= min(value_nos) <= max(value_nos) < 2**24:
+        raise ValueError("value number out of range")
+    return [(first | value_no).to_bytes(10, "big") + CHECK for value_no in value_nos]
+
+
 def parts(deciphered: bytes) -> TokenParts:
     """The numbers in a block whose check bytes were found to be zero."""
     return TokenParts(

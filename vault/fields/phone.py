@@ -2,12 +2,20 @@
 
 Stored: E.164 (`+4930123456`). An extension is kept in the form of RFC 3966 (`+4930123456;ext=12`):
 dropping it would reach somebody else.
+
+Most numbers of a CRM's export are international ones, of ASCII digits and simple separators. Of those whose
+country strips nothing from what follows its code, country code and number are known at once, which spares
+the general parser (about 25 µs of 40); validity is judged by phonenumbers all the same.
 """
+
+import re
+from functools import cache
 
 from phonenumbers import (
     COUNTRY_CODE_TO_REGION_CODE,
     SUPPORTED_REGIONS,
     NumberParseException,
+    PhoneMetadata,
     PhoneNumber,
     PhoneNumberFormat,
     ValidationResult,
@@ -29,6 +37,9 @@ _REASONS = {
     NumberParseException.TOO_LONG: _TOO_LONG,
 }
 _UNLIKELY = {ValidationResult.TOO_SHORT: _TOO_SHORT, ValidationResult.TOO_LONG: _TOO_LONG}
+_PLAIN_INTERNATIONAL = re.compile(r"\+[1-9][0-9]*(?:[ ().-]{1,2}[0-9]+)*\Z")
+_SEPARATORS = dict.fromkeys(map(ord, " ().-"))
+_NEVER = r"(?!)"
 _TWO_DIGIT_CODES = frozenset(str(code) for code in COUNTRY_CODE_TO_REGION_CODE if 10 <= code <= 99)
 
 
@@ -43,6 +54,10 @@ def prepare_phone(text: str, country: str) -> Prepared:
     Raises:
         UnfitError: Not a number that the country's plan knows.
     """
+    number = _international(text)
+    if number is not None and is_valid_number(number):
+        stored = f"+{number.country_code}{number.national_number}"
+        return Prepared(stored, stored.encode())
     try:
         number = parse(text, country or None)
     except NumberParseException as refusal:
@@ -60,6 +75,33 @@ def country_code_length(digits: str) -> int:
     if digits[0] in "17":
         return 1
     return 2 if digits[:2] in _TWO_DIGIT_CODES else 3
+
+
+def _international(text: str) -> PhoneNumber | None:
+    """The number that `parse` would find, or None where only `parse` can tell."""
+    if not _PLAIN_INTERNATIONAL.match(text):
+        return None
+    digits = text[1:].translate(_SEPARATORS)
+    code = digits[: country_code_length(digits)]
+    national = digits[len(code) :]
+    # A leading zero is part of the number in some countries; a prefix that is dialled at home only
+    # is stripped by `parse`; numbers this short or long are its business too.
+    if not 4 <= len(national) <= 14 or national[0] == "0":
+        return None
+    prefix = _national_prefix(int(code))
+    if prefix is None or prefix.match(national):
+        return None
+    return PhoneNumber(country_code=int(code), national_number=int(national))
+
+
+@cache
+def _national_prefix(code: int) -> "re.Pattern[str] | None":
+    """What a country code's plan may strip from the front of a number; None for an unknown code."""
+    region = COUNTRY_CODE_TO_REGION_CODE.get(code, ("",))[0]
+    metadata = PhoneMetadata.metadata_for_region_or_calling_code(code, region) if region else None
+    if metadata is None:
+        return None
+    return re.compile(metadata.national_prefix_for_parsing or _NEVER)
 
 
 def _prepared(number: PhoneNumber) -> Prepared:

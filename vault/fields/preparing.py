@@ -24,6 +24,8 @@ _PREPARERS: dict[Kind, Callable[[str], Prepared]] = {
     Kind.NOTE: prepare_exact,
     Kind.IDENTIFIER: prepare_exact,
 }
+_NOTHING = Prepared("", b"")
+_UTF8_MOST = 4  # bytes of one character
 _OF_SEVERAL_LINES = frozenset({Kind.ADDRESS, Kind.NOTE})
 
 
@@ -45,7 +47,7 @@ def prepare(field_class: FieldClass, text: str, country_hint: str = "") -> Prepa
     try:
         cleaned = clean(text, lines=field_class.kind in _OF_SEVERAL_LINES)
         if not cleaned:
-            return Prepared("", b"")
+            return _NOTHING
         return _fit(field_class, cleaned, country_hint)
     except UnfitError as unfit:
         reason = str(unfit)
@@ -54,14 +56,16 @@ def prepare(field_class: FieldClass, text: str, country_hint: str = "") -> Prepa
 
 
 def _fit(field_class: FieldClass, cleaned: str, country_hint: str) -> Prepared:
-    _check_size(field_class, cleaned)
+    if len(cleaned) * _UTF8_MOST > field_class.max_bytes:
+        _check_size(field_class, cleaned)
     try:
         if field_class.kind is Kind.PHONE:
             country = country_hint if is_country(country_hint) else field_class.default_country
             prepared = prepare_phone(cleaned, country)
         else:
             prepared = _PREPARERS[field_class.kind](cleaned)
-        _check_size(field_class, prepared.stored)
+        if len(prepared.stored) * _UTF8_MOST > field_class.max_bytes:
+            _check_size(field_class, prepared.stored)
     except UnfitError:
         if not field_class.lenient:
             raise

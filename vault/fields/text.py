@@ -10,7 +10,8 @@ Rules:
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 _EDGES = (
     "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
@@ -25,8 +26,7 @@ class UnfitError(Exception):
     """A value does not fit; its text is the reason and never holds the value. Stays in this package."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A value ready to be sealed.
 
     Attributes:
@@ -54,7 +54,8 @@ def clean(text: str, *, lines: bool) -> str:
             raise UnfitError("holds a lone surrogate")
         text = unicodedata.normalize("NFC", text)
     text = text.strip(_EDGES)
-    if (_CONTROL_IN_LINES if lines else _CONTROL).search(text):
+    # What is printable holds no control character, and saying so is the quickest of these checks.
+    if not text.isprintable() and (_CONTROL_IN_LINES if lines else _CONTROL).search(text):
         raise UnfitError("holds a control character")
     return text
 
@@ -72,7 +73,12 @@ def plain_characters(text: str, separators: str) -> str:
     """NFKC, decimal digits as ASCII, without `separators`, white space and format characters."""
     if not text.isascii():
         text = "".join(map(_plain, unicodedata.normalize("NFKC", text)))
-    return "".join(text.translate(dict.fromkeys(map(ord, separators))).split())
+    return "".join(text.translate(_without(separators)).split())
+
+
+@cache
+def _without(separators: str) -> dict[int, None]:
+    return dict.fromkeys(map(ord, separators))
 
 
 def _plain(character: str) -> str:

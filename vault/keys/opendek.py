@@ -6,7 +6,7 @@ are derived when the slot is filled; the slot is zeroed when it is released.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 from vault.crypto import hazmat, subkeys
 from vault.crypto.slots import SlotPool
@@ -15,6 +15,17 @@ from vault.model.ids import CustomerNo, Generation, Region
 
 SLOT_BYTES: Final = 192
 _SEAL, _ROW, _FINGERPRINT, _SHEET, _AUDIT = 32, 64, 96, 128, 160
+
+
+class SlotPointers(NamedTuple):
+    """Where the keys of one slot lie."""
+
+    dek: hazmat.KeyPointer
+    seal: hazmat.KeyPointer
+    row: hazmat.KeyPointer
+    fingerprint: hazmat.KeyPointer
+    sheet: hazmat.KeyPointer
+    audit: hazmat.KeyPointer
 
 
 class OpenDek:
@@ -32,21 +43,21 @@ class OpenDek:
         "suite",
     )
 
-    def __init__(self, pool: SlotPool, slot: int, generation: Generation, suite: int) -> None:
+    def __init__(self, pool: SlotPool, pointers: SlotPointers, generation: Generation, suite: int) -> None:
         self._pool = pool
         self.generation = generation
         self.suite = suite
-        self.pointer: hazmat.KeyPointer = pool.pointer(slot)  # the DEK itself, for wrapping
-        self.seal_key: hazmat.KeyPointer = pool.pointer(slot, _SEAL)  # of this handle's suite
-        self._row = pool.pointer(slot, _ROW)
-        self._fingerprint = pool.pointer(slot, _FINGERPRINT)
-        self.sheet_key: hazmat.KeyPointer = pool.pointer(slot, _SHEET)
-        self._audit = pool.pointer(slot, _AUDIT)
-        subkeys.derive_seal_key(self.pointer, suite, self.seal_key)
-        subkeys.derive_row_mac_key(self.pointer, self._row)
-        subkeys.derive_fingerprint_key(self.pointer, self._fingerprint)
-        subkeys.derive_sheet_key(self.pointer, self.sheet_key)
-        subkeys.derive_locator_key(self.pointer, self._audit)
+        # The DEK itself, for wrapping, and the sealing key of this handle's suite.
+        self.pointer, self.seal_key, self._row, self._fingerprint, self.sheet_key, self._audit = pointers
+        subkeys.derive_all(
+            self.pointer,
+            suite,
+            seal=self.seal_key,
+            row_mac=self._row,
+            fingerprint=self._fingerprint,
+            sheet=self.sheet_key,
+            locator=self._audit,
+        )
 
     def open_value(
         self, opener: hazmat.Opener, suite: int, nonce: bytes, ciphertext: bytes, aad: bytes
@@ -86,14 +97,25 @@ class DekOpener:
         self._keyring = keyring
         self._pool = pool
         self._suite = suite
+        # Slabs stay where they are, so the pointers of a slot are made once.
+        self._pointers: dict[int, SlotPointers] = {}
+
+    def _pointers_of(self, slot: int) -> SlotPointers:
+        pointers = self._pointers.get(slot)
+        if pointers is None:
+            offsets = (0, _SEAL, _ROW, _FINGERPRINT, _SHEET, _AUDIT)
+            pointers = SlotPointers(*[self._pool.pointer(slot, offset) for offset in offsets])
+            self._pointers[slot] = pointers
+        return pointers
 
     @contextmanager
     def new(self, generation: Generation) -> Iterator[OpenDek]:
         """A fresh random DEK, not yet wrapped."""
         slot = self._pool.acquire()
         try:
-            hazmat.fill_random(self._pool.pointer(slot), DEK_BYTES)
-            yield OpenDek(self._pool, slot, generation, self._suite)
+            pointers = self._pointers_of(slot)
+            hazmat.fill_random(pointers.dek, DEK_BYTES)
+            yield OpenDek(self._pool, pointers, generation, self._suite)
         finally:
             self._pool.release(slot)
 
@@ -108,7 +130,8 @@ class DekOpener:
         """
         slot = self._pool.acquire()
         try:
-            self._keyring.unwrap_dek(row, region, customer, generation, self._pool.pointer(slot))
-            yield OpenDek(self._pool, slot, generation, self._suite)
+            pointers = self._pointers_of(slot)
+            self._keyring.unwrap_dek(row, region, customer, generation, pointers.dek)
+            yield OpenDek(self._pool, pointers, generation, self._suite)
         finally:
             self._pool.release(slot)

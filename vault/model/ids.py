@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NewType
 
 Region = NewType("Region", int)  # 0..255
@@ -33,6 +34,7 @@ class TokenParts:
     value_no: ValueNo
 
 
+@lru_cache(maxsize=1024)  # a caller has few labels, and each value has one
 def is_label(text: str) -> bool:
     """Whether `text` may be a label; the empty label is allowed and means "the one"."""
     return not text or _LABEL.match(text) is not None

@@ -20,8 +20,7 @@ class Caller:
     deadline_monotonic: float | None = None  # time.monotonic() seconds
 
 
-@dataclass(frozen=True, slots=True)
-class CustomerRef:
+class CustomerRef(NamedTuple):
     """Names a customer by exactly one of the two."""
 
     external_id: Secret | None = None
@@ -44,8 +43,7 @@ class FieldInput(NamedTuple):
     label: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One customer's fields to store."""
 
     customer: CustomerRef
@@ -59,8 +57,7 @@ class FieldResult(NamedTuple):
     error: VaultError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EntryResult:
+class EntryResult(NamedTuple):
     customer_token: str = ""
     customer_created: bool = False
     results: Sequence[FieldResult] = ()

@@ -47,7 +47,6 @@ from vault.model.requests import (
     Export,
     ExportedValue,
     FieldInput,
-    FieldResult,
     HeldValue,
     KeyringStatus,
     PolicyInForce,
@@ -133,22 +132,19 @@ def timestamp(ms: int) -> Timestamp | None:
     return Timestamp(seconds=ms // 1000, nanos=ms % 1000 * 1_000_000) if ms else None
 
 
-def field_result(result: FieldResult) -> token_pb.FieldResult:
-    return token_pb.FieldResult(
-        token=result.token,
-        outcome=token_pb.FieldOutcome.ValueType(result.outcome),
-        error=status_of(result.error) if result.error else None,
-    )
-
-
 def entry_result(result: EntryResult) -> token_pb.TokenizeEntryResult:
     if result.error:
         return token_pb.TokenizeEntryResult(error=status_of(result.error))
-    return token_pb.TokenizeEntryResult(
-        customer_token=result.customer_token,
-        customer_created=result.customer_created,
-        results=[field_result(each) for each in result.results],
+    message = token_pb.TokenizeEntryResult(
+        customer_token=result.customer_token, customer_created=result.customer_created
     )
+    add = message.results.add
+    for outcome, token, error in result.results:
+        if error is None:
+            add(token=token, outcome=outcome)
+        else:
+            add(token=token, outcome=outcome, error=status_of(error))
+    return message
 
 
 def add_denials(

@@ -223,6 +223,24 @@ class CustomerRow:
         """What the MAC covers besides vault id and key: the row without the MAC."""
         return self.pack()[:-ROW_MAC_BYTES]
 
+    def advanced(self, incarnation: int, next_counter: int) -> bytes:
+        """The authenticated part of the row's next version, with the value counter moved on."""
+        following = CUSTOMER_ROW.pack(
+            ROW_FORMAT,
+            self.state,
+            self.flags,
+            self.jurisdiction.encode("ascii") or NO_JURISDICTION,
+            self.dek_generation,
+            self.row_version + 1,
+            next_counter,
+            incarnation,
+            self.created_ms,
+            self.consents,
+            self.restrictions,
+            b"",
+        )
+        return following[:-ROW_MAC_BYTES]
+
     def with_mac(self, mac: bytes) -> Self:
         """The same row carrying `mac` (16 bytes)."""
         return replace(self, mac=mac)

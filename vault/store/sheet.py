@@ -16,7 +16,8 @@ The past locators keep the customer's access history findable after its key was 
 
 import struct
 from dataclasses import dataclass, field
-from typing import Self
+from functools import lru_cache
+from typing import NamedTuple, Self
 
 from vault.errors import IntegrityFailedError
 
@@ -28,27 +29,23 @@ LOCATOR_BYTES = 16
 _TAG_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
-class SheetField:
+class SheetField(NamedTuple):
     """One value as the index knows it; `index_hash` is empty where the class is not indexed."""
 
     value_no: int
     field_class: int
-    fingerprint: bytes = field(repr=False)
-    index_hash: bytes = field(default=b"", repr=False)
+    fingerprint: bytes
+    index_hash: bytes = b""
     labels: tuple[str, ...] = ()
 
     def pack(self) -> bytes:
         """The field's part of the plaintext."""
-        parts = [
-            self.value_no.to_bytes(3, "big"),
-            bytes((self.field_class,)),
-            self.fingerprint,
-            _short(self.index_hash),
-            bytes((len(self.labels),)),
-        ]
-        parts += [_short(label.encode("ascii")) for label in self.labels]
-        return b"".join(parts)
+        value_no, field_class, fingerprint, index_hash, labels = self
+        head = (value_no << 8 | field_class).to_bytes(4, "big") + fingerprint
+        return head + _short(index_hash) + _packed_labels(labels)
+
+    def __repr__(self) -> str:
+        return f"<value {self.value_no} of field class {self.field_class}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +131,11 @@ def _read_field(reader: _Reader) -> SheetField:
     except UnicodeDecodeError as error:
         raise IntegrityFailedError from error
     return SheetField(value_no, field_class, fingerprint, index_hash, labels)
+
+
+@lru_cache(maxsize=1024)  # few sets of labels, and every value has one
+def _packed_labels(labels: tuple[str, ...]) -> bytes:
+    return bytes((len(labels),)) + b"".join([_short(label.encode("ascii")) for label in labels])
 
 
 def _short(content: bytes) -> bytes:

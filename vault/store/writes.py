@@ -22,7 +22,9 @@ class PlaneWriter(ValuesReader, KeyringReader):
 
     def put_value(self, key: bytes, row: bytes) -> None:
         """Writes a value record or a customer row at a value key (9 bytes)."""
-        self.put_row("values", key, row)
+        self._transaction.put(key, row, db=self._tables["values"])
+        self._values_changed = True
+        self.writes += 1
 
     def delete_value(self, key: bytes) -> bool:
         """Removes a row at a value key; returns whether it was there."""

@@ -176,21 +176,29 @@ def test_a_worker_that_holds_the_write_lock_too_long_is_ended(own: RunningVault)
     assert read(own, token) == "ada@example.org"
 
 
+def thousand_notes(batch: int) -> token_service_pb2.BatchTokenizeRequest:
+    return token_service_pb2.BatchTokenizeRequest(
+        entries=[
+            {
+                "customer": {"external_id": f"crm-{batch}-{number}"},
+                "fields": [{"field_class": "note", "value": "x" * 500}],
+            }
+            for number in range(1000)
+        ],  # type: ignore[arg-type]
+        request_id=str(uuid.uuid4()),
+    )
+
+
 def test_sigterm_finishes_what_was_begun(own: RunningVault) -> None:
     children = own.children()
-    entries = [
-        {"customer": {"external_id": f"crm-{n}"}, "fields": [{"field_class": "note", "value": "x" * 500}]}
-        for n in range(1000)
-    ]
     with own.channel() as channel:
         stub = token_service_pb2_grpc.TokenServiceStub(channel)
         stub.InspectToken(token_service_pb2.InspectTokenRequest(token=store(own, "crm-x")))
-        request = token_service_pb2.BatchTokenizeRequest(entries=entries, request_id=str(uuid.uuid4()))  # type: ignore[arg-type]
-        call = stub.BatchTokenize.future(request, timeout=20)
-        time.sleep(0.15)
-        assert not call.done()
+        calls = [stub.BatchTokenize.future(thousand_notes(batch), timeout=30) for batch in range(6)]
+        calls[0].result()  # the others have arrived by now, and wait for their turn
+        assert not all(call.done() for call in calls)
         assert own.terminate() == 0
-        assert len(call.result().results) == 1000
+        assert [len(call.result().results) for call in calls] == [1000] * len(calls)
     assert not any(is_alive(pid) for pid in children)
     assert not own.ready_file.exists()
 
