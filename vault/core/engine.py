@@ -31,6 +31,7 @@ from vault.core.rows import Rows
 from vault.core.secrets import VaultSecrets
 from vault.core.turn import Turn
 from vault.crypto import hazmat
+from vault.crypto.batches import batch_opener
 from vault.crypto.slots import SlotPool, lockable_bytes
 from vault.crypto.suites import suite_named
 from vault.errors import KeyUnavailableError
@@ -191,6 +192,7 @@ def _open_parts(
         tombstone_mac=secrets.row_mac,
         mask=masks,
         suite=suite,
+        batches=batch_opener(suite, store.vault_id),
         reply_bytes=settings.limits.reply_bytes,
         waiting_reads=settings.limits.waiting_reads,
     )

@@ -112,6 +112,16 @@ def random_bytes(size: int) -> bytes:
     return bytes(_ffi.buffer(out))
 
 
+def address_of(pointer: KeyPointer) -> int:
+    """Where a key lies, for the compiled loop of `batches`."""
+    return int(_ffi.cast("uintptr_t", pointer))
+
+
+def pointer_at(address: int) -> KeyPointer:
+    """The inverse of `address_of`."""
+    return _ffi.cast("unsigned char *", address)
+
+
 def fill_random(destination: KeyPointer, size: int) -> None:
     """Writes `size` bytes of the kernel's randomness at `destination`: a new key, born in place."""
     _lib.randombytes(destination, size)

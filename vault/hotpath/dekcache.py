@@ -26,15 +26,16 @@ Derive = Callable[[hazmat.KeyPointer, hazmat.KeyPointer], None]
 
 
 class CachedDek:
-    """One customer's key and verified row. `seal` points into guarded memory."""
+    """One customer's key and verified row. `seal` points into guarded memory, at `address`."""
 
-    __slots__ = ("generation", "locator", "row", "seal", "slot", "used")
+    __slots__ = ("address", "generation", "locator", "row", "seal", "slot", "used")
 
     def __init__(
         self, slot: int, seal: hazmat.KeyPointer, generation: int, row: bytes, locator: bytes
     ) -> None:
         self.slot = slot
         self.seal = seal
+        self.address = hazmat.address_of(seal)
         self.generation = generation
         self.row = row
         self.locator = locator

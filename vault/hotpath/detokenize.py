@@ -6,12 +6,13 @@ A batch, in order:
    carries epoch and access version: a changed policy or a revoked principal takes effect here.
 3. For each run of one customer's tokens the customer row is read and compared with the bytes that
    were last verified. A shred rewrites that row, so a shredded customer never passes.
-4. For each value: one record, one look-up in the decision table, one open.
+4. For each value one record is read. All are opened in one call of `crypto.batches`, which looks into the
+   decision table for each; what is not the usual record is looked into here.
 5. One audit record, accepted by the kernel before any value is returned. If that fails, none is.
 
 Rules:
-- Batches of one process run one after the other (`_turn`): slots of the DEK cache are safe to use
-  without pins, and threads do not fight over the interpreter between libsodium calls.
+- Batches of one process run one after the other (`_turn`), and what was gathered is opened before another
+  key is let into the cache: slots of the DEK cache are safe to use without pins.
 - Nothing here writes to the store, and nothing reads the keyring while the cache is warm.
 - A missing DEK is judged under the write lock (`Judge`), for a shred may be half way through.
 - The associated data of a record is vault id | key | header, so a record moved to another customer,
@@ -20,9 +21,10 @@ Rules:
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final
 
 from vault.audit.records import (
     MASKED,
@@ -34,6 +36,7 @@ from vault.audit.records import (
     unknown_counts,
 )
 from vault.audit.segments import SegmentWriter
+from vault.crypto.batches import ITEM_BYTES, RUN, BatchOpener
 from vault.crypto.hazmat import Opener, constant_time_equal
 from vault.crypto.suites import suite_of_record
 from vault.crypto.tokens import Deciphered, TokenCodec
@@ -54,25 +57,14 @@ from vault.store.layout import HEADER, CustomerRow, RowState, ValueFlag
 from vault.store.snapshot import Snapshot
 from vault.store.store import Store
 
-_NONCE: Final = slice(HEADER.size, HEADER.size + 24)
-_CIPHERTEXT: Final = slice(HEADER.size + 24, None)
-# Plain numbers: operations on enum members cost more than the rest of a value's work together.
-_DELETED: Final = int(ValueFlag.DELETED)
 _ACTIVE: Final = int(RowState.ACTIVE)
 _TOKEN_UNKNOWN: Final = reason_code(Reason.TOKEN_UNKNOWN)
 _INTEGRITY_FAILED: Final = reason_code(Reason.INTEGRITY_FAILED)
+_DELETED: Final = int(ValueFlag.DELETED)
 _ROW: Final = bytes(3)  # value_no of the customer row
-_NEVER: Final = bytes(4)  # expires_s of a record without an end
-
-
-class _UsualRecord(NamedTuple):
-    """What nearly every record looks like, so that the loop can tell by three comparisons."""
-
-    suite: int
-    nonce_end: int
-
-
+_MASK_GROWTH: Final = 8  # a mask is never longer than its value by more, in bytes
 _ATTEMPTS: Final = 3
+_GRANTED: Final = bytes((PLAIN, MASKED))
 
 AccessOf = Callable[[Snapshot], AccessTable]
 Judge = Callable[[bytes], None]
@@ -102,6 +94,7 @@ class HotPath:
         tombstone_mac: Callable[[bytes], bytes],
         mask: Masks,
         suite: int,
+        batches: BatchOpener,
         reply_bytes: int,
         waiting_reads: int,
     ) -> None:
@@ -116,9 +109,9 @@ class HotPath:
         self._tombstone_mac = tombstone_mac
         self._mask = mask
         self._reply_bytes = reply_bytes
+        self._suite = suite
         self._opener = Opener()
-        self._usual_record = _UsualRecord(suite, HEADER.size + suite_of_record(suite).nonce_bytes)
-        self._open_usual = self._opener.open_fast(suite)
+        self._batches = batches
         self._turn = threading.Lock()
         self._waiting = threading.BoundedSemaphore(waiting_reads)
 
@@ -176,21 +169,18 @@ class HotPath:
         grants = self._access_of(snapshot).principal(caller.principal)
         region = bytes((self._region,))
         homes = {region + bytes((domain,)) for domain in grants.domains}
-        normal_levels = levels = grants.reveals(purpose, wanted)
+        verdicts = (
+            grants.reveals(purpose, wanted),
+            grants.reveals(purpose, wanted, restricted=True),
+        )
+        opened = _Opened(room=self._reply_bytes)
         get, cached = snapshot.get, self._cache.get
-        vault_id, open_usual, mask = self._vault_id, self._open_usual, self._mask
-        suite, nonce_end = self._usual_record
-        granted, class_and_outcome = (PLAIN, MASKED), _CLASS_AND_OUTCOME
-        room = self._reply_bytes
-
-        values: list[str] = []
-        reveals: list[int] = []
-        denied: list[tuple[int, int]] = []  # index, reason code
-        groups: list[bytes] = []
-        items: list[bytes] = []
-        unknown: dict[int, int] = {}  # denials without a customer's name, by reason code
-        current = b""  # the customer of the run: its number, 5 bytes
-        prefix = aad_prefix = usual_tail = b""
+        keys: list[bytes] = []  # what is gathered to be opened in one call: key and record of each value,
+        records: list[bytes] = []
+        runs: list[tuple[CachedDek, int]] = []  # and customer by customer the entry and where its run begins
+        add_key, add_record = keys.append, records.append
+        missed: list[tuple[int, int]] = []  # index, reason code, where nothing is there to be opened
+        current = prefix = b""  # the customer of the run: its number, 5 bytes; with the region, 6
         entry: CachedDek | None = None
         failed = 0  # reason code that stands for the whole run
 
@@ -198,67 +188,29 @@ class HotPath:
             if token is None or token[0] not in homes:
                 # A foreign domain's token answers as a guess does: its existence is not told.
                 code = _TOKEN_UNKNOWN if token is not None else self._undeciphered(tokens[index])
-                unknown[code] = unknown.get(code, 0) + 1
-                denied.append((index, code))
-                values.append("")
-                reveals.append(0)
+                missed.append((index, code))
                 continue
             _, customer, value_no = token
             if customer != current:
-                if items:
-                    groups.append(_group(entry, items))
-                    items = []
                 current, prefix = customer, region + customer
                 row = get(prefix + _ROW)
                 entry, failed = cached(prefix), 0
                 if entry is None or entry.row != row:
+                    # What is gathered first: letting a key in may push one of theirs out.
+                    self._open(keys, records, runs, verdicts, snapshot, opened)
                     entry, failed = self._admit(prefix, row)
                 if entry is not None:
                     entry.used = True
-                    aad_prefix = vault_id + prefix
-                    usual_tail = entry.generation.to_bytes(2, "big") + _NEVER
-                    restricted = entry.row[1] != _ACTIVE
-                    levels = grants.reveals(purpose, wanted, restricted=True) if restricted else normal_levels
+                    runs.append((entry, len(keys)))
             if entry is None:
-                unknown[failed] = unknown.get(failed, 0) + 1
-                denied.append((index, failed))
-                values.append("")
-                reveals.append(0)
+                missed.append((index, failed))
                 continue
-            record = get(prefix + value_no) or b""
-            header = record[:13]
-            # The usual record: the configured suite, no flags, the row's generation, no expiry.
-            if header.endswith(usual_tail) and header[0] == suite and not header[2]:
-                field_class = header[1]
-                outcome = levels[field_class]
-                if outcome in granted and room > 0:
-                    aad = aad_prefix + value_no + header
-                    plain = open_usual(entry.seal, record[13:nonce_end], record[nonce_end:], aad)
-                    if plain is not None:
-                        text = plain.decode()
-                        if outcome == MASKED:
-                            text = mask(field_class, text)
-                            room -= len(text.encode())  # a mask may be longer than its value
-                        else:
-                            room -= len(plain)
-                        values.append(text)
-                        reveals.append(outcome)
-                        items.append(value_no + class_and_outcome[outcome][field_class])
-                        continue
-            field_class, outcome, text = self._unusual(
-                entry, prefix + value_no, record, levels, room, snapshot
-            )
-            items.append(value_no + bytes((field_class, outcome)))
-            values.append(text)
-            if outcome in granted:
-                room -= len(text.encode())
-                reveals.append(outcome)
-            else:
-                denied.append((index, outcome))
-                reveals.append(0)
-        if items:
-            groups.append(_group(entry, items))
+            key = prefix + value_no
+            add_key(key)
+            add_record(get(key) or b"")
+        self._open(keys, records, runs, verdicts, snapshot, opened)
 
+        unknown = Counter(code for _, code in missed)  # denials without a customer's name
         self._audit.append(
             encode_read(
                 self._audit.next_seq(),
@@ -266,11 +218,85 @@ class HotPath:
                 grants.id,
                 action,
                 grants.purpose_id(purpose),
-                b"".join(groups),
+                b"".join(opened.groups),
                 unknown_counts({_reason(code): count for code, count in unknown.items()}) if unknown else b"",
             )
         )
-        return Revealed(values, reveals, [Denial(index, _reason(code)) for index, code in denied])
+        return _revealed(opened, missed)
+
+    def _open(
+        self,
+        keys: list[bytes],
+        records: list[bytes],
+        runs: list[tuple[CachedDek, int]],
+        verdicts: tuple[bytes, bytes],
+        snapshot: Snapshot,
+        opened: "_Opened",
+    ) -> None:
+        """Opens what was gathered, and empties the lists."""
+        if not keys:
+            runs.clear()
+            return
+        ends = [start for _, start in runs[1:]]
+        ends.append(len(keys))
+        packed = b"".join(
+            [
+                RUN.pack(entry.address, end, entry.generation, entry.row[1] != _ACTIVE)
+                for (entry, _), end in zip(runs, ends, strict=True)
+            ]
+        )
+        growth = _MASK_GROWTH if MASKED in verdicts[0] or MASKED in verdicts[1] else 1
+        if sum(map(len, records)) * growth < opened.room:
+            items, plain = self._batches.open(keys, records, packed, b"".join(verdicts))
+            texts = plain.decode().split("\0")
+            opened.room -= len(plain)
+        else:  # near the limit of a reply, value by value, each measured
+            items, texts = b"".join([key[6:] + b"\0\0" for key in keys]), [""] * len(keys)
+        outcomes = items[4::ITEM_BYTES]
+        if 0 in outcomes or MASKED in outcomes:
+            items = self._finish(keys, records, runs, verdicts, snapshot, opened, bytearray(items), texts)
+            outcomes = items[4::ITEM_BYTES]
+        opened.texts += texts
+        opened.outcomes += outcomes
+        add_group, start = opened.groups.append, 0
+        for (entry, _), end in zip(runs, ends, strict=True):
+            count = (end - start).to_bytes(2, "big")
+            add_group(entry.locator + count + items[ITEM_BYTES * start : ITEM_BYTES * end])
+            start = end
+        keys.clear()
+        records.clear()
+        runs.clear()
+
+    def _finish(
+        self,
+        keys: list[bytes],
+        records: list[bytes],
+        runs: list[tuple[CachedDek, int]],
+        verdicts: tuple[bytes, bytes],
+        snapshot: Snapshot,
+        opened: "_Opened",
+        items: bytearray,
+        texts: list[str],
+    ) -> bytes:
+        """Masks what is to be masked, and looks into what the loop left alone."""
+        at = -1
+        starts = [start for _, start in runs] + [len(keys)]
+        for position, outcome in enumerate(items[4::ITEM_BYTES]):
+            while position >= starts[at + 1]:
+                at += 1
+            if outcome == MASKED:
+                text = self._mask(items[ITEM_BYTES * position + 3], texts[position])
+                opened.room -= len(text.encode()) - len(texts[position].encode())
+                texts[position] = text
+            elif not outcome:
+                entry = runs[at][0]
+                levels = verdicts[entry.row[1] != _ACTIVE]
+                field_class, outcome, texts[position] = self._unusual(
+                    entry, keys[position], records[position], levels, opened.room, snapshot
+                )
+                opened.room -= len(texts[position].encode())
+                items[ITEM_BYTES * position + 3 : ITEM_BYTES * position + 5] = bytes((field_class, outcome))
+        return bytes(items)
 
     def _unusual(
         self,
@@ -361,17 +387,13 @@ class HotPath:
                 return None
             end = HEADER.size + suite.nonce_bytes
             nonce, ciphertext = record[HEADER.size : end], record[end:]
-            if suite.number == self._usual_record.suite:
+            if suite.number == self._suite:
                 return self._opener.open(suite.number, entry.seal, nonce, ciphertext, aad)
             return self._cache.open_other_suite(entry, self._opener, suite.number, nonce, ciphertext, aad)
         except IntegrityFailedError:
             return None
 
 
-# The last two bytes of an audited item, for the outcomes of the loop: by outcome, then field class.
-_CLASS_AND_OUTCOME: Final = {
-    outcome: [bytes((field_class, outcome)) for field_class in range(256)] for outcome in (PLAIN, MASKED)
-}
 _DENIAL_CODES: Final = {verdict: reason_code(reason) for verdict, reason in DENIALS.items()}
 
 
@@ -379,6 +401,25 @@ def _reason(code: int) -> Reason:
     return reason_of(code) or Reason.INTERNAL
 
 
-def _group(entry: CachedDek | None, items: Sequence[bytes]) -> bytes:
-    locator = entry.locator if entry is not None else bytes(16)
-    return locator + len(items).to_bytes(2, "big") + b"".join(items)
+def _revealed(opened: "_Opened", missed: list[tuple[int, int]]) -> Revealed:
+    """The answer in the order of the tokens."""
+    texts, outcomes = opened.texts, opened.outcomes
+    for index, code in missed:  # ascending, so that each stands where it belongs when its turn comes
+        texts.insert(index, "")
+        outcomes.insert(index, code)
+    if not outcomes.translate(None, _GRANTED):
+        return Revealed(texts, list(outcomes), [])
+    denials = [Denial(index, _reason(code)) for index, code in enumerate(outcomes) if code not in _GRANTED]
+    return Revealed(texts, [code if code in _GRANTED else 0 for code in outcomes], denials)
+
+
+class _Opened:
+    """What a batch has come to so far; `texts` and `outcomes` are without the tokens that were missed."""
+
+    __slots__ = ("groups", "outcomes", "room", "texts")
+
+    def __init__(self, room: int) -> None:
+        self.room = room  # bytes that the reply may still take
+        self.texts: list[str] = []
+        self.outcomes = bytearray()  # PLAIN, MASKED or a reason's code
+        self.groups: list[bytes] = []
