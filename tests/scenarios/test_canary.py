@@ -190,13 +190,14 @@ def keys_of(server: Server) -> dict[str, bytes]:
     with server.deployment.opened("canary") as desks:
         engine = desks.vault.engine
         with engine.store.keyring() as keys:
-            found["edk"] = bytes(engine.edk.view(0, 32))
+            keyring = engine.keyrings.at(keys.epoch)
+            found["edk"] = bytes(keyring.edk.view(0, 32))
             for name, row in keys.secrets():
-                found[name] = engine.keyring.unwrap_secret(name, row)
+                found[name] = keyring.unwrap_secret(name, row)
             for key, row in keys.deks():
                 number, generation = int.from_bytes(key[1:6], "big"), int.from_bytes(key[6:], "big")
                 memory = GuardedMemory(DEK_BYTES)
-                engine.keyring.unwrap_dek(row, key[0], number, generation, memory.pointer())
+                keyring.unwrap_dek(row, key[0], number, generation, memory.pointer())
                 found[f"dek {number}"] = bytes(memory.view(0, DEK_BYTES))
                 memory.free()
     return found

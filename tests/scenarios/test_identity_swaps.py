@@ -241,7 +241,7 @@ def test_a_wrapped_key_of_another_epoch_does_not_open(stage):
 
     with stage.deployment.opened() as desks:
         engine = desks.vault.engine
-        elsewhere = Keyring(engine.edk, engine.vault_id, 2)
+        elsewhere = Keyring(engine.keyrings.at(1).edk, engine.vault_id, 2)
 
         def job(session):
             with engine.book.open(session, session, JANE) as customer:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from vault.core.indexkeys import IndexKeys
 from vault.core.records import open_record, seal_record, sheet_aad
 from vault.core.secrets import VaultSecrets
 from vault.crypto import hazmat
@@ -21,7 +22,7 @@ from vault.errors import (
     LimitExceededError,
     ShreddedError,
 )
-from vault.keys.keyring import Keyring
+from vault.keys.keyrings import Keyrings
 from vault.keys.opendek import DekOpener, OpenDek
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, Generation, Region, ValueNo
 from vault.store.layout import (
@@ -115,20 +116,22 @@ class Book:
         vault_id: bytes,
         region: Region,
         secrets: VaultSecrets,
-        keyring: Keyring,
+        keyrings: Keyrings,
+        index_keys: IndexKeys,
         deks: DekOpener,
         suite: int,
     ) -> None:
         self._vault_id = vault_id
         self._region = region
         self._secrets = secrets
-        self._keyring = keyring
+        self._keyrings = keyrings
+        self._index_keys = index_keys
         self._deks = deks
         self._suite = suite
 
     def lookup(self, index: WriteSession | KeyringSnapshot, external_id: bytes) -> CustomerNo | None:
         """The customer that the index gives for an external id, live or not."""
-        found = index.index_lookup(self._secrets.external_hash(external_id))
+        found = index.index_lookup(self._index_keys.external_hash(index, external_id))
         if found is None:
             return None
         region, number = split_customer_key(found)
@@ -179,7 +182,9 @@ class Book:
         dek_row = keys.dek(self._region, number, Generation(row.dek_generation))
         if dek_row is None:
             raise DataLossError("the key of a live customer is missing from the keyring")
-        with self._deks.unwrap(dek_row, self._region, number, Generation(row.dek_generation)) as dek:
+        with self._deks.unwrap(
+            dek_row, keys.epoch, self._region, number, Generation(row.dek_generation)
+        ) as dek:
             if not hazmat.constant_time_equal(dek.row_mac(self._row_message(number, row)), row.mac):
                 raise IntegrityFailedError
             sheet = self._open_sheet(reader, number, dek)
@@ -195,9 +200,10 @@ class Book:
         number = CustomerNo(session.next_customer_no())
         generation = Generation(1)
         with self._deks.new(generation) as dek:
-            wrapped = self._keyring.wrap_dek(dek.pointer, self._region, number, generation)
+            wrapped = self._keyrings.at(session.epoch).wrap_dek(dek.pointer, self._region, number, generation)
             session.put_dek(self._region, number, generation, wrapped)
-            session.index_put(self._secrets.external_hash(external_id), customer_key(self._region, number))
+            hashed = self._index_keys.external_hash(session, external_id)
+            session.index_put(hashed, customer_key(self._region, number))
             row = CustomerRow(
                 state=RowState.ACTIVE,
                 dek_generation=generation,

@@ -6,7 +6,6 @@ against each other.
 """
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 from vault.audit import check as audit_check
 from vault.config import Settings
 from vault.core.book import Book
-from vault.core.engine import hold_epoch
+from vault.core.indexkeys import IndexKeys
 from vault.core.receipts import newest_key
 from vault.core.rows import Rows
 from vault.core.secrets import VaultSecrets
@@ -24,7 +23,7 @@ from vault.crypto.hazmat import GuardedMemory
 from vault.crypto.slots import SlotPool
 from vault.crypto.suites import suite_named
 from vault.errors import IntegrityFailedError, VaultError
-from vault.keys.keyring import Keyring
+from vault.keys.keyrings import Keyrings
 from vault.keys.opendek import SLOT_BYTES, DekOpener
 from vault.model.ids import CustomerNo, Epoch, Region
 from vault.store.inspection import inspect
@@ -89,9 +88,12 @@ def _check_records(
     with ExitStack() as opened:
         snapshot = opened.enter_context(store.snapshot())
         keys = opened.enter_context(store.keyring())
-        epoch = Epoch(snapshot.meta.epoch)
-        opened.callback(os.close, hold_epoch(data_dir, epoch))
-        keyring = Keyring(edk, store.vault_id, epoch)
+        keyrings = Keyrings(data_dir, store.vault_id)
+        opened.callback(keyrings.close)
+        keyrings.add(Epoch(keys.epoch), edk)
+        keyring = keyrings.at(keys.epoch)
+        index_keys = IndexKeys(keyrings)
+        opened.callback(index_keys.close)
         secrets = VaultSecrets({name: keyring.unwrap_secret(name, row) for name, row in keys.secrets()})
         opened.callback(secrets.close)
         if secrets.public_key != public_key:
@@ -99,17 +101,23 @@ def _check_records(
         pool = SlotPool(SLOT_BYTES, 16 * SLOT_BYTES, slab_slots=16)
         opened.callback(pool.close)
         suite = suite_named(settings.storage.suite).number
-        deks = DekOpener(keyring, pool, suite)
+        deks = DekOpener(keyrings, pool, suite)
         region = Region(store.region)
         book = Book(
-            vault_id=store.vault_id, region=region, secrets=secrets, keyring=keyring, deks=deks, suite=suite
+            vault_id=store.vault_id,
+            region=region,
+            secrets=secrets,
+            keyrings=keyrings,
+            index_keys=index_keys,
+            deks=deks,
+            suite=suite,
         )
         yield from _check_rows(snapshot, Rows(secrets, store.vault_id))
         for key, raw in snapshot.customers(None):
             number = split_value_key(key)[1]
             try:
                 yield from _check_customer(
-                    snapshot, keys, book, secrets, region, number, CustomerRow.unpack(raw)
+                    snapshot, keys, book, index_keys, region, number, CustomerRow.unpack(raw)
                 )
             except VaultError as error:
                 yield Finding("error", error.reason.value, "values", f"customer {number}: {error}")
@@ -128,7 +136,7 @@ def _check_customer(
     snapshot: Snapshot,
     keys: KeyringSnapshot,
     book: Book,
-    secrets: VaultSecrets,
+    index_keys: IndexKeys,
     region: Region,
     number: CustomerNo,
     row: CustomerRow,
@@ -137,7 +145,7 @@ def _check_customer(
         book.verify_tombstone(number, row)
         return
     with book.open(snapshot, keys, number) as customer:
-        index = keys.index_lookup(secrets.external_hash(customer.sheet.external_id))
+        index = keys.index_lookup(index_keys.external_hash(keys, customer.sheet.external_id))
         if index != book.key(number):
             yield Finding(
                 "error", "INDEX_WRONG", "index", f"customer {number}: its external id is not in the index"

@@ -1,10 +1,9 @@
 """What an open vault holds in one process, put together once and shared by the use cases."""
 
-import fcntl
-import os
+import functools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from vault.core.directory import (
 )
 from vault.core.effects import Effects
 from vault.core.forgetting import Forgetting
+from vault.core.indexkeys import IndexKeys
 from vault.core.receipts import Receipts
 from vault.core.recovery import Recovery
 from vault.core.replay import Part, Request
@@ -34,22 +34,26 @@ from vault.crypto import hazmat
 from vault.crypto.batches import batch_opener
 from vault.crypto.slots import SlotPool, lockable_bytes
 from vault.crypto.suites import suite_named
-from vault.errors import KeyUnavailableError
 from vault.fields.config import load_field_classes
 from vault.fields.field_class import FieldCatalog, FieldClass
 from vault.fields.masking import mask
 from vault.hotpath.dekcache import DekCache
 from vault.hotpath.detokenize import HotPath
-from vault.keys.keyring import Keyring
+from vault.keys.keyrings import Keyrings
 from vault.keys.opendek import SLOT_BYTES, DekOpener
 from vault.keys.unlock import EdkFile
 from vault.model.ids import CustomerNo, Epoch, Region
+from vault.store.epochs import keyring_path
 from vault.store.session import WriteSession
 from vault.store.snapshot import Snapshot
 from vault.store.store import Store
 
 _WRITE_SLOTS_BYTES: Final = 1024 * SLOT_BYTES
 _KEPT_FREE_BYTES: Final = 2**20  # of RLIMIT_MEMLOCK, for single allocations
+
+
+EpochKeys = hazmat.GuardedMemory | Mapping[int, hazmat.GuardedMemory]
+"""The EDK of the epoch in use, or EDKs by epoch, that one among them."""
 
 
 @dataclass(slots=True)
@@ -61,8 +65,8 @@ class Engine:
     vault_id: bytes
     region: Region
     store: Store
-    edk: hazmat.GuardedMemory
-    keyring: Keyring
+    keyrings: Keyrings
+    index_keys: IndexKeys
     secrets: VaultSecrets
     rows: Rows
     book: Book
@@ -116,8 +120,8 @@ class Engine:
         self.closing.close()
 
 
-def open_engine(data_dir: Path, settings: Settings, edk: hazmat.GuardedMemory, process_name: str) -> Engine:
-    """Opens a vault in this process. If that fails, nothing of it stays open and the EDK is freed.
+def open_engine(data_dir: Path, settings: Settings, edks: EpochKeys, process_name: str) -> Engine:
+    """Opens a vault in this process. If that fails, nothing of it stays open and every EDK is freed.
 
     Raises:
         StorageFormatError: the stores are of another format.
@@ -125,15 +129,21 @@ def open_engine(data_dir: Path, settings: Settings, edk: hazmat.GuardedMemory, p
         InvalidRequestError: the configuration is wrong; says where.
     """
     with ExitStack() as opened:
-        opened.callback(edk.free)
-        engine = _open_parts(data_dir, settings, edk, process_name, opened)
+        held = edks if isinstance(edks, Mapping) else {0: edks}
+        for edk in held.values():
+            opened.callback(edk.free)
+        engine = _open_parts(data_dir, settings, held, process_name, opened)
         _declare_field_classes(engine)
         engine.closing = opened.pop_all()
         return engine
 
 
 def _open_parts(
-    data_dir: Path, settings: Settings, edk: hazmat.GuardedMemory, process_name: str, closing: ExitStack
+    data_dir: Path,
+    settings: Settings,
+    edks: Mapping[int, hazmat.GuardedMemory],
+    process_name: str,
+    closing: ExitStack,
 ) -> Engine:
     """Everything that `Engine` holds; `closing` learns how to close each part, the last one first."""
     hazmat.self_test()
@@ -145,23 +155,32 @@ def _open_parts(
         reserve_bytes=settings.storage.reserve_bytes,
     )
     closing.callback(store.close)
-    with store.snapshot() as snapshot:
-        epoch = Epoch(snapshot.meta.epoch)
-    closing.callback(os.close, hold_epoch(data_dir, epoch))
-    keyring = Keyring(edk, store.vault_id, epoch)
+    keyrings = Keyrings(data_dir, store.vault_id)
+    closing.callback(keyrings.close)
+    for epoch, edk in edks.items():
+        keyrings.add(Epoch(epoch or store.epoch), edk)
+    index_keys = IndexKeys(keyrings)
+    closing.callback(index_keys.close)
     with store.keyring() as keys:
+        keyring = keyrings.at(keys.epoch)
         secrets = VaultSecrets({name: keyring.unwrap_secret(name, row) for name, row in keys.secrets()})
     closing.callback(secrets.close)
     store.sign, store.verify = secrets.sign, secrets.verify
     rows = Rows(secrets, store.vault_id)
     write_slots, cache_bytes = SlotPool(SLOT_BYTES, _WRITE_SLOTS_BYTES), _cache_bytes(settings)
     closing.callback(write_slots.close)
-    deks = DekOpener(keyring, write_slots, suite)
+    deks = DekOpener(keyrings, write_slots, suite)
     region = Region(store.region)
     book = Book(
-        vault_id=store.vault_id, region=region, secrets=secrets, keyring=keyring, deks=deks, suite=suite
+        vault_id=store.vault_id,
+        region=region,
+        secrets=secrets,
+        keyrings=keyrings,
+        index_keys=index_keys,
+        deks=deks,
+        suite=suite,
     )
-    receipts = Receipts(secrets, store.vault_id, EdkFile.read(data_dir / "keyring" / str(epoch)))
+    receipts = Receipts(secrets, store.vault_id, _edk_reader(data_dir))
     effects = Effects(book=book, rows=rows, receipts=receipts, region=region)
     audit_dir = Path(settings.audit.directory) if settings.audit.directory else data_dir / "audit"
     audit = SegmentWriter(
@@ -178,7 +197,7 @@ def _open_parts(
     committer = Committer(store, recovery, settings.limits.waiting_writes, turn)
     closing.callback(committer.close)
     directories = DirectoryReader(rows)
-    cache = DekCache(keyring, cache_bytes, suite)
+    cache = DekCache(keyrings, cache_bytes, suite)
     masks = _Masks(catalog, directories)
     hot = HotPath(
         store=store,
@@ -205,8 +224,8 @@ def _open_parts(
         vault_id=store.vault_id,
         region=region,
         store=store,
-        edk=edk,
-        keyring=keyring,
+        keyrings=keyrings,
+        index_keys=index_keys,
         secrets=secrets,
         rows=rows,
         book=book,
@@ -227,16 +246,12 @@ def _open_parts(
     )
 
 
-def hold_epoch(data_dir: Path, epoch: Epoch) -> int:
-    """Takes the shared lock that says: this process holds the epoch's key. Returns its descriptor."""
-    path = data_dir / "keyring" / str(epoch) / "LOCK"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise KeyUnavailableError(f"epoch {epoch} is being destroyed") from None
-    return descriptor
+def _edk_reader(data_dir: Path) -> Callable[[int], EdkFile]:
+    @functools.lru_cache(maxsize=4)
+    def read(epoch: int) -> EdkFile:
+        return EdkFile.read(keyring_path(data_dir, epoch))
+
+    return read
 
 
 def _cache_bytes(settings: Settings) -> int:

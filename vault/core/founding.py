@@ -19,11 +19,11 @@ from vault.core.directory import (
     store_policy,
 )
 from vault.core.engine import Engine
+from vault.core.indexkeys import EXTERNAL_INDEX
 from vault.core.receipts import key_history_entry
 from vault.core.rows import Rows
 from vault.core.secrets import (
     CA_KEY,
-    EXTERNAL_INDEX,
     REQUEST_MAC,
     ROW_MAC,
     SIGNING_KEY,

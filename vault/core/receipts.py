@@ -8,7 +8,7 @@ means that this vault can no longer open the data; `not_covered` and `assurance`
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -40,13 +40,15 @@ def shred_id_text(shred_id: bytes) -> str:
 class Receipts:
     """Writes and signs receipts."""
 
-    def __init__(self, secrets: VaultSecrets, vault_id: bytes, edk: EdkFile) -> None:
+    def __init__(self, secrets: VaultSecrets, vault_id: bytes, edk_of: Callable[[int], EdkFile]) -> None:
+        """`edk_of` gives what is written beside the keyring of an epoch."""
         self._secrets = secrets
         self._vault_id = vault_id
-        self._edk = edk
+        self._edk_of = edk_of
 
     def effective(self, session: WriteSession, seq: int, time_ms: int, entry: Shred) -> Receipt:
         """The receipt of a shred that has just become effective."""
+        edk = self._edk_of(session.epoch)
         return self._signed(
             {
                 "type": "customervault/erasure-receipt/v1",
@@ -57,10 +59,10 @@ class Receipts:
                 "commitment": {"algorithm": "SHA-256", "value": entry.commitment.hex()},
                 "values": entry.values,
                 "dek_generations": list(entry.generations),
-                "epochs": [session.meta.epoch],
-                "root_key_ids": [self._edk.root_key_id],
-                "key_provider": self._edk.provider,
-                "assurance": self._edk.assurance,
+                "epochs": [session.epoch],
+                "root_key_ids": [edk.root_key_id],
+                "key_provider": edk.provider,
+                "assurance": edk.assurance,
                 "ledger": {"seq": seq},
                 "not_covered": list(_NOT_COVERED),
             }

@@ -71,7 +71,9 @@ class Rotating:
                 locator = old.dek.locator(engine.book.key(number))
                 self._trail.act(grants, "RotateDek", locators=[locator])
                 session.append(GenerationReplaced(engine.region, number, old.dek.generation, generation))
-                wrapped = engine.keyring.wrap_dek(dek.pointer, engine.region, number, generation)
+                wrapped = engine.keyrings.at(session.epoch).wrap_dek(
+                    dek.pointer, engine.region, number, generation
+                )
                 session.put_dek(engine.region, number, generation, wrapped, overwrite=True)
                 row = replace(old.row, dek_generation=generation)
                 fresh = OpenCustomer.of(number, row, old.sheet, dek)

@@ -4,7 +4,6 @@
     signing-key       Ed25519 seed: ledger entries and receipts
     row-mac           keyed BLAKE2b over administrative rows and tombstones
     request-mac       keyed BLAKE2b over request ids and request bodies
-    index/external    keyed BLAKE2b over external ids; made new with every epoch
     ca-key            the vault's own CA, PEM
 
 MAC keys live in guarded memory; token, signing and CA keys live in OpenSSL's heap while used.
@@ -22,9 +21,8 @@ TOKEN_KEY: Final = "token-key/"  # noqa: S105 - a name, not a secret
 SIGNING_KEY: Final = "signing-key"
 ROW_MAC: Final = "row-mac"
 REQUEST_MAC: Final = "request-mac"
-EXTERNAL_INDEX: Final = "index/external"
 CA_KEY: Final = "ca-key"
-_HASH_KEYS: Final = (ROW_MAC, REQUEST_MAC, EXTERNAL_INDEX)
+_HASH_KEYS: Final = (ROW_MAC, REQUEST_MAC)
 
 
 class VaultSecrets:
@@ -69,10 +67,6 @@ class VaultSecrets:
     def request_mac(self, message: bytes) -> bytes:
         """Keyed hash (16 bytes) of a request id or a request's body."""
         return hazmat.keyed_hash(self._hash_keys[REQUEST_MAC], message)
-
-    def external_hash(self, external_id: bytes) -> bytes:
-        """Keyed hash (16 bytes) under which an external id stands in this epoch's index."""
-        return hazmat.keyed_hash(self._hash_keys[EXTERNAL_INDEX], b"external_id\0" + external_id)
 
     def close(self) -> None:
         """Zeroes the MAC keys."""

@@ -230,7 +230,9 @@ class Shredding:
         )
         seq = session.append(entry)
         index_hash = (
-            engine.secrets.external_hash(target.external_id) if target.external_id is not None else None
+            engine.index_keys.external_hash(session, target.external_id)
+            if target.external_id is not None
+            else None
         )
         self._effects.shred(session, seq, session.entry_time_ms(seq), entry, index_hash)
         answer: dict[str, Any] = {"customer": target.number, "shred_id": entry.shred_id.hex()}

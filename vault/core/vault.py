@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vault.config import Settings
 from vault.core.administering import Administering
-from vault.core.engine import Engine, open_engine
+from vault.core.engine import Engine, EpochKeys, open_engine
 from vault.core.exporting import Exporting
 from vault.core.fieldinput import check_limit
 from vault.core.inspecting import Inspecting
@@ -20,7 +20,6 @@ from vault.core.rotating import Rotating
 from vault.core.shredding import Shredding
 from vault.core.tokenizing import Tokenizing
 from vault.core.trail import Trail
-from vault.crypto.hazmat import GuardedMemory
 from vault.errors import VaultError
 from vault.model.access import Reveal
 from vault.model.requests import (
@@ -66,13 +65,13 @@ class Vault:
         self._reporting = Reporting(engine, self._trail)
 
     @classmethod
-    def open(cls, data_dir: Path, settings: Settings, edk: GuardedMemory, *, process_name: str) -> "Vault":
-        """Opens a vault in this process; `edk` holds the epoch key and is freed by `close`.
+    def open(cls, data_dir: Path, settings: Settings, edks: EpochKeys, *, process_name: str) -> "Vault":
+        """Opens a vault in this process; `edks` are freed by `close`.
 
         Raises:
             StorageFormatError, KeyUnavailableError, InvalidRequestError: see `engine.open_engine`.
         """
-        return cls(open_engine(data_dir, settings, edk, process_name))
+        return cls(open_engine(data_dir, settings, edks, process_name))
 
     def close(self) -> None:
         """Finishes waiting writes, syncs the access log, zeroes keys."""

@@ -16,7 +16,7 @@ from typing import Final
 
 from vault.crypto import hazmat, subkeys
 from vault.crypto.slots import SlotPool
-from vault.keys.keyring import Keyring
+from vault.keys.keyrings import Keyrings
 from vault.model.ids import CustomerNo, Generation, Region
 
 SLOT_BYTES: Final = 64
@@ -45,8 +45,8 @@ class CachedDek:
 class DekCache:
     """Maps region | customer_no (6 bytes) to an open DEK."""
 
-    def __init__(self, keyring: Keyring, max_bytes: int, suite: int) -> None:
-        self._keyring = keyring
+    def __init__(self, keyrings: Keyrings, max_bytes: int, suite: int) -> None:
+        self._keyrings = keyrings
         self._pool = SlotPool(SLOT_BYTES, max_bytes)
         self._suite = suite
         self._entries: dict[bytes, CachedDek] = {}
@@ -56,8 +56,10 @@ class DekCache:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def admit(self, customer: bytes, generation: int, dek_row: bytes) -> CachedDek:
-        """Unwraps a DEK into the cache. The caller then verifies the customer row and sets `row`.
+    def admit(self, customer: bytes, generation: int, dek_row: bytes, epoch: int) -> CachedDek:
+        """Unwraps a DEK, its row read from the keyring of `epoch`, into the cache.
+
+        The caller then verifies the customer row and sets `row`.
 
         Raises:
             IntegrityFailedError: the keyring row is not this customer's generation, or was changed.
@@ -70,7 +72,7 @@ class DekCache:
         try:
             dek, seal = self._pool.pointer(slot), self._pool.pointer(slot, 32)
             region, number = Region(customer[0]), CustomerNo(int.from_bytes(customer[1:], "big"))
-            self._keyring.unwrap_dek(dek_row, region, number, Generation(generation), dek)
+            self._keyrings.at(epoch).unwrap_dek(dek_row, region, number, Generation(generation), dek)
             subkeys.derive_seal_key(dek, self._suite, seal)
             locator = self._keyed(dek, subkeys.derive_locator_key, customer)
         except BaseException:

@@ -358,19 +358,20 @@ class HotPath:
             raise IntegrityFailedError
         entry = self._cache.get(customer)
         if entry is None or entry.generation != parsed.dek_generation:
-            dek_row = self._dek_row(customer, parsed.dek_generation)
-            entry = self._cache.admit(customer, parsed.dek_generation, dek_row)
+            dek_row, epoch = self._dek_row(customer, parsed.dek_generation)
+            entry = self._cache.admit(customer, parsed.dek_generation, dek_row, epoch)
         if not constant_time_equal(self._cache.row_mac(entry, message), row[-16:]):
             raise IntegrityFailedError
         entry.row = row
         return entry
 
-    def _dek_row(self, customer: bytes, generation: int) -> bytes:
+    def _dek_row(self, customer: bytes, generation: int) -> tuple[bytes, int]:
+        """A wrapped DEK, and the epoch of the keyring that it was read from."""
         for judged in (False, True):
             with self._store.keyring() as keyring:
                 found = keyring.dek(customer[0], int.from_bytes(customer[1:], "big"), generation)
             if found is not None:
-                return found
+                return found, keyring.epoch
             if not judged:
                 self._judge(customer)
         raise _StaleSnapshotError

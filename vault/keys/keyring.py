@@ -29,7 +29,7 @@ class Keyring:
 
     def __init__(self, edk: hazmat.GuardedMemory, vault_id: bytes, epoch: Epoch) -> None:
         self._edk = edk.pointer(0)
-        self._memory = edk  # keeps the guarded memory alive
+        self.edk = edk  # also keeps the guarded memory alive
         self._prefix = vault_id + epoch.to_bytes(4, "big")
         self.epoch = epoch
 

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 from vault.crypto import hazmat, subkeys
 from vault.crypto.slots import SlotPool
-from vault.keys.keyring import DEK_BYTES, Keyring
+from vault.keys.keyring import DEK_BYTES
+from vault.keys.keyrings import Keyrings
 from vault.model.ids import CustomerNo, Generation, Region
 
 SLOT_BYTES: Final = 192
@@ -93,8 +94,8 @@ class OpenDek:
 class DekOpener:
     """Fills slots: with new DEKs, or with unwrapped ones."""
 
-    def __init__(self, keyring: Keyring, pool: SlotPool, suite: int) -> None:
-        self._keyring = keyring
+    def __init__(self, keyrings: Keyrings, pool: SlotPool, suite: int) -> None:
+        self._keyrings = keyrings
         self._pool = pool
         self._suite = suite
         # Slabs stay where they are, so the pointers of a slot are made once.
@@ -121,17 +122,18 @@ class DekOpener:
 
     @contextmanager
     def unwrap(
-        self, row: bytes, region: Region, customer: CustomerNo, generation: Generation
+        self, row: bytes, epoch: int, region: Region, customer: CustomerNo, generation: Generation
     ) -> Iterator[OpenDek]:
-        """The DEK of a keyring row.
+        """The DEK of a row that was read from the keyring of `epoch`.
 
         Raises:
+            KeyUnavailableError: this process does not hold that epoch's key.
             IntegrityFailedError: the row is not this customer's generation, or was changed.
         """
         slot = self._pool.acquire()
         try:
             pointers = self._pointers_of(slot)
-            self._keyring.unwrap_dek(row, region, customer, generation, pointers.dek)
+            self._keyrings.at(epoch).unwrap_dek(row, region, customer, generation, pointers.dek)
             yield OpenDek(self._pool, pointers, generation, self._suite)
         finally:
             self._pool.release(slot)

@@ -167,7 +167,9 @@ class WriteSession(PlaneWriter):
         shared.catch_up(self.meta.applied)
         self._open.append(planes.keyring.write())
         self._open.append(planes.index.write())
-        self._bind_epoch(self._open[1], planes.keyring.tables, self._open[2], planes.index.tables)
+        self._bind_epoch(
+            planes.epoch, self._open[1], planes.keyring.tables, self._open[2], planes.index.tables
+        )
         self._settle()
         self.writes = 0
 

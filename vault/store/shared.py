@@ -11,7 +11,7 @@ import lmdb
 from vault.errors import StorageStoppedError
 from vault.store.environment import Environment, translate
 from vault.store.epochs import EpochPlanes
-from vault.store.files import RUN, read_current
+from vault.store.files import CURRENT_FILE, RUN, read_current
 from vault.store.ledger import Ledger, Sign
 from vault.store.runfiles import STOPPED_FILE, HolderFile, require_writes, stop_writes
 
@@ -49,6 +49,7 @@ class Shared:
         self._turn = threading.Lock()
         self._owner = 0
         self._stopped = False
+        self._current_made = (0, 0)
         self._stopped_file = str(root / RUN / STOPPED_FILE)
         self._tail_doubtful = (
             True  # until a session of this process has looked behind the ledger's last entry
@@ -116,6 +117,20 @@ class Shared:
             old.release()
         return self.planes
 
+    def follow_for_reading(self) -> None:
+        """Opens the planes of the epoch in use if a rotation has changed it since; costs a stat otherwise."""
+        made = _made(self.root)
+        if made == self._current_made:
+            return
+        if read_current(self.root) != self.planes.epoch:
+            transaction = self.acquire()
+            try:
+                self.follow_epoch()
+            finally:
+                transaction.abort()
+                self.release()
+        self._current_made = made
+
     def hold_planes(self) -> EpochPlanes:
         """The planes of the epoch in use, held until the caller releases them."""
         planes = self.planes
@@ -129,3 +144,9 @@ class Shared:
         if self._tail_doubtful or not clean:
             self.ledger.recover()
             self._tail_doubtful = False
+
+
+def _made(root: Path) -> tuple[int, int]:
+    """Tells one `CURRENT` from the next: each is a new file, renamed into place."""
+    found = os.stat(root / CURRENT_FILE)
+    return found.st_ino, found.st_mtime_ns

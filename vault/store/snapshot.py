@@ -105,15 +105,19 @@ class Snapshot(ValuesReader):
 
 
 class KeyringReader:
-    """What one transaction of a keyring, and one of the index beside it, can read."""
+    """What one transaction of a keyring, and one of the index beside it, can read. `epoch` is theirs."""
+
+    epoch: int
 
     def _bind_epoch(
         self,
+        epoch: int,
         keyring: "lmdb.Transaction[bytes]",
         keyring_tables: _Tables,
         index: "lmdb.Transaction[bytes]",
         index_tables: _Tables,
     ) -> None:
+        self.epoch = epoch
         self._keyring = keyring
         self._keyring_tables = keyring_tables
         self._index = index
@@ -162,11 +166,6 @@ class KeyringSnapshot(KeyringReader):
         """`hold_planes` gives the planes of the epoch in use, held until the snapshot releases them."""
         self._hold_planes = hold_planes
 
-    @property
-    def epoch(self) -> int:
-        """The epoch of this keyring."""
-        return self._planes.epoch
-
     def __enter__(self) -> Self:
         planes = self._planes = self._hold_planes()
         try:
@@ -179,7 +178,7 @@ class KeyringSnapshot(KeyringReader):
         except BaseException:
             planes.release()
             raise
-        self._bind_epoch(keyring, planes.keyring.tables, index, planes.index.tables)
+        self._bind_epoch(planes.epoch, keyring, planes.keyring.tables, index, planes.index.tables)
         return self
 
     def __exit__(

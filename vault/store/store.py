@@ -55,8 +55,9 @@ def _nothing(step: str) -> None:
 class Store:
     """One open vault. One instance a process and vault; safe to use from several threads."""
 
-    def __init__(self, shared: Shared, *, reserve_bytes: int) -> None:
+    def __init__(self, shared: Shared, *, reserve_bytes: int, read_only: bool = False) -> None:
         """For `open` and `create`."""
+        self._read_only = read_only
         self._shared = shared
         self._reserve_bytes = reserve_bytes
         self._reading = shared.ledger.twin()
@@ -108,7 +109,7 @@ class Store:
             low_water_bytes=low_water_bytes,
             after_step=after_step,
         )
-        return cls(shared, reserve_bytes=reserve_bytes)
+        return cls(shared, reserve_bytes=reserve_bytes, read_only=read_only)
 
     @classmethod
     def create(
@@ -207,6 +208,8 @@ class Store:
 
         A miss may be a matter of the moment: only a write session can tell.
         """
+        if not self._read_only:
+            self._shared.follow_for_reading()
         return KeyringSnapshot(self._shared.hold_planes)
 
     def write(self, purpose: Purpose = "data") -> WriteSession:

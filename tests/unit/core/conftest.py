@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from vault.core.rows import Rows
-from vault.core.secrets import CA_KEY, EXTERNAL_INDEX, REQUEST_MAC, ROW_MAC, SIGNING_KEY, VaultSecrets
+from vault.core.secrets import CA_KEY, REQUEST_MAC, ROW_MAC, SIGNING_KEY, VaultSecrets
 
 VAULT_ID = bytes(range(16))
-NAMES = ("token-key/1", SIGNING_KEY, ROW_MAC, REQUEST_MAC, EXTERNAL_INDEX)
+NAMES = ("token-key/1", SIGNING_KEY, ROW_MAC, REQUEST_MAC)
 RAW_SECRETS = {name: bytes([number]) * 32 for number, name in enumerate(NAMES, 1)} | {CA_KEY: b"pem"}
 
 

@@ -18,6 +18,7 @@ from tests.unit.store.samples import (
     verify,
 )
 from vault.store.entries import EpochCurrent, EpochIntent
+from vault.store.epochs import create_epoch
 from vault.store.files import write_current
 from vault.store.inspection import Finding, inspect
 from vault.store.layout import CustomerRow, customer_key, value_key
@@ -186,6 +187,7 @@ def test_a_broken_invariant_is_found(
 
 
 def test_what_a_rotation_left_between_swap_and_commit_is_a_note(filled: Store, root: Path) -> None:
+    create_epoch(root, 2)
     write_current(root, 2)
     assert ("note", "EPOCH_WRONG", "values", 0) in findings(filled)
 

@@ -1,0 +1,63 @@
+"""Hashes under which external ids stand in the index.
+
+The key is a secret of the epoch: made new with every epoch and never carried over, so that what an old index
+says about a shredded customer ends with its epoch. It is read from the keyring on first use.
+"""
+
+import threading
+from typing import Final
+
+from vault.crypto import hazmat
+from vault.errors import KeyUnavailableError
+from vault.keys.keyrings import Keyrings
+from vault.store.snapshot import KeyringReader
+
+EXTERNAL_INDEX: Final = "index/external"
+_KEY_BYTES: Final = 32
+
+
+class IndexKeys:
+    """Index keys by epoch."""
+
+    def __init__(self, keyrings: Keyrings) -> None:
+        self._keyrings = keyrings
+        self._memories: dict[int, hazmat.GuardedMemory] = {}
+        self._turn = threading.Lock()
+
+    def external_hash(self, reader: KeyringReader, external_id: bytes) -> bytes:
+        """Keyed hash (16 bytes) of an external id, in the index that `reader` reads.
+
+        Raises:
+            KeyUnavailableError: the keyring of that epoch cannot be opened here, or lacks the key.
+        """
+        memory = self._memories.get(reader.epoch) or self._load(reader)
+        return external_hash(memory.pointer(), external_id)
+
+    def drop(self, epoch: int) -> None:
+        """Zeroes the key of an epoch, if it is held."""
+        with self._turn:
+            memory = self._memories.pop(epoch, None)
+        if memory is not None:
+            memory.free()
+
+    def close(self) -> None:
+        """Zeroes all keys."""
+        for epoch in list(self._memories):
+            self.drop(epoch)
+
+    def _load(self, reader: KeyringReader) -> hazmat.GuardedMemory:
+        with self._turn:
+            if reader.epoch not in self._memories:
+                row = reader.secret(EXTERNAL_INDEX)
+                if row is None:
+                    raise KeyUnavailableError(f"the keyring lacks {EXTERNAL_INDEX}")
+                key = self._keyrings.at(reader.epoch).unwrap_secret(EXTERNAL_INDEX, row)
+                memory = hazmat.GuardedMemory(_KEY_BYTES)
+                hazmat.load_key(memory.pointer(), key)
+                self._memories[reader.epoch] = memory
+            return self._memories[reader.epoch]
+
+
+def external_hash(key: hazmat.KeyPointer, external_id: bytes) -> bytes:
+    """Keyed hash (16 bytes) of an external id under an index key."""
+    return hazmat.keyed_hash(key, b"external_id\0" + external_id)
