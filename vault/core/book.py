@@ -38,7 +38,7 @@ from vault.store.layout import (
 from vault.store.layout import value_no as new_value_no
 from vault.store.session import WriteSession
 from vault.store.sheet import SHEET_FORMAT, SHEET_HEADER, Sheet, SheetField
-from vault.store.snapshot import KeyringSnapshot, Snapshot
+from vault.store.snapshot import KeyringSnapshot, Snapshot, ValuesReader
 
 _LAST_COUNTER = 2**16 - 1
 # Stands for a row that is lost or unreadable, when its customer is shredded.
@@ -367,7 +367,15 @@ class Book:
     def _row_message(self, number: CustomerNo, row: CustomerRow) -> bytes:
         return self._vault_id + value_key(self._region, number, CUSTOMER_ROW) + row.authenticated()
 
-    def _open_sheet(self, reader: WriteSession | Snapshot, number: CustomerNo, dek: OpenDek) -> Sheet:
+    def external_id(self, reader: ValuesReader, number: CustomerNo, dek: OpenDek) -> bytes:
+        """A customer's external id, from its sheet.
+
+        Raises:
+            DataLossError, IntegrityFailedError: the sheet is missing or damaged.
+        """
+        return self._open_sheet(reader, number, dek).external_id
+
+    def _open_sheet(self, reader: ValuesReader, number: CustomerNo, dek: OpenDek) -> Sheet:
         key = customer_key(self._region, number)
         raw = reader.sheet(key)
         if raw is None:

@@ -9,6 +9,7 @@ and the replay after a restore are this one path, so every effect here is idempo
     GENERATION_REPLACED   void, if the re-sealed values did not reach the store
     GENERATION_SHREDDED   the key row of that generation removed
     PRINCIPAL_REVOKED     the principal is marked revoked
+    EPOCH_CURRENT         void, if that keyring did not come into use
     others                speak for themselves; nothing to do
 """
 
@@ -22,6 +23,7 @@ from vault.core.rows import Rows
 from vault.errors import DataLossError
 from vault.model.ids import CustomerNo, Generation, Region
 from vault.store.entries import (
+    EpochCurrent,
     GenerationReplaced,
     GenerationShredded,
     PrincipalRevoked,
@@ -71,6 +73,9 @@ class Recovery:
                     session.append(Void(entry.seq))
             case GenerationShredded(customer_no=number, generation=generation):
                 session.delete_dek(self._region, CustomerNo(number), Generation(generation))
+            case EpochCurrent(epoch=epoch):
+                if epoch != session.epoch:
+                    session.append(Void(entry.seq))
             case PrincipalRevoked(principal_id=principal_id):
                 self._revoke(session, principal_id, entry.time_ms)
 

@@ -12,6 +12,8 @@ Rules:
 import fcntl
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +84,20 @@ class Keyrings:
         """Drops every epoch."""
         for epoch in self.epochs:
             self.drop(epoch)
+
+
+@contextmanager
+def held_alone(data_dir: Path, epoch: Epoch) -> Iterator[None]:
+    """Nobody holds the epoch's key meanwhile.
+
+    Raises:
+        KeyUnavailableError: somebody does.
+    """
+    descriptor = hold_epoch(data_dir, epoch, alone=True)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def hold_epoch(data_dir: Path, epoch: Epoch, *, alone: bool = False) -> int:

@@ -13,9 +13,17 @@ of a request's id and of its body, 16 bytes each, so that whoever finishes the e
      6 GENERATION_REPLACED   customer | old u16 | new u16
      7 GENERATION_SHREDDED   customer | generation u16
      8 VOID                  seq u64: that entry did not take effect
-     9 EPOCH_INTENT          epoch u32 | attempt u32 | n u16 | root key id, UTF-8
+     9 EPOCH_INTENT          epoch u32 | attempt u32 | text, root key id | text, provider
     10 EPOCH_CURRENT         epoch u32
     11 PRINCIPAL_REVOKED     principal_id u32
+    12 EPOCH_ABANDONED       epoch u32 | attempt u32: that attempt's keyring was given up and removed
+    13 ROOT_KEY_ENDING       holds_from_ms u64 | text, root key id: its destruction was asked for
+    14 ROOT_KEY_ENDED        holds_from_ms u64 | backups_ms u64 (all ones: nobody knows) | text, root key id
+                             | text, assurance | text, evidence | text, retention
+    15 RESTORED              incarnation u8 | copied_seq u64: data of an earlier moment was put back
+    16 KEYRING_COPIED        epoch u32: a copy of its keyring was made
+
+A text is n u16 and n bytes of UTF-8.
 
 Every `unpack` raises `IntegrityFailedError` for bytes that `pack` cannot have produced.
 """
@@ -31,7 +39,10 @@ from vault.store.layout import CUSTOMER_KEY_BYTES, VALUE_KEY_BYTES, customer_key
 _SHRED = struct.Struct(">16s6sII32sH")
 _REPLACED = struct.Struct(">6sHH")
 _GENERATION = struct.Struct(">6sH")
-_INTENT = struct.Struct(">IIH")
+_ATTEMPT = struct.Struct(">II")
+_ENDED = struct.Struct(">QQ")
+_RESTORED = struct.Struct(">BQ")
+_UNKNOWN_MS = 2**64 - 1
 
 NO_REQUEST = bytes(32)
 
@@ -50,6 +61,11 @@ class EntryType(IntEnum):
     EPOCH_INTENT = 9
     EPOCH_CURRENT = 10
     PRINCIPAL_REVOKED = 11
+    EPOCH_ABANDONED = 12
+    ROOT_KEY_ENDING = 13
+    ROOT_KEY_ENDED = 14
+    RESTORED = 15
+    KEYRING_COPIED = 16
 
 
 class Payload(Protocol):
@@ -253,22 +269,19 @@ class EpochIntent:
     epoch: int
     attempt: int
     root_key_id: str
+    provider: str = ""
 
     def pack(self) -> bytes:
-        """10 bytes and the id."""
-        name = self.root_key_id.encode()
-        return _INTENT.pack(self.epoch, self.attempt, len(name)) + name
+        """8 bytes and two texts."""
+        return _ATTEMPT.pack(self.epoch, self.attempt) + _texts(self.root_key_id, self.provider)
 
     @classmethod
     def unpack(cls, payload: bytes) -> Self:
         """Read a payload."""
-        _expect_at_least(payload, _INTENT.size)
-        epoch, attempt, size = _INTENT.unpack_from(payload)
-        _expect(payload, _INTENT.size + size)
-        try:
-            return cls(epoch, attempt, payload[_INTENT.size :].decode())
-        except UnicodeDecodeError as error:
-            raise IntegrityFailedError from error
+        _expect_at_least(payload, _ATTEMPT.size)
+        epoch, attempt = _ATTEMPT.unpack_from(payload)
+        root_key_id, provider = _read_texts(payload[_ATTEMPT.size :], 2)
+        return cls(epoch, attempt, root_key_id, provider)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +320,110 @@ class PrincipalRevoked:
         return cls(int.from_bytes(payload, "big"))
 
 
+@dataclass(frozen=True, slots=True)
+class EpochAbandoned:
+    """An attempt at an epoch was given up; no process holds its key any more."""
+
+    TYPE: ClassVar[EntryType] = EntryType.EPOCH_ABANDONED
+    epoch: int
+    attempt: int
+
+    def pack(self) -> bytes:
+        """8 bytes."""
+        return _ATTEMPT.pack(self.epoch, self.attempt)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Self:
+        """Read a payload."""
+        _expect(payload, _ATTEMPT.size)
+        return cls(*_ATTEMPT.unpack(payload))
+
+
+@dataclass(frozen=True, slots=True)
+class RootKeyEnding:
+    """The provider was told to destroy a root key; it says that this holds from `holds_from_ms` on."""
+
+    TYPE: ClassVar[EntryType] = EntryType.ROOT_KEY_ENDING
+    root_key_id: str
+    holds_from_ms: int
+
+    def pack(self) -> bytes:
+        """8 bytes and a text."""
+        return self.holds_from_ms.to_bytes(8, "big") + _texts(self.root_key_id)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Self:
+        """Read a payload."""
+        _expect_at_least(payload, 8)
+        (root_key_id,) = _read_texts(payload[8:], 1)
+        return cls(root_key_id, int.from_bytes(payload[:8], "big"))
+
+
+@dataclass(frozen=True, slots=True)
+class RootKeyEnded:
+    """The provider confirmed that a root key is gone; `backups_ms` is how long its own backups outlive it."""
+
+    TYPE: ClassVar[EntryType] = EntryType.ROOT_KEY_ENDED
+    root_key_id: str
+    holds_from_ms: int
+    assurance: str
+    evidence: str
+    retention: str
+    backups_ms: int | None
+
+    def pack(self) -> bytes:
+        """16 bytes and four texts."""
+        backups = _UNKNOWN_MS if self.backups_ms is None else self.backups_ms
+        texts = _texts(self.root_key_id, self.assurance, self.evidence, self.retention)
+        return _ENDED.pack(self.holds_from_ms, backups) + texts
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Self:
+        """Read a payload."""
+        _expect_at_least(payload, _ENDED.size)
+        holds_from_ms, backups = _ENDED.unpack_from(payload)
+        root_key_id, assurance, evidence, retention = _read_texts(payload[_ENDED.size :], 4)
+        backups_ms = None if backups == _UNKNOWN_MS else backups
+        return cls(root_key_id, holds_from_ms, assurance, evidence, retention, backups_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """Data as of the ledger entry `copied_seq` was put back, and everything since was replayed onto it."""
+
+    TYPE: ClassVar[EntryType] = EntryType.RESTORED
+    incarnation: int
+    copied_seq: int
+
+    def pack(self) -> bytes:
+        """9 bytes."""
+        return _RESTORED.pack(self.incarnation, self.copied_seq)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Self:
+        """Read a payload."""
+        _expect(payload, _RESTORED.size)
+        return cls(*_RESTORED.unpack(payload))
+
+
+@dataclass(frozen=True, slots=True)
+class KeyringCopied:
+    """A copy of an epoch's keyring was made; it dies with the epoch's root key."""
+
+    TYPE: ClassVar[EntryType] = EntryType.KEYRING_COPIED
+    epoch: int
+
+    def pack(self) -> bytes:
+        """4 bytes."""
+        return self.epoch.to_bytes(4, "big")
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Self:
+        """Read a payload."""
+        _expect(payload, 4)
+        return cls(int.from_bytes(payload, "big"))
+
+
 AnyPayload = (
     Genesis
     | NumbersReserved
@@ -319,6 +436,11 @@ AnyPayload = (
     | EpochIntent
     | EpochCurrent
     | PrincipalRevoked
+    | EpochAbandoned
+    | RootKeyEnding
+    | RootKeyEnded
+    | Restored
+    | KeyringCopied
 )
 
 _CLASSES: dict[int, type[AnyPayload]] = {
@@ -335,6 +457,11 @@ _CLASSES: dict[int, type[AnyPayload]] = {
         EpochIntent,
         EpochCurrent,
         PrincipalRevoked,
+        EpochAbandoned,
+        RootKeyEnding,
+        RootKeyEnded,
+        Restored,
+        KeyringCopied,
     )
 }
 
@@ -350,6 +477,27 @@ def unpack_payload(entry_type: int, payload: bytes) -> AnyPayload:
     if known is None:
         raise StorageFormatError("the ledger holds an entry of an unknown type", type=str(entry_type))
     return known.unpack(payload)
+
+
+def _texts(*texts: str) -> bytes:
+    encoded = [text.encode() for text in texts]
+    return b"".join([len(each).to_bytes(2, "big") + each for each in encoded])
+
+
+def _read_texts(content: bytes, count: int) -> list[str]:
+    """Exactly so many texts, to the last byte."""
+    texts, at = [], 0
+    for _ in range(count):
+        end = at + 2 + int.from_bytes(content[at : at + 2], "big")
+        if len(content) < end or end < at + 2:
+            raise IntegrityFailedError
+        try:
+            texts.append(content[at + 2 : end].decode())
+        except UnicodeDecodeError as error:
+            raise IntegrityFailedError from error
+        at = end
+    _expect(content, at)
+    return texts
 
 
 def _customer(key: bytes) -> tuple[int, int]:

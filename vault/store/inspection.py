@@ -17,7 +17,7 @@ from itertools import groupby
 from typing import Final
 
 from vault.errors import VaultError
-from vault.store.entries import EpochCurrent, NumbersReserved, Shred
+from vault.store.entries import EpochCurrent, NumbersReserved, Shred, Void
 from vault.store.files import read_current
 from vault.store.layout import (
     CUSTOMER_KEY_BYTES,
@@ -94,7 +94,8 @@ def _check_all(store: Store) -> Iterator[Finding]:
 
 
 def _check_ledger(store: Store) -> Generator[Finding, None, _Ledger | None]:
-    last_seq = epoch = 0
+    last_seq = 0
+    entered: dict[int, int] = {}
     reserved_until, shreds = 1, {}
     try:
         for entry in store.ledger():
@@ -105,12 +106,15 @@ def _check_ledger(store: Store) -> Generator[Finding, None, _Ledger | None]:
                 case Shred(customer_no=customer_no):
                     shreds[entry.seq] = customer_no
                 case EpochCurrent(epoch=current):
-                    epoch = current
+                    entered[entry.seq] = current
+                case Void(seq=seq):
+                    entered.pop(seq, None)
         if store.verify is not None:
             store.verify_ledger()
     except VaultError as error:
         yield Finding(ERROR, "LEDGER_DAMAGED", "ledger", text=f"after entry {last_seq}: {error}")
         return None
+    epoch = max(entered.values(), default=0)
     return _Ledger(last_seq, reserved_until, shreds, epoch)
 
 

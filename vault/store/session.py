@@ -22,8 +22,9 @@ import lmdb
 
 from vault.errors import IntegrityFailedError, KeyUnavailableError, StorageFullError, StorageStoppedError
 from vault.model.ids import MAX_CUSTOMER_NO
-from vault.store.entries import Genesis, NumbersReserved, Payload
+from vault.store.entries import EpochCurrent, Genesis, NumbersReserved, Payload
 from vault.store.environment import translate
+from vault.store.files import write_current
 from vault.store.layout import dek_key, split_dek_key, value_key
 from vault.store.ledger import LedgerEntry, pack_body
 from vault.store.meta import META_KEY, Meta
@@ -53,6 +54,7 @@ class WriteSession(PlaneWriter):
         self._bodies: list[bytes] = []
         self._pending: list[LedgerEntry] = []
         self._pending_known = True
+        self._entering: int | None = None
 
     def __enter__(self) -> Self:
         shared = self._shared
@@ -88,6 +90,16 @@ class WriteSession(PlaneWriter):
         self._bodies.append(pack_body(seq, self.now_ms, entry))
         self.writes += 1
         return seq
+
+    def enter_epoch(self, epoch: int) -> int:
+        """Makes the keyring and index of `epoch` the ones in use, with the commit; returns the entry.
+
+        They must be whole and durable. The commit writes `CURRENT` between ledger and `values`: that
+        rename is what decides. Without it, the next session voids the entry.
+        """
+        self._entering = epoch
+        self.meta.epoch = epoch
+        return self.append(EpochCurrent(epoch))
 
     def entry_time_ms(self, seq: int) -> int:
         """Time of an entry that this session has appended: Unix milliseconds."""
@@ -239,6 +251,9 @@ class WriteSession(PlaneWriter):
         if self._index_changed:
             index.commit()
             shared.after_step("index")
+        if self._entering is not None:
+            write_current(shared.root, self._entering)
+            shared.after_step("current")
         if self._values_changed:
             values.commit()
             shared.after_step("values")

@@ -141,6 +141,10 @@ class KeyringReader:
         """Number of wrapped DEKs."""
         return self._keyring.stat(self._keyring_tables["deks"])["entries"]
 
+    def count_index(self) -> int:
+        """Number of rows of the index."""
+        return self._index.stat(self._index_tables["external"])["entries"]
+
     def secret(self, name: str) -> bytes | None:
         """One wrapped secret of the vault."""
         return self._keyring.get(name.encode(), db=self._keyring_tables["secrets"])

@@ -1,0 +1,418 @@
+"""A new epoch: every data key wrapped anew, and the old epoch's root key destroyed. Shreds become final by it.
+
+    begin     ledger: epoch, attempt, root key id; empty keyring and index; then the provider makes the key,
+              and every process of the vault gets it
+    copy      customers in key order, in pieces: keys unwrapped, checked, wrapped; the index hash from the sheet
+    verify    every copied row unwrapped again and its key check value compared with the old row's
+    follow    customers that the ledger names, or whose numbers were given out, since the last look; again
+              until fewer than `LAST_CUSTOMERS` are left
+    swap      under the write lock: the last of them, the counts compared, ledger, `CURRENT`
+    retire    every process lets go of the old key, its files are removed
+    destroy   the provider destroys the root key; the ledger records what it says
+
+Rules:
+- Copying reads snapshots, a piece at a time; writers neither wait for it nor do anything for its sake. What changed
+  meanwhile is known from the ledger (shreds, replaced generations) and from the customer numbers (new ones).
+- Before `CURRENT` is renamed, a crash means: give the attempt up, destroy its root key too, begin again. After it
+  there is only forward. `resume` finds out which, and whoever runs rotations calls it first.
+- Nothing here holds a key in `bytes`: keys go from slot to slot of guarded memory.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from vault.core.engine import Engine
+from vault.core.indexkeys import EXTERNAL_INDEX, external_hash
+from vault.crypto import hazmat
+from vault.errors import IntegrityFailedError, OverloadedError
+from vault.keys.keyrings import held_alone
+from vault.keys.provider import Destruction
+from vault.model.ids import CustomerNo, Epoch, Generation
+from vault.store.entries import (
+    EpochAbandoned,
+    EpochCurrent,
+    EpochIntent,
+    GenerationReplaced,
+    GenerationShredded,
+    RootKeyEnded,
+    RootKeyEnding,
+    Shred,
+    Void,
+)
+from vault.store.epochs import keyring_path
+from vault.store.layout import CustomerRow, customer_key, dek_key, split_dek_key, value_key
+from vault.store.ledger import LedgerEntry
+from vault.store.session import WriteSession
+from vault.store.snapshot import KeyringReader, ValuesReader
+from vault.store.staging import Changed, NextEpoch, Row, discard_epoch
+
+PIECE: Final = 2_000  # customers copied in one transaction
+LAST_CUSTOMERS: Final = 1_000  # as many may be left for the swap, which holds the write lock
+_ROUNDS: Final = 50  # of following; a vault that changes faster than it can be followed is not rotated
+_CHECK = slice(1, 9)  # key check value within a wrapped DEK's row
+
+
+class Custodian(Protocol):
+    """Has the key provider at hand, and hands epoch keys to the processes of the vault."""
+
+    provider: str
+
+    def create(self, epoch: Epoch, root_key_id: str) -> None:
+        """Makes the epoch's key. When it returns, every process of the vault holds it, this one too."""
+
+    def retire(self, epoch: Epoch) -> None:
+        """Returns when no process of the vault holds the epoch's key any more, this one included."""
+
+    def destroy(self, root_key_id: str) -> tuple[Destruction, bool]:
+        """Has the provider destroy a root key, and says whether it now shows it destroyed; idempotent."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a rotation is; `done` of `total` customers in the step that is running."""
+
+    epoch: Epoch
+    step: str
+    done: int = 0
+    total: int = 0
+    started_ms: int = 0
+
+
+Report = Callable[[Progress], None]
+
+
+class EpochRotation:
+    """Rotates the epoch of one open vault. One process a vault runs it, one rotation at a time."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        custodian: Custodian,
+        *,
+        report: Report = lambda progress: None,
+        after_step: Callable[[str], None] = lambda step: None,
+    ) -> None:
+        self._engine = engine
+        self._custodian = custodian
+        self._report = report
+        self._after_step = after_step
+
+    def rotate(self) -> Epoch:
+        """Goes through all steps; returns the epoch that is in use now.
+
+        Raises:
+            KeyUnavailableError: the provider failed. Before the swap nothing has changed; after it, `resume` goes on.
+            IntegrityFailedError: a key or a count is not what it should be; the old epoch stays in use.
+        """
+        self.resume()
+        engine = self._engine
+        epoch = Epoch(engine.store.epoch + 1)
+        attempt = self._next_attempt(epoch)
+        root_key_id = f"root-{epoch}-{attempt}-{hazmat.random_bytes(4).hex()}"
+        progress = Progress(epoch, "begin", started_ms=engine.now_ms())
+        self._report(progress)
+        self._append(EpochIntent(epoch, attempt, root_key_id, self._custodian.provider))
+        self._after_step("intent")
+        staged = NextEpoch.create(engine.data_dir, epoch)
+        try:
+            self._after_step("staged")
+            self._custodian.create(epoch, root_key_id)
+            self._after_step("created")
+            _Copy(engine, staged, progress, self._report, self._after_step).run()
+        except BaseException:
+            staged.close()
+            raise
+        self._after_step("swapped")
+        self.resume()
+        progress.step = "done"
+        self._report(progress)
+        return epoch
+
+    def resume(self) -> None:
+        """Ends what an earlier rotation left: attempts given up, former epochs not yet destroyed.
+
+        Raises:
+            KeyUnavailableError: the provider cannot be used now; call again later.
+        """
+        self._engine.committer.submit(lambda session: None, erase=True)  # settles an entry that a crash left
+        history = self._history()
+        for intent in history.intents:
+            if intent.root_key_id in history.ended or history.is_current(intent):
+                continue
+            if history.was_entered(intent):
+                self._end(intent)
+            else:
+                self._abandon(intent, history)
+
+    def _abandon(self, intent: EpochIntent, history: "History") -> None:
+        if intent.epoch > self._engine.store.epoch:
+            self._custodian.retire(Epoch(intent.epoch))
+            discard_epoch(self._engine.data_dir, intent.epoch)
+        if (intent.epoch, intent.attempt) not in history.abandoned:
+            self._append(EpochAbandoned(intent.epoch, intent.attempt))
+        self._after_step("abandoned")
+        self._destroy(intent, history)
+
+    def _end(self, former: EpochIntent) -> None:
+        """Lets go of a former epoch everywhere, removes its files, destroys its root key."""
+        root = self._engine.data_dir
+        self._custodian.retire(Epoch(former.epoch))
+        self._after_step("retired")
+        if keyring_path(root, former.epoch).exists():
+            with held_alone(root, Epoch(former.epoch)):
+                discard_epoch(root, former.epoch)
+        discard_epoch(root, former.epoch)  # the index of one whose keyring was removed before a crash
+        self._after_step("removed")
+        self._destroy(former, self._history())
+        self._after_step("destroyed")
+
+    def _destroy(self, intent: EpochIntent, history: "History") -> None:
+        done, gone = self._custodian.destroy(intent.root_key_id)
+        if gone or done.effective_ms is None:
+            # Without a date nothing is proven, and the entry says best effort.
+            holds_from_ms = self._engine.now_ms() if done.effective_ms is None else done.effective_ms
+            self._append(
+                RootKeyEnded(
+                    intent.root_key_id,
+                    holds_from_ms,
+                    done.assurance.value,
+                    done.evidence,
+                    done.retention,
+                    done.backups_ms,
+                )
+            )
+        elif intent.root_key_id not in history.ending:
+            self._append(RootKeyEnding(intent.root_key_id, done.effective_ms))
+
+    def _next_attempt(self, epoch: int) -> int:
+        return max([each.attempt for each in self._history().intents if each.epoch == epoch], default=0) + 1
+
+    def _history(self) -> "History":
+        return History.of(self._engine.store.ledger())
+
+    def _append(self, entry: EpochIntent | EpochAbandoned | RootKeyEnding | RootKeyEnded) -> None:
+        self._engine.committer.submit(lambda session: session.append(entry), erase=True)
+
+
+class History:
+    """What the ledger says about epochs and root keys."""
+
+    def __init__(self) -> None:
+        self.intents: list[EpochIntent] = []
+        self.abandoned: set[tuple[int, int]] = set()
+        self.ending: set[str] = set()
+        self.ended: set[str] = set()
+        self._entered: dict[int, EpochIntent] = {}  # by number of the ledger entry, in order
+
+    @classmethod
+    def of(cls, entries: Iterable[LedgerEntry]) -> "History":
+        """Reads the ledger."""
+        history = cls()
+        for entry in entries:
+            match entry.payload:
+                case EpochIntent() as intent:
+                    history.intents.append(intent)
+                case EpochCurrent(epoch=epoch):
+                    intents = [each for each in history.intents if each.epoch == epoch]
+                    history._entered[entry.seq] = intents[-1]
+                case Void(seq=seq):
+                    history._entered.pop(seq, None)
+                case EpochAbandoned(epoch=epoch, attempt=attempt):
+                    history.abandoned.add((epoch, attempt))
+                case RootKeyEnding(root_key_id=root_key_id):
+                    history.ending.add(root_key_id)
+                case RootKeyEnded(root_key_id=root_key_id):
+                    history.ended.add(root_key_id)
+        return history
+
+    def was_entered(self, intent: EpochIntent) -> bool:
+        """Whether this attempt's keyring came into use."""
+        return intent in self._entered.values()
+
+    def is_current(self, intent: EpochIntent) -> bool:
+        """Whether this attempt's keyring is the one in use."""
+        return bool(self._entered) and intent == list(self._entered.values())[-1]
+
+
+class _Copy:
+    """Copies, verifies, follows, swaps."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        staged: NextEpoch,
+        progress: Progress,
+        report: Report,
+        after_step: Callable[[str], None],
+    ) -> None:
+        self._engine = engine
+        self._staged = staged
+        self._progress = progress
+        self._report = report
+        self._after_step = after_step
+        self._old, self._new = engine.keyrings.at(engine.store.epoch), engine.keyrings.at(staged.epoch)
+        self._index_key = hazmat.GuardedMemory(32)
+        self._seen_seq = self._seen_number = 0  # up to where changes were followed
+
+    def run(self) -> None:
+        """Everything up to the swap, the swap included."""
+        try:
+            self._note_where_it_began()
+            self._copy_secrets()
+            self._copy_customers()
+            self._after_step("copied")
+            self._staged.fill_index(self._engine.region)
+            self._verify()
+            self._after_step("verified")
+            self._follow()
+            self._after_step("followed")
+            self._engine.committer.submit(self._swap, erase=True)
+            self._staged.finish()
+        finally:
+            self._index_key.free()
+
+    def _note_where_it_began(self) -> None:
+        with self._engine.store.snapshot() as snapshot:
+            self._seen_seq, self._seen_number = snapshot.meta.applied, snapshot.meta.next_customer_no
+
+    def _copy_secrets(self) -> None:
+        rows = []
+        with self._engine.store.keyring() as keys:
+            for name, row in keys.secrets():
+                secret = self._old.unwrap_secret(name, row)
+                if name == EXTERNAL_INDEX:
+                    secret = hazmat.random_bytes(32)  # an index key never outlives its epoch
+                    hazmat.load_key(self._index_key.pointer(), secret)
+                rows.append((name, self._new.wrap_secret(name, secret)))
+                if self._new.unwrap_secret(*rows[-1]) != secret:
+                    raise IntegrityFailedError
+        self._staged.put_secrets(rows)
+
+    def _copy_customers(self) -> None:
+        engine, after = self._engine, 0
+        with engine.store.keyring() as keys:
+            self._step("copy", keys.count_deks())
+        while True:
+            with engine.store.snapshot() as snapshot, engine.store.keyring() as keys:
+                self._require_epoch(keys)
+                numbers = _numbers(keys, engine.region, after, PIECE)
+                changed = [self._carried(snapshot, keys, number) for number in numbers]
+            if not numbers:
+                return
+            self._staged.put_deks([row for _, rows, _ in changed for row in rows])
+            hashes = {number: hashed for number, (_, _, hashed) in zip(numbers, changed, strict=True)}
+            span = range(numbers[0], numbers[-1] + 1)
+            self._staged.note_hashes(numbers[0], [hashes.get(number, b"") for number in span])
+            after = numbers[-1]
+            self._progress.done += sum(len(rows) for _, rows, _ in changed)
+            self._report(self._progress)
+
+    def _carried(self, reader: ValuesReader, keys: KeyringReader, number: int) -> Changed:
+        """A customer as the next epoch is to hold it: nothing, once it is shredded."""
+        engine = self._engine
+        customer = customer_key(engine.region, number)
+        raw = reader.get(value_key(engine.region, number))
+        row = CustomerRow.unpack(raw) if raw is not None else None
+        if row is None or row.shredded:
+            return customer, [], b""
+        rows: list[Row] = []
+        hashed = b""
+        for generation in keys.generations(engine.region, number):
+            wrapped = keys.dek(engine.region, number, generation)
+            if wrapped is None:
+                raise IntegrityFailedError
+            names = engine.region, CustomerNo(number), Generation(generation)
+            with engine.deks.unwrap(wrapped, keys.epoch, *names) as dek:
+                again = self._new.wrap_dek(dek.pointer, *names)
+                if again[_CHECK] != wrapped[_CHECK]:
+                    raise IntegrityFailedError
+                rows.append((dek_key(*names), again))
+                if generation == row.dek_generation:
+                    external_id = engine.book.external_id(reader, CustomerNo(number), dek)
+                    hashed = external_hash(self._index_key.pointer(), external_id)
+        return customer, rows, hashed
+
+    def _verify(self) -> None:
+        """Opens every row of the new keyring, and compares it with the old one's key check value."""
+        engine, start = self._engine, b""
+        self._step("verify", self._staged.counts()[0])
+        while rows := self._staged.deks(start, PIECE):
+            with engine.store.keyring() as keys:
+                self._require_epoch(keys)
+                for key, row in rows:
+                    self._verify_row(keys, key, row)
+            start = rows[-1][0] + b"\0"
+            self._progress.done += len(rows)
+            self._report(self._progress)
+
+    def _verify_row(self, keys: KeyringReader, key: bytes, row: bytes) -> None:
+        names = split_dek_key(key)
+        with self._engine.deks.unwrap(row, self._staged.epoch, *names):
+            former = keys.dek(*names)
+        # One that is gone was shredded or replaced meanwhile: the ledger names it.
+        if former is not None and former[_CHECK] != row[_CHECK]:
+            raise IntegrityFailedError
+
+    def _follow(self) -> None:
+        """Brings the copy up to date until little is left."""
+        engine = self._engine
+        for _ in range(_ROUNDS):
+            with engine.store.snapshot() as snapshot, engine.store.keyring() as keys:
+                self._require_epoch(keys)
+                meta = snapshot.meta
+                numbers = self._changed_until(meta.applied, meta.next_customer_no)
+                self._step("follow", len(numbers))
+                if len(numbers) < LAST_CUSTOMERS:
+                    return
+                changed = [self._carried(snapshot, keys, number) for number in numbers]
+            self._staged.replace_customers(changed)
+            self._seen_seq, self._seen_number = meta.applied, meta.next_customer_no
+        raise OverloadedError("the vault changes faster than its keys can be copied; try again later")
+
+    def _changed_until(self, seq: int, next_number: int) -> list[int]:
+        """Customers with another set of keys than when they were copied, up to a moment."""
+        numbers = set(range(self._seen_number, next_number))
+        for entry in self._engine.store.ledger(self._seen_seq):
+            if entry.seq > seq:
+                break
+            match entry.payload:
+                case (
+                    Shred(customer_no=number)
+                    | GenerationReplaced(customer_no=number)
+                    | GenerationShredded(customer_no=number)
+                ):
+                    numbers.add(number)
+        return sorted(numbers)
+
+    def _swap(self, session: WriteSession) -> None:
+        """Under the write lock: the last customers, the counts, and the new epoch is in use."""
+        self._require_epoch(session)
+        numbers = self._changed_until(2**64, session.meta.next_customer_no)
+        changed = [self._carried(session, session, number) for number in numbers]
+        self._staged.replace_customers(changed)
+        for key, row in self._staged.deks_of([customer for customer, _, _ in changed]):
+            self._verify_row(session, key, row)
+        if self._staged.counts() != (session.count_deks(), session.count_index()):
+            raise IntegrityFailedError
+        session.enter_epoch(self._staged.epoch)
+
+    def _require_epoch(self, keys: KeyringReader) -> None:
+        if keys.epoch != self._old.epoch:
+            raise IntegrityFailedError
+
+    def _step(self, name: str, total: int) -> None:
+        self._progress.step, self._progress.done, self._progress.total = name, 0, total
+        self._report(self._progress)
+
+
+def _numbers(keys: KeyringReader, region: int, after: int, limit: int) -> list[int]:
+    """Customers with keys, in order, at most `limit`."""
+    numbers: list[int] = []
+    for key, _ in keys.deks(customer_key(region, after + 1)):
+        number = split_dek_key(key)[1]
+        if not numbers or numbers[-1] != number:
+            if len(numbers) == limit:
+                break
+            numbers.append(number)
+    return numbers

@@ -1,0 +1,171 @@
+"""The keyring and index of an epoch that is being made, before any process uses them.
+
+Their one writer is the rotation, so their write transactions begin without the vault's write lock: nobody
+else waits for them. Every method commits, and a commit is durable.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+from vault.store.environment import Environment, translated
+from vault.store.epochs import create_epoch, index_path, keyring_path
+from vault.store.files import sync_directory
+from vault.store.snapshot import INDEX_TABLES, KEYRING_TABLES
+
+HASH_BYTES = 16
+_NOT_INDEXED = bytes(HASH_BYTES)
+_GENERATIONS = 2**16
+_PARTITION = 100_000  # index rows sorted at a time: about 20 MB
+
+Row = tuple[bytes, bytes]
+Changed = tuple[bytes, Sequence[Row], bytes]
+"""A customer (6 bytes), its wrapped DEKs, and its index hash; no rows and no hash for one that was shredded."""
+
+
+class NextEpoch:
+    """Two environments under construction, and the hash of each customer's external id beside them."""
+
+    def __init__(self, root: Path, epoch: int) -> None:
+        """Opens what `create` made."""
+        self.epoch = epoch
+        self._hashes_path = index_path(root, epoch) / "hashes"
+        with translated(root):
+            path = keyring_path(root, epoch)
+            self._keyring = Environment(path, KEYRING_TABLES, read_only=False, readahead=True)
+            path = index_path(root, epoch)
+            self._index = Environment(path, INDEX_TABLES, read_only=False, readahead=False)
+            self._keyring.open_tables()
+            self._index.open_tables()
+            self._hashes = os.open(self._hashes_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._indexed = 0
+
+    @classmethod
+    def create(cls, root: Path, epoch: int) -> Self:
+        """Makes both, empty, and opens them."""
+        create_epoch(root, epoch)
+        return cls(root, epoch)
+
+    def put_deks(self, rows: Sequence[Row]) -> None:
+        """Writes wrapped DEKs: pairs of a key (8 bytes) and a row."""
+        table = self._keyring.tables["deks"]
+        with translated(self._keyring.path), self._keyring.write() as transaction:
+            for key, row in rows:
+                transaction.put(key, row, db=table)
+
+    def put_secrets(self, rows: Sequence[tuple[str, bytes]]) -> None:
+        """Writes wrapped secrets of the vault, by name."""
+        table = self._keyring.tables["secrets"]
+        with translated(self._keyring.path), self._keyring.write() as transaction:
+            for name, row in rows:
+                transaction.put(name.encode(), row, db=table)
+
+    def note_hashes(self, first: int, hashes: Sequence[bytes]) -> None:
+        """Notes the index hashes of customers `first`, `first` + 1, ...; empty ones for those without."""
+        packed = b"".join([each or _NOT_INDEXED for each in hashes])
+        with translated(self._hashes_path):
+            os.pwrite(self._hashes, packed, first * HASH_BYTES)
+
+    def fill_index(self, region: int) -> None:
+        """Writes the noted hashes into the index in their order, which makes it small and quick to write."""
+        size = os.fstat(self._hashes).st_size // HASH_BYTES
+        parts = max(1, size // _PARTITION)
+        table = self._index.tables["external"]
+        for part in range(parts):
+            low, high = part * 65536 // parts, (part + 1) * 65536 // parts
+            found = sorted(
+                [
+                    (hashed, region.to_bytes(1, "big") + number.to_bytes(5, "big"))
+                    for number, hashed in self._noted(size)
+                    if low <= hashed[0] << 8 | hashed[1] < high
+                ]
+            )
+            with translated(self._index.path), self._index.write() as transaction:
+                for hashed, customer in found:
+                    transaction.put(hashed, customer, append=True, db=table)
+            self._indexed += len(found)
+
+    def replace_customers(self, changed: Sequence[Changed]) -> None:
+        """Makes customers what they have become since they were copied."""
+        with translated(self._keyring.path), self._keyring.write() as transaction:
+            table = self._keyring.tables["deks"]
+            cursor = transaction.cursor(db=table)
+            for customer, deks, _ in changed:
+                while cursor.set_range(customer) and cursor.key().startswith(customer):
+                    cursor.delete()
+                for key, row in deks:
+                    transaction.put(key, row, db=table)
+        with translated(self._index.path), self._index.write() as transaction:
+            table = self._index.tables["external"]
+            for customer, _, hashed in changed:
+                number = int.from_bytes(customer[1:], "big")
+                former = os.pread(self._hashes, HASH_BYTES, number * HASH_BYTES)
+                if former and former != _NOT_INDEXED:
+                    transaction.delete(former, db=table)
+                if hashed:
+                    transaction.put(hashed, customer, db=table)
+                self.note_hashes(number, [hashed])
+
+    def deks(self, start: bytes = b"", limit: int = 2**31) -> list[Row]:
+        """Wrapped DEKs from `start` on, at most `limit`."""
+        with translated(self._keyring.path), self._keyring.read() as transaction:
+            cursor = transaction.cursor(db=self._keyring.tables["deks"])
+            if not (cursor.set_range(start) if start else cursor.first()):
+                return []
+            return [row for row, _ in zip(cursor.iternext(), range(limit), strict=False)]
+
+    def deks_of(self, customers: Sequence[bytes]) -> list[Row]:
+        """The wrapped DEKs of some customers (6 bytes each)."""
+        found = []
+        for customer in customers:
+            rows = self.deks(customer, _GENERATIONS)
+            found += [row for row in rows if row[0].startswith(customer)]
+        return found
+
+    def counts(self) -> tuple[int, int]:
+        """Rows of wrapped DEKs, and of the index."""
+        return self._keyring.entries()["deks"], self._index.entries()["external"]
+
+    def finish(self) -> None:
+        """Drops the notes and closes; everything is durable."""
+        self.close()
+        self._hashes_path.unlink()
+        sync_directory(self._hashes_path.parent)
+
+    def close(self) -> None:
+        """Closes both environments."""
+        os.close(self._hashes)
+        self._keyring.close()
+        self._index.close()
+
+    def _noted(self, size: int) -> Iterator[tuple[int, bytes]]:
+        for start in range(0, size, _PARTITION):
+            chunk = os.pread(self._hashes, _PARTITION * HASH_BYTES, start * HASH_BYTES)
+            for at in range(0, len(chunk), HASH_BYTES):
+                hashed = chunk[at : at + HASH_BYTES]
+                if hashed != _NOT_INDEXED:
+                    yield start + at // HASH_BYTES, hashed
+
+
+def discard_epoch(root: Path, epoch: int) -> None:
+    """Removes the keyring and index of an epoch, durably; ones that are not there count as removed."""
+    for path in (keyring_path(root, epoch), index_path(root, epoch)):
+        if path.exists():
+            shutil.rmtree(path)
+            sync_directory(path.parent)
+
+
+def epochs_present(root: Path) -> list[int]:
+    """Epochs of which a keyring or an index is there, ascending."""
+    found = {
+        int(each.name)
+        for plane in (keyring_path(root, 0).parent, index_path(root, 0).parent)
+        if plane.is_dir()
+        for each in plane.iterdir()
+        if each.name.isdigit()
+    }
+    return sorted(found)
+
+
