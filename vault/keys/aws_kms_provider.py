@@ -8,7 +8,7 @@ The file beside remembers which key the id means: AWS forgets a key, its alias a
 alias can be removed or point elsewhere. It holds nothing secret. Without it, on another machine, the alias
 `alias/<prefix>/<root key id>` leads to the key as long as it exists.
 
-AWS destroys no key at once: `destroy` schedules the deletion. From `DeletionDate` on the key is destroyed once
+AWS destroys no key at once: `destroy` schedules the deletion. From `DeletionDate` on it is destroyed once
 AWS does not know the remembered ARN any more. Until then anyone with kms:CancelKeyDeletion can call it off.
 """
 
@@ -84,6 +84,7 @@ class AwsKmsProvider:
             raise InvalidRequestError(f"keys.aws_kms.deletion_days: {_LEAST_DAYS} to {_MOST_DAYS}")
         self._settings = settings
         self._directory = directory
+        self._session: boto3.Session | None = None  # made at first use, for a wrong profile is an error then
         self._where = f"AWS KMS, region {settings.region}"
 
     def create(self, root_key_id: str) -> None:
@@ -241,7 +242,9 @@ class AwsKmsProvider:
         """A client for one operation, whose errors become ours."""
         patience = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "max_attempts": 3})
         try:
-            client = boto3.client(
+            if self._session is None:
+                self._session = boto3.Session()
+            client = self._session.client(
                 "kms",
                 region_name=self._settings.region,
                 endpoint_url=self._settings.endpoint or None,

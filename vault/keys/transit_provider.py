@@ -53,7 +53,8 @@ class _NamedKey:
     """What matters of the engine's answer about a named key."""
 
     latest: int
-    usable: int  # least version for decryption
+    encrypts: int  # least version for encryption; 0: the latest
+    decrypts: int  # least version for decryption
     available: int  # least version that exists; the engine says 0 until it trims
     soft_deleted: bool  # OpenBao only
 
@@ -61,7 +62,8 @@ class _NamedKey:
     def state(self) -> KeyState:
         if self.available > _VERSION:
             return KeyState.DESTROYED
-        return KeyState.DISABLED if self.usable > _VERSION or self.soft_deleted else KeyState.ACTIVE
+        retired = max(self.encrypts, self.decrypts) > _VERSION
+        return KeyState.DISABLED if retired or self.soft_deleted else KeyState.ACTIVE
 
 
 class TransitProvider:
@@ -137,7 +139,9 @@ class TransitProvider:
         seen = self.describe(root_key_id)
         if seen.state is not KeyState.ACTIVE:
             seen.require(KeyState.DISABLED, self._where)
-            self._set_least_version(root_key_id, _VERSION)
+            self._set_least_versions(
+                root_key_id, min_decryption_version=_VERSION, min_encryption_version=_VERSION
+            )
             self.describe(root_key_id).require(KeyState.ACTIVE, self._where)
 
     def destroy(self, root_key_id: str) -> Destruction:
@@ -160,7 +164,7 @@ class TransitProvider:
             evidence = f"{root_key_id} is unknown to {self._where}"
             return KeyDescription(root_key_id, KeyState.MISSING, evidence, _RETENTION, now_ms())
         evidence = f"{root_key_id} in {self._where}: latest version {key.latest}, "
-        evidence += f"least for decryption {key.usable}, least that exists {max(key.available, _VERSION)}"
+        evidence += f"least for decryption {key.decrypts}, least that exists {max(key.available, _VERSION)}"
         return KeyDescription(root_key_id, key.state, evidence, _RETENTION, now_ms())
 
     def _read(self, root_key_id: str) -> _NamedKey | None:
@@ -177,7 +181,8 @@ class TransitProvider:
                 raise KeyUnavailableError(f"root key {root_key_id} may leave the {self._where}")
             return _NamedKey(
                 latest=key["latest_version"],
-                usable=key["min_decryption_version"],
+                encrypts=key["min_encryption_version"],
+                decrypts=key["min_decryption_version"],
                 available=key["min_available_version"],
                 soft_deleted=key.get("soft_deleted", False),
             )
@@ -188,16 +193,17 @@ class TransitProvider:
         if key is not None and key.latest < _STAND_IN:
             with self._transit("rotate a key") as transit:
                 transit.rotate_key(root_key_id, mount_point=self._settings.mount)
-        self._set_least_version(root_key_id, _STAND_IN)
+        self._set_least_versions(
+            root_key_id, min_encryption_version=_STAND_IN, min_decryption_version=_STAND_IN
+        )
 
-    def _set_least_version(self, root_key_id: str, version: int) -> None:
-        with self._transit("configure a key") as transit:
-            transit.update_key_configuration(
-                root_key_id,
-                min_decryption_version=version,
-                min_encryption_version=version,
-                mount_point=self._settings.mount,
-            )
+    def _set_least_versions(self, root_key_id: str, **versions: int) -> None:
+        """One setting a request: the client library refuses both at once when they are equal."""
+        for name, version in versions.items():
+            with self._transit("configure a key") as transit:
+                transit.update_key_configuration(
+                    root_key_id, mount_point=self._settings.mount, **{name: version}
+                )
 
     @contextmanager
     def _transit(self, act: str) -> Iterator[Any]:
