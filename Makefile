@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TOOLS := $(CURDIR)/.tools
+OPENBAO_VERSION := v2.4.4
 PROTOS := $(wildcard proto/customervault/v1/*.proto)
 
-.PHONY: help install demo serve test lint types imports proto proto-lint proto-drift bench crash clean lock
+.PHONY: help install demo serve test lint types imports proto proto-lint proto-drift bench crash clean lock softhsm openbao
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -53,6 +55,18 @@ bench: $(STAMP)  ## Import and detokenize rates beside a plain LMDB and libsodiu
 
 crash: $(STAMP)  ## The long kill -9 campaign (50 rounds)
 	CVAULT_CRASH_ROUNDS=50 $(BIN)/python -m pytest tests/scenarios/test_crash_recovery.py
+
+softhsm:  ## A software PKCS #11 token for the tests (Debian; without root into .tools)
+	@if [ -n "$$(ls /usr/lib/*/softhsm/libsofthsm2.so $(TOOLS)/softhsm/usr/lib/*/softhsm/libsofthsm2.so 2>/dev/null)" ]; then :; \
+	elif [ "$$(id -u)" = 0 ]; then apt-get -q install -y --no-install-recommends softhsm2; \
+	else mkdir -p $(TOOLS)/softhsm && cd $(TOOLS)/softhsm && apt-get -q download softhsm2 libsofthsm2 \
+		&& for package in *.deb; do dpkg -x "$$package" . || exit 1; done; fi
+
+openbao:  ## An OpenBao server for the tests, built with Go into .tools/bin/bao
+	@if [ ! -x $(TOOLS)/bin/bao ]; then \
+		mkdir -p $(TOOLS)/openbao $(TOOLS)/bin && cd $(TOOLS)/openbao \
+		&& { [ -f go.mod ] || go mod init build; } && go get github.com/openbao/openbao@$(OPENBAO_VERSION) \
+		&& go build -o $(TOOLS)/bin/bao github.com/openbao/openbao; fi
 
 lock:  ## Rewrite the dependency locks (needs uv)
 	$(PYTHON) deploy/lock.py

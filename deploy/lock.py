@@ -1,6 +1,7 @@
 """Rewrites requirements.lock and requirements-dev.lock: exact versions, with hashes.
 
-Needs uv on the path. The locks name no index, so that any mirror serves them.
+Needs uv on the path. The locks name no index, so that any mirror serves them. The optional extras
+are in the development lock only.
 """
 
 import subprocess
@@ -26,7 +27,8 @@ def main() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     runtime = [d for d in project["project"]["dependencies"] if not d.startswith("customer-vault")]
     client = tomllib.loads((ROOT / "clients/python/pyproject.toml").read_text())["project"]["dependencies"]
-    dev = project["dependency-groups"]["dev"]
+    extras = [d for wanted in project["project"]["optional-dependencies"].values() for d in wanted]
+    dev = project["dependency-groups"]["dev"] + extras
     with tempfile.TemporaryDirectory() as scratch:
         locks = {"requirements": runtime + client, "requirements-dev": runtime + client + dev}
         for name, wanted in locks.items():

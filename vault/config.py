@@ -6,7 +6,7 @@ once, and units stand in the names.
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -70,13 +70,47 @@ class StorageSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Pkcs11Settings:
+    """`[keys.pkcs11]`: a token behind a PKCS #11 module."""
+
+    module: str = ""  # path of the vendor's shared library
+    token_label: str = ""
+    pin_file: str = ""  # empty: the PIN comes where a passphrase would come from
+    require_hardware: bool = False  # refuse a token that does not say that it is hardware
+
+
+@dataclass(frozen=True, slots=True)
+class AwsKmsSettings:
+    """`[keys.aws_kms]`: symmetric keys in AWS KMS. Credentials come from the AWS SDK's usual places."""
+
+    region: str = ""
+    endpoint: str = ""  # empty: the region's public one
+    deletion_days: int = 7  # AWS takes 7 to 30
+    alias_prefix: str = "customer-vault"  # keys are called alias/<prefix>/<root key id>
+
+
+@dataclass(frozen=True, slots=True)
+class TransitSettings:
+    """`[keys.transit]`: the transit engine of OpenBao or HashiCorp Vault."""
+
+    url: str = ""
+    mount: str = "transit"
+    token_file: str = ""  # read at each use, so that an agent may renew it
+    ca_file: str = ""  # PEM; empty: the CAs of the system's Python
+    namespace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderSettings:
     """`[keys]`: what holds the root key."""
 
-    provider: str = "file"
+    provider: str = "file"  # of new epochs: file, pkcs11, aws-kms, transit; old ones name their own
     directory: str = ""  # empty: `root/` in the data directory; better on another disk
     key_file: str = ""  # seals the root key with the contents of a file instead of a passphrase
     passphrase_file: str = ""  # read at start; else CVAULT_PASSPHRASE, else asked for on a terminal
+    pkcs11: Pkcs11Settings = Pkcs11Settings()
+    aws_kms: AwsKmsSettings = AwsKmsSettings()
+    transit: TransitSettings = TransitSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +133,8 @@ _SECTIONS = {
     "storage": StorageSettings,
     "keys": ProviderSettings,
 }
+
+_EXPECTED = {int: "a whole number, not negative", str: "text", bool: "true or false"}
 
 
 def load_settings(data_dir: Path) -> Settings:
@@ -146,11 +182,13 @@ def _section(kind: type[Section], name: str, table: dict[str, Any], problems: li
             problems.append(f"{name}.{key}: unknown key")
             continue
         wanted = hints[key]
-        if wanted == tuple[str, ...] and isinstance(value, list) and all(isinstance(v, str) for v in value):
+        if isinstance(wanted, type) and is_dataclass(wanted) and isinstance(value, dict):
+            values[key] = _section(wanted, f"{name}.{key}", value, problems)
+        elif wanted == tuple[str, ...] and isinstance(value, list) and all(isinstance(v, str) for v in value):
             values[key] = tuple(value)
         elif type(value) is wanted and (wanted is str or value >= 0):
             values[key] = value
         else:
-            expected = {int: "a whole number, not negative", str: "text"}.get(wanted, "a list of texts")
+            expected = _EXPECTED.get(wanted, "a table" if is_dataclass(wanted) else "a list of texts")
             problems.append(f"{name}.{key}: must be {expected}")
     return kind(**values)

@@ -1,8 +1,8 @@
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 
 import pytest
 
-from vault.config import Limits, Settings, StorageSettings, load_settings, parse_settings
+from vault.config import Limits, Pkcs11Settings, Settings, StorageSettings, load_settings, parse_settings
 from vault.errors import InvalidRequestError
 
 
@@ -30,6 +30,22 @@ def test_field_classes_are_handed_on_as_they_stand():
 
 def test_a_misspelt_key_is_an_error_and_not_a_default():
     assert "limits.batch_token: unknown key" in problems("[limits]\nbatch_token = 7\n")
+
+
+def test_a_table_within_a_section_is_read_as_strictly():
+    text = '[keys]\nprovider = "pkcs11"\n[keys.pkcs11]\nmodule = "/m.so"\nrequire_hardware = true\n'
+    assert parse_settings(text).keys.pkcs11 == Pkcs11Settings(module="/m.so", require_hardware=True)
+    said = problems(
+        "[keys]\ntransit = 1\n[keys.pkcs11]\nlabel = 1\nrequire_hardware = 1\n"
+        "[keys.aws_kms]\ndeletion_days = -7\n"
+    )
+    for part in (
+        "keys.pkcs11.label: unknown key",
+        "keys.pkcs11.require_hardware: must be true or false",
+        "keys.aws_kms.deletion_days: must be a whole number",
+        "keys.transit: must be a table",
+    ):
+        assert part in said
 
 
 def test_an_unknown_section_is_an_error():
@@ -66,9 +82,17 @@ def test_a_wrong_value_is_not_repeated():
 @pytest.mark.parametrize("section", ["server", "limits", "audit", "storage", "keys"])
 def test_every_default_can_be_written_down_and_read_back(section):
     default = getattr(Settings(), section)
-    lines = [f"[{section}]"]
-    for each in fields(default):
-        value = getattr(default, each.name)
-        written = str(list(value)) if isinstance(value, tuple) else repr(value)
-        lines.append(f"{each.name} = {written}")
-    assert getattr(parse_settings("\n".join(lines)), section) == default
+    assert getattr(parse_settings("\n".join(written(section, default))), section) == default
+
+
+def written(name: str, table: object) -> list[str]:
+    """A table of settings as TOML, its inner tables last."""
+    own, inner = [f"[{name}]"], []
+    for each in fields(table):
+        value = getattr(table, each.name)
+        if is_dataclass(value):
+            inner += written(f"{name}.{each.name}", value)
+        else:
+            text = str(list(value)) if isinstance(value, tuple) else repr(value)
+            own.append(f"{each.name} = {text.lower() if isinstance(value, bool) else text}")
+    return own + inner

@@ -1,12 +1,16 @@
 """Root keys in files, one an epoch: `<root key id>.json` in the provider's directory.
 
+    <id>.json            the root key               <id>.disabled.json   the same file, disabled
+    <id>.destroyed       written before the key is overwritten, stays for good
+
     {"version": 1, "root_key_id": ..., "seal": "argon2id" | "key-file",
      "salt": b64(16), "opslimit": n, "memlimit": bytes, "sealed": b64(nonce 24 | ciphertext 48)}
 
 The root key (32 bytes) is sealed with XChaCha20-Poly1305 under a key made from the passphrase
 (Argon2id, RFC 9106) or from the contents of a key file (keyed BLAKE2b over the salt, RFC 7693),
 with the id as associated data. `destroy` overwrites, syncs and unlinks: on SSDs, copy-on-write file
-systems and snapshots that proves nothing, so the assurance is best effort and says so.
+systems and snapshots that proves nothing, so the assurance is best effort and says so. The file
+`<id>.destroyed` tells a destroyed key from one that is looked for on the wrong disk.
 """
 
 import base64
@@ -17,12 +21,23 @@ from pathlib import Path
 
 from vault.crypto import hazmat, suites
 from vault.errors import IntegrityFailedError, KeyUnavailableError
-from vault.keys.provider import Assurance, Destruction
+from vault.keys.provider import (
+    Assurance,
+    Destruction,
+    KeyDescription,
+    KeyState,
+    nothing_to_destroy,
+    now_ms,
+)
 from vault.model.secret import Secret
+from vault.store.files import remove_durably, sync_directory, write_durably
 
 OPSLIMIT = 3  # passes over the memory
 MEMLIMIT = 256 * 2**20  # bytes; about half a second on one core
 _MINIMUM_KEY_FILE_BYTES = 32
+_RETENTION = (
+    "copies of the root key's file in backups and snapshots of its disk open the epoch until they are gone"
+)
 
 
 class FileProvider:
@@ -37,8 +52,13 @@ class FileProvider:
         self._key_file = key_file
 
     def create(self, root_key_id: str) -> None:
-        """Makes a root key file, synced before it returns. An existing id is an error."""
+        """Makes a root key file, synced before it returns; one that is there must open and stays."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        seen = self.describe(root_key_id)
+        if seen.state is KeyState.ACTIVE:
+            self._root_key(root_key_id)
+            return
+        seen.require(KeyState.MISSING, str(self._directory))
         salt = hazmat.random_bytes(16)
         key = self._sealing_key(salt, OPSLIMIT, MEMLIMIT)
         sealed = _seal(key, hazmat.random_bytes(32), _aad(root_key_id))
@@ -51,12 +71,7 @@ class FileProvider:
             "memlimit": MEMLIMIT,
             "sealed": base64.b64encode(sealed).decode(),
         }
-        descriptor = os.open(self._path(root_key_id), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(document, file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        _sync_directory(self._directory)
+        write_durably(self._path(root_key_id), json.dumps(document, indent=2).encode())
 
     def wrap(self, root_key_id: str, key: bytes, context: bytes) -> bytes:
         """Seals `key` under the root key with `context` as associated data."""
@@ -73,30 +88,72 @@ class FileProvider:
         except IntegrityFailedError as error:
             raise KeyUnavailableError("the root key does not open this keyring") from error
 
+    def disable(self, root_key_id: str) -> None:
+        """Renames the root key's file, so that no provider finds it."""
+        self._rename(root_key_id, KeyState.ACTIVE, KeyState.DISABLED)
+
+    def enable(self, root_key_id: str) -> None:
+        """Gives the file its name back."""
+        self._rename(root_key_id, KeyState.DISABLED, KeyState.ACTIVE)
+
     def destroy(self, root_key_id: str) -> Destruction:
         """Overwrites, syncs and unlinks the root key's file."""
-        path = self._path(root_key_id)
-        if path.exists():
-            with path.open("r+b") as file:
-                file.write(hazmat.random_bytes(path.stat().st_size))
-                file.flush()
-                os.fsync(file.fileno())
-            path.unlink()
-            _sync_directory(self._directory)
+        seen = self.describe(root_key_id)
+        if seen.state is KeyState.MISSING:
+            return nothing_to_destroy(seen, self.assurance)
+        write_durably(self._destroyed(root_key_id), b"the root key of this name was destroyed\n")
+        cut_off = self._directory.glob(f".{root_key_id}.json.*")  # by a crash while it was made
+        for path in (self._path(root_key_id), self._disabled(root_key_id), *cut_off):
+            if path.exists():
+                _overwrite(path)
+                remove_durably(path)
         evidence = "file overwritten and unlinked; snapshots and worn flash cells may keep older blocks"
-        return Destruction(root_key_id, evidence, self.assurance)
+        return Destruction(root_key_id, evidence, self.assurance, now_ms(), _RETENTION)
+
+    def describe(self, root_key_id: str) -> KeyDescription:
+        """The state by the names of files; opens none.
+
+        Raises:
+            KeyUnavailableError: the directory is not there, for instance because its disk is not mounted.
+        """
+        if not self._directory.is_dir():
+            raise KeyUnavailableError(f"the directory of root keys {self._directory} is not there")
+        there = self._path(root_key_id).exists()
+        disabled = self._disabled(root_key_id).exists()
+        if self._destroyed(root_key_id).exists():
+            state = KeyState.PENDING_DESTRUCTION if there or disabled else KeyState.DESTROYED
+        elif there:
+            state = KeyState.ACTIVE
+        else:
+            state = KeyState.DISABLED if disabled else KeyState.MISSING
+        evidence = f"{state} by the files of {self._directory}"
+        return KeyDescription(root_key_id, state, evidence, _RETENTION, now_ms())
+
+    def _rename(self, root_key_id: str, old: KeyState, new: KeyState) -> None:
+        seen = self.describe(root_key_id)
+        if seen.state is new:
+            return
+        seen.require(old, str(self._directory))
+        names = {KeyState.ACTIVE: self._path(root_key_id), KeyState.DISABLED: self._disabled(root_key_id)}
+        names[old].rename(names[new])
+        sync_directory(self._directory)
 
     def _path(self, root_key_id: str) -> Path:
         return self._directory / f"{root_key_id}.json"
 
+    def _disabled(self, root_key_id: str) -> Path:
+        return self._directory / f"{root_key_id}.disabled.json"
+
+    def _destroyed(self, root_key_id: str) -> Path:
+        return self._directory / f"{root_key_id}.destroyed"
+
     def _root_key(self, root_key_id: str) -> bytes:
+        self.describe(root_key_id).require(KeyState.ACTIVE, str(self._directory))
         try:
             document = json.loads(self._path(root_key_id).read_text())
             salt, sealed = (base64.b64decode(document[name]) for name in ("salt", "sealed"))
             key = self._sealing_key(salt, document["opslimit"], document["memlimit"])
             return _open(key, sealed, _aad(root_key_id))
-        except FileNotFoundError as error:
-            raise KeyUnavailableError(f"root key {root_key_id} is not in {self._directory}") from error
         except IntegrityFailedError as error:
             wanted = "key file" if self._key_file else "passphrase"
             raise KeyUnavailableError(f"the {wanted} does not open root key {root_key_id}") from error
@@ -145,9 +202,8 @@ def _open(key: bytes, sealed: bytes, aad: bytes) -> bytes:
         memory.free()
 
 
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _overwrite(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(hazmat.random_bytes(path.stat().st_size))
+        file.flush()
+        os.fsync(file.fileno())

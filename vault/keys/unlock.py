@@ -1,9 +1,7 @@
 """Runs a key provider in a short-lived child, so that no serving process ever holds its secrets.
 
-The child (`python -m vault.keys.unlock create|open DATA_DIR`) reads the passphrase from standard
-input and writes the 32 bytes of the epoch key (EDK) to the pipe that is its standard output; the
-parent reads them straight into guarded memory. What the child says goes to standard error as one
-line of JSON, `{"error": ...}` when it fails.
+The child (`vault.keys.provider_child`) writes the 32 bytes of the epoch key (EDK) to a pipe; this side reads
+them straight into guarded memory. `vault.keys.root_keys` asks the child about root keys.
 
 The wrapped EDK stands in `keyring/<epoch>/EDK`:
     {"version": 1, "epoch": n, "provider": name, "root_key_id": id, "assurance": text,
@@ -16,14 +14,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from vault.config import Settings, load_settings
+from vault.config import Settings
 from vault.crypto import hazmat
-from vault.errors import KeyUnavailableError, VaultError
-from vault.keys.provider import open_provider
+from vault.errors import KeyUnavailableError
 from vault.model.ids import Epoch
 from vault.model.secret import Secret
 from vault.store.files import sync_directory
@@ -93,20 +89,26 @@ def create_epoch_key(
 ) -> hazmat.GuardedMemory:
     """Makes the root key and the EDK of a new epoch in the child; returns the EDK in guarded memory.
 
+    May be repeated with the same id after a crash, as long as no keyring has an EDK under it.
+
     Raises:
         KeyUnavailableError: the provider failed; says why.
     """
-    arguments = ["create", str(data_dir), vault_id.hex(), str(epoch), root_key_id]
-    return _run_child(arguments, settings, passphrase)
+    del settings  # the child reads the same file; passing them would need another format
+    return _receive_from_child(["create", str(data_dir), vault_id.hex(), str(epoch), root_key_id], passphrase)
 
 
 def unlock(data_dir: Path, settings: Settings, passphrase: Secret | None) -> hazmat.GuardedMemory:
     """Opens the current epoch's EDK in the child; returns it in guarded memory.
 
+    Its `EDK` file names the provider, so that a vault whose `keys.provider` was changed opens until its
+    next epoch is made.
+
     Raises:
         KeyUnavailableError: the provider is down, or the passphrase is wrong; says which.
     """
-    return _run_child(["open", str(data_dir)], settings, passphrase)
+    del settings  # as above
+    return _receive_from_child(["open", str(data_dir)], passphrase)
 
 
 def send_edk(memory: hazmat.GuardedMemory, fd: int) -> None:
@@ -132,88 +134,47 @@ def receive_edk(fd: int) -> hazmat.GuardedMemory:
     return memory
 
 
-def _run_child(arguments: list[str], settings: Settings, passphrase: Secret | None) -> hazmat.GuardedMemory:
-    del settings  # the child reads the same file; passing them would need another format
-    key_read, key_write = os.pipe()
+def run_child(arguments: list[str], passphrase: Secret | None, stdout: int) -> bytes:
+    """Runs `vault.keys.provider_child` to its end; returns its answer where `stdout` is a new pipe.
+
+    Raises:
+        KeyUnavailableError: it failed, in its own words, or did not end in time.
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-m", "vault.keys.provider_child", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+    )
     try:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "vault.keys.unlock", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=key_write,
-            stderr=subprocess.PIPE,
-        )
-        os.close(key_write)
-        key_write = -1
         secret = passphrase.reveal_bytes() if passphrase is not None else b""
-        said = _converse(child, secret)
-        if child.returncode != 0:
-            raise KeyUnavailableError(_reason(said))
-        return receive_edk(key_read)
-    finally:
-        os.close(key_read)
-        if key_write >= 0:
-            os.close(key_write)
-
-
-def _converse(child: "subprocess.Popen[bytes]", secret: bytes) -> bytes:
-    """What the child says on standard error until it ends."""
-    try:
-        return child.communicate(secret, timeout=_CHILD_SECONDS)[1]
+        answer, said = child.communicate(secret, timeout=_CHILD_SECONDS)
     except subprocess.TimeoutExpired as error:
         child.kill()
         child.communicate()
         raise KeyUnavailableError("the key provider did not answer in time") from error
+    if child.returncode != 0:
+        raise KeyUnavailableError(_reason(said))
+    return answer or b""
+
+
+def _receive_from_child(arguments: list[str], passphrase: Secret | None) -> hazmat.GuardedMemory:
+    key_read, key_write = os.pipe()
+    try:
+        try:
+            run_child(arguments, passphrase, key_write)
+        finally:
+            os.close(key_write)
+        return receive_edk(key_read)
+    finally:
+        os.close(key_read)
 
 
 def _reason(said: bytes) -> str:
-    lines = said.decode(errors="replace").strip().splitlines()
-    try:
-        return str(json.loads(lines[-1])["error"])
-    except (IndexError, KeyError, ValueError):
-        return "the key provider ended without a word"
-
-
-def _context(vault_id: bytes, epoch: int) -> bytes:
-    return b"customervault edk v1\0" + vault_id + epoch.to_bytes(4, "big")
-
-
-def _child(arguments: list[str]) -> bytes:
-    command, data_dir = arguments[0], Path(arguments[1])
-    passphrase = Secret(sys.stdin.buffer.read())
-    provider = open_provider(data_dir, load_settings(data_dir), passphrase if len(passphrase) else None)
-    if command == "create":
-        vault_id, epoch, root_key_id = bytes.fromhex(arguments[2]), Epoch(int(arguments[3])), arguments[4]
-        provider.create(root_key_id)
-        edk = hazmat.random_bytes(EDK_BYTES)
-        wrapped = provider.wrap(root_key_id, edk, _context(vault_id, epoch))
-        now_ms = time.time_ns() // 1_000_000
-        record = EdkFile(epoch, provider.name, root_key_id, provider.assurance, now_ms, wrapped)
-        record.write(data_dir / "keyring" / str(epoch))
-        return edk
-    vault_id, epoch = _current(data_dir)
-    record = EdkFile.read(data_dir / "keyring" / str(epoch))
-    return provider.unwrap(record.root_key_id, record.wrapped, _context(vault_id, epoch))
-
-
-def _current(data_dir: Path) -> tuple[bytes, Epoch]:
-    """Vault id and epoch, from `FORMAT` and `CURRENT` of the data directory."""
-    try:
-        vault_id = bytes.fromhex(json.loads((data_dir / "FORMAT").read_text())["vault_id"])
-        return vault_id, Epoch(int((data_dir / "CURRENT").read_text()))
-    except (KeyError, ValueError, TypeError) as error:
-        raise KeyUnavailableError("FORMAT or CURRENT of the data directory is damaged") from error
-
-
-def main() -> int:
-    """Entry point of the child process."""
-    try:
-        sys.stdout.buffer.write(_child(sys.argv[1:]))
-        sys.stdout.buffer.flush()
-    except (VaultError, OSError) as error:
-        print(json.dumps({"error": str(error)}), file=sys.stderr)  # noqa: T201 - the child's one way to speak
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    """The last line that the child meant for us; a provider's library may have spoken, too."""
+    for line in reversed(said.decode(errors="replace").splitlines()):
+        try:
+            return str(json.loads(line)["error"])
+        except (KeyError, ValueError, TypeError):
+            continue
+    return "the key provider ended without a word"

@@ -3,10 +3,10 @@ import json
 import pytest
 
 from vault.config import Settings, parse_settings
-from vault.errors import InvalidRequestError, KeyUnavailableError
+from vault.errors import KeyUnavailableError
 from vault.keys import file_provider
 from vault.keys.file_provider import FileProvider
-from vault.keys.provider import Assurance, open_provider
+from vault.keys.provider import Assurance, KeyState, open_provider
 from vault.model.secret import Secret
 
 KEY = bytes(range(32))
@@ -85,11 +85,36 @@ def test_neither_passphrase_nor_keys_stand_in_a_message(tmp_path, cheap_argon2):
     assert "wrong-secret" not in str(caught.value)
 
 
-def test_an_existing_root_key_is_never_overwritten(provider, tmp_path):
+def test_an_existing_root_key_is_never_overwritten_and_must_open(provider, tmp_path):
     before = (tmp_path / "root" / "root-1.json").read_bytes()
-    with pytest.raises((FileExistsError, KeyUnavailableError)):
-        provider.create("root-1")
+    provider.create("root-1")
+    (tmp_path / "other").write_bytes(bytes(64))
+    stranger = FileProvider(tmp_path / "root", passphrase=None, key_file=tmp_path / "other")
+    with pytest.raises(KeyUnavailableError, match="key file does not open"):
+        stranger.create("root-1")
     assert (tmp_path / "root" / "root-1.json").read_bytes() == before
+
+
+def test_a_missing_directory_is_not_taken_for_missing_keys(provider, tmp_path):
+    (tmp_path / "root").rename(tmp_path / "not-mounted")
+    for attempt in (provider.describe, provider.destroy):
+        with pytest.raises(KeyUnavailableError, match="is not there"):
+            attempt("root-1")
+
+
+def test_a_destruction_that_was_cut_off_is_pending_until_it_is_repeated(provider, tmp_path):
+    (tmp_path / "root" / "root-1.destroyed").write_bytes(b"")  # written first
+    assert provider.describe("root-1").state is KeyState.PENDING_DESTRUCTION
+    with pytest.raises(KeyUnavailableError, match="is pending destruction"):
+        provider.wrap("root-1", KEY, CONTEXT)
+    assert provider.destroy("root-1").effective_ms is not None
+    assert provider.describe("root-1").state is KeyState.DESTROYED
+
+
+def test_destroying_takes_along_what_a_crash_left_of_the_making(provider, tmp_path):
+    (tmp_path / "root" / ".root-1.json.4711").write_bytes((tmp_path / "root" / "root-1.json").read_bytes())
+    provider.destroy("root-1")
+    assert [path.name for path in (tmp_path / "root").iterdir()] == ["root-1.destroyed"]
 
 
 def test_files_are_for_their_owner_only(provider, tmp_path):
@@ -104,7 +129,7 @@ def test_destroying_ends_the_key_says_how_sure_it_is_and_may_be_repeated(provide
         assert said.assurance is Assurance.BEST_EFFORT
         assert "snapshots" in said.evidence
     assert not (tmp_path / "root" / "root-1.json").exists()
-    with pytest.raises(KeyUnavailableError, match="is not in"):
+    with pytest.raises(KeyUnavailableError, match="was destroyed in"):
         provider.unwrap("root-1", wrapped, CONTEXT)
 
 
@@ -160,10 +185,6 @@ def test_configuration_names_the_provider(tmp_path, key_file):
 def test_the_root_keys_stand_in_the_data_directory_by_default(tmp_path):
     provider = open_provider(tmp_path, Settings(), Secret("x"))
     assert isinstance(provider, FileProvider)
+    (tmp_path / "root").mkdir()
     with pytest.raises(KeyUnavailableError, match=str(tmp_path / "root")):
         provider.unwrap("root-1", b"", b"")
-
-
-def test_an_unknown_provider_is_refused(tmp_path):
-    with pytest.raises(InvalidRequestError, match="unknown provider"):
-        open_provider(tmp_path, parse_settings('[keys]\nprovider = "abacus"\n'), None)
