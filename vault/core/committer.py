@@ -4,7 +4,8 @@ Rules:
 - A job plans first and writes last: it raises before its first write or not at all. A job that
   breaks this makes the group abort, and each job is then run alone.
 - Nothing is acknowledged before the commit returned. A failed commit fails every job of its group.
-- Erasures run in groups of their own, which may use the space that data writes must leave.
+- Erasures run in groups of their own, which may use the space that data writes must leave. A job that
+  changes the epoch runs in a group by itself.
 - Every group first finishes what the ledger says is unfinished (`recovery`).
 """
 
@@ -30,6 +31,7 @@ _POLL_SECONDS = 0.5
 class _Waiting:
     job: Job[Any]
     erase: bool
+    alone: bool
     deadline: float | None
     done: threading.Event = field(default_factory=threading.Event)
     result: object = None
@@ -58,12 +60,15 @@ class Committer:
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
 
-    def submit(self, job: Job[Result], *, erase: bool = False, deadline: float | None = None) -> Result:
+    def submit(
+        self, job: Job[Result], *, erase: bool = False, alone: bool = False, deadline: float | None = None
+    ) -> Result:
         """Runs `job` in a write session and returns its result once that is durable.
 
         Args:
             job: plans and writes; see the module's rules.
             erase: the job only removes; it may use the space kept for erasures.
+            alone: no other job shares its session.
             deadline: `time.monotonic()` seconds after which the job is not begun.
 
         Raises:
@@ -73,7 +78,7 @@ class Committer:
         """
         if self._closed:
             raise OverloadedError("the vault is shutting down")
-        waiting = _Waiting(job, erase, deadline)
+        waiting = _Waiting(job, erase, alone, deadline)
         try:
             self._queue.put_nowait(waiting)
         except queue.Full:
@@ -84,6 +89,14 @@ class Committer:
         if waiting.error is not None:
             raise waiting.error
         return cast(Result, waiting.result)
+
+    def settle(self) -> None:
+        """Returns when the groups begun before are over, and what a crash left is finished.
+
+        Raises:
+            As `submit`.
+        """
+        self.submit(lambda _: None, erase=True, alone=True)
 
     def close(self) -> None:
         """Finishes what is waiting and ends the thread."""
@@ -103,7 +116,10 @@ class Committer:
             ended = None in group
             jobs = [waiting for waiting in group if waiting is not None and _in_time(waiting)]
             for erase in (True, False):
-                self._commit([waiting for waiting in jobs if waiting.erase == erase])
+                self._commit([each for each in jobs if each.erase == erase and not each.alone])
+            for each in jobs:
+                if each.alone:
+                    self._commit([each])
 
     def _commit(self, group: list[_Waiting]) -> None:
         if not group:

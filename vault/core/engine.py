@@ -34,6 +34,7 @@ from vault.crypto import hazmat
 from vault.crypto.batches import batch_opener
 from vault.crypto.slots import SlotPool, lockable_bytes
 from vault.crypto.suites import suite_named
+from vault.errors import KeyUnavailableError
 from vault.fields.config import load_field_classes
 from vault.fields.field_class import FieldCatalog, FieldClass
 from vault.fields.masking import mask
@@ -48,6 +49,7 @@ from vault.store.session import WriteSession
 from vault.store.snapshot import Snapshot
 from vault.store.store import Store
 
+LEAVE_SECONDS: Final = 30.0
 _WRITE_SLOTS_BYTES: Final = 1024 * SLOT_BYTES
 _KEPT_FREE_BYTES: Final = 2**20  # of RLIMIT_MEMLOCK, for single allocations
 
@@ -114,6 +116,28 @@ class Engine:
         """The declared field class with this number, if configuration still declares it."""
         name = directory.names[FIELD_CLASS].get(number)
         return self.catalog.get(name) if name is not None and name in self.catalog else None
+
+    def take_epoch(self, epoch: Epoch, edk: hazmat.GuardedMemory) -> None:
+        """Holds the key of a further epoch, which may come into use from now on.
+
+        Raises:
+            KeyUnavailableError: the epoch is being destroyed.
+        """
+        self.keyrings.add(epoch, edk)
+
+    def leave_epoch(self, epoch: Epoch) -> None:
+        """Lets go of an epoch that is not in use any more: zeroes its key, and those of whoever was shredded.
+
+        Raises:
+            KeyUnavailableError: a read or write of that epoch does not come to its end.
+        """
+        self.forgetting.catch_up()
+        self.committer.settle()  # the last group of the old epoch is over
+        if not self.store.leave_former_epochs(LEAVE_SECONDS):
+            raise KeyUnavailableError(f"something still reads epoch {epoch}")
+        self.hot.drain()
+        self.keyrings.drop(epoch)
+        self.index_keys.drop(epoch)
 
     def close(self) -> None:
         """Ends the commit thread, syncs the access log, zeroes keys."""

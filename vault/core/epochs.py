@@ -1,8 +1,8 @@
-"""A new epoch: every data key wrapped anew, and the old epoch's root key destroyed. Shreds become final by it.
+"""A new epoch: every data key wrapped anew, the old epoch's root key destroyed. It makes shreds final.
 
     begin     ledger: epoch, attempt, root key id; empty keyring and index; then the provider makes the key,
               and every process of the vault gets it
-    copy      customers in key order, in pieces: keys unwrapped, checked, wrapped; the index hash from the sheet
+    copy      customers in key order, in pieces: keys unwrapped, checked, wrapped; index hash from the sheet
     verify    every copied row unwrapped again and its key check value compared with the old row's
     follow    customers that the ledger names, or whose numbers were given out, since the last look; again
               until fewer than `LAST_CUSTOMERS` are left
@@ -11,10 +11,11 @@
     destroy   the provider destroys the root key; the ledger records what it says
 
 Rules:
-- Copying reads snapshots, a piece at a time; writers neither wait for it nor do anything for its sake. What changed
-  meanwhile is known from the ledger (shreds, replaced generations) and from the customer numbers (new ones).
-- Before `CURRENT` is renamed, a crash means: give the attempt up, destroy its root key too, begin again. After it
-  there is only forward. `resume` finds out which, and whoever runs rotations calls it first.
+- Copying reads snapshots, a piece at a time; writers neither wait for it nor do anything for its sake.
+  What changed meanwhile is known from the ledger (shreds, replaced generations) and from the customer
+  numbers (new ones).
+- Before `CURRENT` is renamed, a crash means: give the attempt up, destroy its root key too, begin again.
+  After it there is only forward. `resume` finds out which, and whoever runs rotations calls it first.
 - Nothing here holds a key in `bytes`: keys go from slot to slot of guarded memory.
 """
 
@@ -25,9 +26,9 @@ from typing import Final, Protocol
 from vault.core.engine import Engine
 from vault.core.indexkeys import EXTERNAL_INDEX, external_hash
 from vault.crypto import hazmat
-from vault.errors import IntegrityFailedError, OverloadedError
+from vault.errors import IntegrityFailedError, KeyUnavailableError, OverloadedError
 from vault.keys.keyrings import held_alone
-from vault.keys.provider import Destruction
+from vault.keys.provider import Assurance, Destruction
 from vault.model.ids import CustomerNo, Epoch, Generation
 from vault.store.entries import (
     EpochAbandoned,
@@ -64,8 +65,8 @@ class Custodian(Protocol):
     def retire(self, epoch: Epoch) -> None:
         """Returns when no process of the vault holds the epoch's key any more, this one included."""
 
-    def destroy(self, root_key_id: str) -> tuple[Destruction, bool]:
-        """Has the provider destroy a root key, and says whether it now shows it destroyed; idempotent."""
+    def destroy(self, root_key_id: str, provider: str) -> tuple[Destruction, bool]:
+        """Has a root key destroyed where it is, and says whether that provider shows it gone; idempotent."""
 
 
 @dataclass(slots=True)
@@ -90,8 +91,8 @@ class EpochRotation:
         engine: Engine,
         custodian: Custodian,
         *,
-        report: Report = lambda progress: None,
-        after_step: Callable[[str], None] = lambda step: None,
+        report: Report = lambda _: None,
+        after_step: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._engine = engine
         self._custodian = custodian
@@ -102,7 +103,8 @@ class EpochRotation:
         """Goes through all steps; returns the epoch that is in use now.
 
         Raises:
-            KeyUnavailableError: the provider failed. Before the swap nothing has changed; after it, `resume` goes on.
+            KeyUnavailableError: the provider failed. Before the swap nothing has changed; after it, `resume`
+                goes on.
             IntegrityFailedError: a key or a count is not what it should be; the old epoch stays in use.
         """
         self.resume()
@@ -135,7 +137,7 @@ class EpochRotation:
         Raises:
             KeyUnavailableError: the provider cannot be used now; call again later.
         """
-        self._engine.committer.submit(lambda session: None, erase=True)  # settles an entry that a crash left
+        self._engine.committer.settle()  # an entry that a crash left
         history = self._history()
         for intent in history.intents:
             if intent.root_key_id in history.ended or history.is_current(intent):
@@ -168,22 +170,19 @@ class EpochRotation:
         self._after_step("destroyed")
 
     def _destroy(self, intent: EpochIntent, history: "History") -> None:
-        done, gone = self._custodian.destroy(intent.root_key_id)
-        if gone or done.effective_ms is None:
-            # Without a date nothing is proven, and the entry says best effort.
-            holds_from_ms = self._engine.now_ms() if done.effective_ms is None else done.effective_ms
-            self._append(
-                RootKeyEnded(
-                    intent.root_key_id,
-                    holds_from_ms,
-                    done.assurance.value,
-                    done.evidence,
-                    done.retention,
-                    done.backups_ms,
-                )
-            )
-        elif intent.root_key_id not in history.ending:
-            self._append(RootKeyEnding(intent.root_key_id, done.effective_ms))
+        root_key_id = intent.root_key_id
+        done, gone = self._custodian.destroy(root_key_id, intent.provider)
+        assurance, holds_from_ms = done.assurance, done.effective_ms
+        if holds_from_ms is None:
+            if history.was_entered(intent):
+                raise KeyUnavailableError(f"{intent.provider} shows no trace of root key {root_key_id}")
+            # Given up, perhaps before the provider had made it: nothing proves that there is none.
+            gone, assurance, holds_from_ms = True, Assurance.BEST_EFFORT, self._engine.now_ms()
+        if gone:
+            said = assurance.value, done.evidence, done.retention, done.backups_ms
+            self._append(RootKeyEnded(root_key_id, holds_from_ms, *said))
+        elif root_key_id not in history.ending:
+            self._append(RootKeyEnding(root_key_id, holds_from_ms))
 
     def _next_attempt(self, epoch: int) -> int:
         return max([each.attempt for each in self._history().intents if each.epoch == epoch], default=0) + 1
@@ -267,8 +266,7 @@ class _Copy:
             self._after_step("verified")
             self._follow()
             self._after_step("followed")
-            self._engine.committer.submit(self._swap, erase=True)
-            self._staged.finish()
+            self._engine.committer.submit(self._swap, erase=True, alone=True)
         finally:
             self._index_key.free()
 
@@ -395,6 +393,8 @@ class _Copy:
             self._verify_row(session, key, row)
         if self._staged.counts() != (session.count_deks(), session.count_index()):
             raise IntegrityFailedError
+        # A process may have an environment open only once, and the next session opens this one.
+        self._staged.finish()
         session.enter_epoch(self._staged.epoch)
 
     def _require_epoch(self, keys: KeyringReader) -> None:

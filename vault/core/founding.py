@@ -106,7 +106,7 @@ def found(
         with Store.create(data_dir, vault_id, _REGION, epoch=_FIRST_EPOCH, sign=opened.sign) as store:
             with store.write() as session:
                 session.append(Genesis(vault_id, opened.public_key))
-                session.append(EpochIntent(_FIRST_EPOCH, 1, root_key_id))
+                session.append(EpochIntent(_FIRST_EPOCH, 1, root_key_id, settings.keys.provider))
                 session.commit()
             edk = create_epoch_key(
                 data_dir, settings, passphrase, vault_id=vault_id, epoch=_FIRST_EPOCH, root_key_id=root_key_id

@@ -151,6 +151,11 @@ class HotPath:
         with self._turn:
             self._cache.evict(customer)
 
+    def drain(self) -> None:
+        """Returns when the batches that had begun are done."""
+        with self._turn:
+            return
+
     def close(self) -> None:
         """Zeroes the cache."""
         with self._turn:

@@ -163,7 +163,7 @@ class AwsKmsProvider:
             record = self._record(root_key_id) or _Record(self._arn(root_key_id), now_ms())
             self._remember(root_key_id, _Record(record.arn, record.created_ms, seen.destruction_ms))
         effective_ms = seen.observed_ms if seen.state is KeyState.DESTROYED else seen.destruction_ms
-        return Destruction(root_key_id, seen.evidence, self.assurance, effective_ms, _RETENTION)
+        return Destruction(root_key_id, seen.evidence, self.assurance, effective_ms, _RETENTION, backups_ms=0)
 
     def describe(self, root_key_id: str) -> KeyDescription:
         """DescribeKey, by the remembered ARN, else by the alias."""

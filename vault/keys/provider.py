@@ -83,6 +83,7 @@ class Destruction:
     assurance: Assurance
     effective_ms: int | None  # not destroyed before; None: nothing is proven, or no date is set yet
     retention: str
+    backups_ms: int | None = None  # how long the provider's own backups outlive the key; None: nobody knows
 
     def holds(self, seen: KeyDescription) -> bool:
         """Whether the key is gone, by what the provider showed at or after `effective_ms`.

@@ -41,6 +41,7 @@ class EpochPlanes:
             opened.pop_all()
         self._users = 1
         self._lock = threading.Lock()
+        self.closed = threading.Event()
 
     def hold(self) -> bool:
         """Adds a user; False if the planes are closed already."""
@@ -56,6 +57,7 @@ class EpochPlanes:
             if self._users == 0:
                 self.keyring.close()
                 self.index.close()
+                self.closed.set()
 
 
 def create_epoch(root: Path, epoch: int) -> None:

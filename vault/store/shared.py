@@ -3,6 +3,7 @@
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +51,7 @@ class Shared:
         self._owner = 0
         self._stopped = False
         self._current_made = (0, 0)
+        self._former: list[EpochPlanes] = []
         self._stopped_file = str(root / RUN / STOPPED_FILE)
         self._tail_doubtful = (
             True  # until a session of this process has looked behind the ledger's last entry
@@ -114,6 +116,7 @@ class Shared:
         if epoch != self.planes.epoch:
             old = self.planes
             self.planes = EpochPlanes(self.root, epoch, read_only=False)
+            self._former = [each for each in self._former if not each.closed.is_set()] + [old]
             old.release()
         return self.planes
 
@@ -130,6 +133,11 @@ class Shared:
                 transaction.abort()
                 self.release()
         self._current_made = made
+
+    def wait_for_former(self, seconds: float) -> bool:
+        """Whether every snapshot and session of former epochs ended in time."""
+        give_up = time.monotonic() + seconds
+        return all(each.closed.wait(max(0.0, give_up - time.monotonic())) for each in self._former)
 
     def hold_planes(self) -> EpochPlanes:
         """The planes of the epoch in use, held until the caller releases them."""

@@ -22,7 +22,7 @@ _PARTITION = 100_000  # index rows sorted at a time: about 20 MB
 
 Row = tuple[bytes, bytes]
 Changed = tuple[bytes, Sequence[Row], bytes]
-"""A customer (6 bytes), its wrapped DEKs, and its index hash; no rows and no hash for one that was shredded."""
+"""A customer (6 bytes), its wrapped DEKs and its index hash; none of both for one that was shredded."""
 
 
 class NextEpoch:
@@ -40,7 +40,7 @@ class NextEpoch:
             self._keyring.open_tables()
             self._index.open_tables()
             self._hashes = os.open(self._hashes_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._indexed = 0
+        self._closed = False
 
     @classmethod
     def create(cls, root: Path, epoch: int) -> Self:
@@ -85,7 +85,6 @@ class NextEpoch:
             with translated(self._index.path), self._index.write() as transaction:
                 for hashed, customer in found:
                     transaction.put(hashed, customer, append=True, db=table)
-            self._indexed += len(found)
 
     def replace_customers(self, changed: Sequence[Changed]) -> None:
         """Makes customers what they have become since they were copied."""
@@ -135,7 +134,10 @@ class NextEpoch:
         sync_directory(self._hashes_path.parent)
 
     def close(self) -> None:
-        """Closes both environments."""
+        """Closes both environments; may be called again."""
+        if self._closed:
+            return
+        self._closed = True
         os.close(self._hashes)
         self._keyring.close()
         self._index.close()
@@ -167,5 +169,3 @@ def epochs_present(root: Path) -> list[int]:
         if each.name.isdigit()
     }
     return sorted(found)
-
-

@@ -212,6 +212,11 @@ class Store:
             self._shared.follow_for_reading()
         return KeyringSnapshot(self._shared.hold_planes)
 
+    def leave_former_epochs(self, seconds: float) -> bool:
+        """Turns to the epoch in use; whether nothing in this process reads a former one any more, in time."""
+        self._shared.follow_for_reading()
+        return self._shared.wait_for_former(seconds)
+
     def write(self, purpose: Purpose = "data") -> WriteSession:
         """A write session; entering its context takes the vault's write lock.
 

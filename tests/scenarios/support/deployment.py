@@ -112,13 +112,13 @@ _EDKS: dict[bytes, bytes] = {}
 
 def _edk(data_dir: Path, settings: Settings) -> GuardedMemory:
     """The epoch key. The child that unlocks it takes longer than most tests, so it is kept here."""
-    vault_id = (data_dir / "FORMAT").read_bytes()
-    if vault_id not in _EDKS:
+    wrapped = (data_dir / "keyring" / (data_dir / "CURRENT").read_text().strip() / "EDK").read_bytes()
+    if wrapped not in _EDKS:
         memory = unlock(data_dir, settings, None)
-        _EDKS[vault_id] = bytes(memory.view(0, 32))
+        _EDKS[wrapped] = bytes(memory.view(0, 32))
         return memory
     memory = GuardedMemory(32)
-    load_key(memory.pointer(), _EDKS[vault_id])
+    load_key(memory.pointer(), _EDKS[wrapped])
     return memory
 
 

@@ -1,0 +1,48 @@
+"""Rotates the epoch of a vault, and is killed at a step of it: `python -m ... DATA_DIR STEP`.
+
+Steps are those of `vault.core.epochs` and, within the commit of the swap, those of the store, written
+`commit-ledger`, `commit-current`, `commit-values`. `none` lets it come to its end.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.scenarios.support.deployment import open_vault
+from vault.core.custody import OwnCustodian
+from vault.core.epochs import EpochRotation
+from vault.core.vault import Vault
+
+STEPS = (
+    "intent", "staged", "created", "copied", "verified", "followed", "commit-ledger", "commit-current",
+    "commit-values", "swapped", "retired", "removed", "destroyed",
+)  # fmt: skip
+BEFORE_THE_SWAP = STEPS[:7]
+
+
+def rotation(vault: Vault, after_step: Callable[[str], None] = lambda _: None) -> EpochRotation:
+    """A rotation of a vault that only this process has open."""
+    engine = vault.engine
+    return EpochRotation(engine, OwnCustodian(engine, engine.settings, None), after_step=after_step)
+
+
+def main() -> None:
+    """The process that is killed."""
+    data_dir, wanted = Path(sys.argv[1]), sys.argv[2]
+    swapping: list[str] = []
+
+    def at(step: str) -> None:
+        if step == "followed":
+            swapping.append(step)
+        if step == wanted:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with open_vault(data_dir, "rotating", unlocking=True) as desks:
+        desks.vault.engine.store._shared.after_step = lambda step: at(f"commit-{step}") if swapping else None
+        rotation(desks.vault, at).rotate()
+
+
+if __name__ == "__main__":
+    main()
