@@ -70,6 +70,15 @@ class StorageSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """`[ledger]`: who must hold an entry, besides this machine's ledger, before it is acknowledged."""
+
+    mirror: str = ""  # directory, on another disk or machine; empty: none
+    witness: str = ""  # http://host:port of a `cvault witness`; empty: none
+    witness_key: str = ""  # its verifier key, as `cvault witness show` prints it
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderSettings:
     """`[keys]`: what holds the root key."""
 
@@ -87,6 +96,7 @@ class Settings:
     limits: Limits = Limits()
     audit: AuditSettings = AuditSettings()
     storage: StorageSettings = StorageSettings()
+    ledger: LedgerSettings = LedgerSettings()
     keys: ProviderSettings = ProviderSettings()
     fields: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # `[fields.<name>]`
 
@@ -97,6 +107,7 @@ _SECTIONS = {
     "limits": Limits,
     "audit": AuditSettings,
     "storage": StorageSettings,
+    "ledger": LedgerSettings,
     "keys": ProviderSettings,
 }
 
