@@ -24,12 +24,10 @@ class Answer(NamedTuple):
     content_type: str
 
 
-def ask(server: WitnessServer, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
+def ask(server: WitnessServer, method: str, path: str, body: bytes | None = None) -> Answer:
     connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=10)
     try:
-        connection.request(
-            method, path, body, {name.replace("_", "-"): value for name, value in headers.items()}
-        )
+        connection.request(method, path, body)
         answer = connection.getresponse()
         return Answer(answer.status, answer.read(), answer.headers["Content-Type"])
     finally:
