@@ -102,7 +102,7 @@ class Settings:
 
 
 Section = TypeVar("Section")
-_SECTIONS = {
+SECTIONS: Mapping[str, type[Any]] = {
     "server": ServerSettings,
     "limits": Limits,
     "audit": AuditSettings,
@@ -137,12 +137,12 @@ def parse_settings(text: str) -> Settings:
     for name, table in document.items():
         if name == "fields":
             sections["fields"] = table
-        elif name not in _SECTIONS:
+        elif name not in SECTIONS:
             problems.append(f"[{name}]: unknown section")
         elif not isinstance(table, dict):
             problems.append(f"{name}: must be a table")
         else:
-            sections[name] = _section(_SECTIONS[name], name, table, problems)
+            sections[name] = _section(SECTIONS[name], name, table, problems)
     if problems:
         raise InvalidRequestError(f"{CONFIG_NAME}: " + "; ".join(problems))
     return Settings(**sections)

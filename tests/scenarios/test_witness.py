@@ -1,4 +1,4 @@
-"""A vault watched by a witness in another process: what was shredded cannot be brought back by an older copy."""
+"""A vault watched by a witness in another process: no older copy brings back what was shredded."""
 
 import json
 import shutil
@@ -59,7 +59,7 @@ def test_a_shred_undone_by_putting_an_older_copy_back_is_not_served(
             text=True,
             check=False,
             stdin=subprocess.DEVNULL,
-            timeout=120,
+            timeout=60,
         )
         assert served.returncode == 4
         assert "LEDGER_BEHIND" in served.stderr
@@ -70,7 +70,7 @@ def test_the_mirror_tells_as_much_as_the_witness(deployment: Deployment, tmp_pat
     with witnessing(tmp_path / "witness", log_key(deployment)) as witness:
         watch(deployment, witness, tmp_path / "mirror")
         with deployment.opened() as desks:
-            desks.crm.store("crm-1", {"name": "Jane Doe"})
+            tokens = desks.crm.tokens("crm-1", {"name": "Jane Doe"})
         older = copied(deployment, tmp_path / "older")
         with deployment.opened() as desks:
             desks.eraser.shred(by_id("crm-1"))
@@ -81,8 +81,9 @@ def test_the_mirror_tells_as_much_as_the_witness(deployment: Deployment, tmp_pat
             pass
         # The way back: the older copy with the ledger of the mirror. Recovery finishes the shred.
         shutil.copy(tmp_path / "mirror" / "entries", deployment.data_dir / "ledger" / "entries")
-        with deployment.opened() as desks, pytest.raises(Exception, match="shredded"):
-            desks.crm.store("crm-1", {"name": "Jane Doe"})
+        with deployment.opened() as desks:
+            desks.crm.store("crm-2", {"name": "Bob Roe"})  # whoever writes next finishes it first
+            assert desks.crm.denied(tokens) == [Reason.SHREDDED]
 
 
 def test_without_the_witness_reads_go_on_and_shreds_wait(deployment: Deployment, tmp_path: Path) -> None:
@@ -96,8 +97,6 @@ def test_without_the_witness_reads_go_on_and_shreds_wait(deployment: Deployment,
         with pytest.raises(WitnessUnavailableError):
             desks.eraser.shred(by_id("crm-1"), request_id)
         assert desks.crm.plain(tokens[0]) == "Jane Doe"
-        with pytest.raises(WitnessUnavailableError), deployment.opened("another"):
-            pass
         listen = witness.address.removeprefix("http://")
         with witnessing(directory, log_key(deployment), listen=listen):
             again = desks.eraser.shred(by_id("crm-1"), request_id)

@@ -43,11 +43,8 @@ def witnessing(directory: Path, *keys: str, listen: str = "127.0.0.1:0") -> Iter
     ready_file = directory.with_suffix(".ready")
     ready_file.unlink(missing_ok=True)
     logs = [argument for key in keys for argument in ("--log", key)]
-    process = subprocess.Popen(
-        [_CVAULT, "witness", "serve", "--directory", str(directory), "--listen", listen, *logs]
-        + ["--ready-file", str(ready_file)],
-        stdout=subprocess.DEVNULL,
-    )
+    command = [_CVAULT, "witness", "serve", "--directory", str(directory), "--listen", listen]
+    process = subprocess.Popen([*command, "--ready-file", str(ready_file), *logs], stdout=subprocess.DEVNULL)
     try:
         end = time.monotonic() + _START_SECONDS
         while not ready_file.exists():
