@@ -101,6 +101,15 @@ class TransitSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """`[ledger]`: who must hold an entry, besides this machine's ledger, before it is acknowledged."""
+
+    mirror: str = ""  # directory, on another disk or machine; empty: none
+    witness: str = ""  # http://host:port of a `cvault witness`; empty: none
+    witness_key: str = ""  # its verifier key, as `cvault witness show` prints it
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderSettings:
     """`[keys]`: what holds the root key."""
 
@@ -121,16 +130,18 @@ class Settings:
     limits: Limits = Limits()
     audit: AuditSettings = AuditSettings()
     storage: StorageSettings = StorageSettings()
+    ledger: LedgerSettings = LedgerSettings()
     keys: ProviderSettings = ProviderSettings()
     fields: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # `[fields.<name>]`
 
 
 Section = TypeVar("Section")
-_SECTIONS = {
+SECTIONS: Mapping[str, type[Any]] = {
     "server": ServerSettings,
     "limits": Limits,
     "audit": AuditSettings,
     "storage": StorageSettings,
+    "ledger": LedgerSettings,
     "keys": ProviderSettings,
 }
 
@@ -162,12 +173,12 @@ def parse_settings(text: str) -> Settings:
     for name, table in document.items():
         if name == "fields":
             sections["fields"] = table
-        elif name not in _SECTIONS:
+        elif name not in SECTIONS:
             problems.append(f"[{name}]: unknown section")
         elif not isinstance(table, dict):
             problems.append(f"{name}: must be a table")
         else:
-            sections[name] = _section(_SECTIONS[name], name, table, problems)
+            sections[name] = _section(SECTIONS[name], name, table, problems)
     if problems:
         raise InvalidRequestError(f"{CONFIG_NAME}: " + "; ".join(problems))
     return Settings(**sections)

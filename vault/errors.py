@@ -50,6 +50,8 @@ class Reason(StrEnum):
     STORAGE_FORMAT = "STORAGE_FORMAT"
     AUDIT_UNAVAILABLE = "AUDIT_UNAVAILABLE"
     KEY_UNAVAILABLE = "KEY_UNAVAILABLE"
+    WITNESS_UNAVAILABLE = "WITNESS_UNAVAILABLE"
+    LEDGER_BEHIND = "LEDGER_BEHIND"
     DATA_LOSS = "DATA_LOSS"
     INTEGRITY_FAILED = "INTEGRITY_FAILED"
     INTERNAL = "INTERNAL"
@@ -265,6 +267,18 @@ class KeyUnavailableError(ServiceError):
     """The keyring or its provider cannot be used now."""
 
     reason = Reason.KEY_UNAVAILABLE
+
+
+class WitnessUnavailableError(ServiceError):
+    """The ledger's mirror or witness cannot be used now; the same call may be made again."""
+
+    reason = Reason.WITNESS_UNAVAILABLE
+
+
+class LedgerBehindError(ServiceError):
+    """The ledger ends before, or differs from, what its mirror or witness has seen of it."""
+
+    reason = Reason.LEDGER_BEHIND
 
 
 class DataLossError(ServiceError):

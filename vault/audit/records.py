@@ -85,6 +85,8 @@ REASON_CODES: Final[Mapping[Reason, int]] = {
     Reason.KEY_UNAVAILABLE: 87,
     Reason.DATA_LOSS: 88,
     Reason.INTEGRITY_FAILED: 89,
+    Reason.WITNESS_UNAVAILABLE: 90,
+    Reason.LEDGER_BEHIND: 91,
 }
 _REASONS = {code: reason for reason, code in REASON_CODES.items()}
 

@@ -23,6 +23,7 @@ from vault.cli import (
     status,
     tokenize,
     version,
+    witness,
 )
 from vault.cli.exits import CommandError, ExitCode, RefusedError, UsageError, code_for, reason_of
 from vault.cli.output import print_error, print_remark
@@ -37,6 +38,7 @@ Move data in:       import, tokenize
 Read it:            detokenize, customers
 End it:             shred, erasure
 Govern it:          policy, principals, keys, audit
+Vouch for it:       witness
 
 Exit codes: 0 ok, 1 partial or refused, 2 usage, 3 denied, 4 unavailable.
 
@@ -57,7 +59,7 @@ def build() -> typer.Typer:
     )
     for module in (init, serve, status, import_, tokenize, detokenize, shred, check, version):
         module.register(app)
-    for group in (keys, customers, principals, policy, erasure, audit):
+    for group in (keys, customers, principals, policy, erasure, audit, witness):
         group.register(app)
     return app
 

@@ -22,6 +22,7 @@ from vault.core.directory import (
     load_directory,
 )
 from vault.core.effects import Effects
+from vault.core.following import followers_of
 from vault.core.forgetting import Forgetting
 from vault.core.indexkeys import IndexKeys
 from vault.core.receipts import Receipts
@@ -151,6 +152,8 @@ def open_engine(data_dir: Path, settings: Settings, edks: EpochKeys, process_nam
         StorageFormatError: the stores are of another format.
         KeyUnavailableError: the EDK does not open this keyring.
         InvalidRequestError: the configuration is wrong; says where.
+        WitnessUnavailableError: the ledger's mirror or witness cannot be used.
+        LedgerBehindError: one of them has seen more of the ledger, or another.
     """
     with ExitStack() as opened:
         held = edks if isinstance(edks, Mapping) else {0: edks}
@@ -190,6 +193,9 @@ def _open_parts(
         secrets = VaultSecrets({name: keyring.unwrap_secret(name, row) for name, row in keys.secrets()})
     closing.callback(secrets.close)
     store.sign, store.verify = secrets.sign, secrets.verify
+    followers = followers_of(settings.ledger, data_dir, store.vault_id, secrets)
+    if followers is not None:
+        store.follow(followers)
     rows = Rows(secrets, store.vault_id)
     write_slots, cache_bytes = SlotPool(SLOT_BYTES, _WRITE_SLOTS_BYTES), _cache_bytes(settings)
     closing.callback(write_slots.close)
@@ -204,7 +210,7 @@ def _open_parts(
         deks=deks,
         suite=suite,
     )
-    receipts = Receipts(secrets, store.vault_id, _edk_reader(data_dir))
+    receipts = Receipts(secrets, store.vault_id, _edk_reader(data_dir), followed=followers is not None)
     effects = Effects(book=book, rows=rows, receipts=receipts, region=region)
     audit_dir = Path(settings.audit.directory) if settings.audit.directory else data_dir / "audit"
     audit = SegmentWriter(

@@ -23,7 +23,9 @@ _PREFIX: Final = b"customervault receipt v1\0"
 _NOT_COVERED: Final = (
     "copies of values that callers made after reading them",
     "backups and snapshots of the keyring made before the shred, until this epoch's root key is destroyed",
-    "loss or roll-back of this machine's storage before the erasure is final, as no witness is configured",
+)
+_NOT_FOLLOWED: Final = (
+    "loss or roll-back of this machine's storage before the erasure is final, as no witness is configured"
 )
 
 
@@ -40,11 +42,26 @@ def shred_id_text(shred_id: bytes) -> str:
 class Receipts:
     """Writes and signs receipts."""
 
-    def __init__(self, secrets: VaultSecrets, vault_id: bytes, edk_of: Callable[[int], EdkFile]) -> None:
-        """`edk_of` gives what is written beside the keyring of an epoch."""
+    def __init__(
+        self,
+        secrets: VaultSecrets,
+        vault_id: bytes,
+        edk_of: Callable[[int], EdkFile],
+        *,
+        followed: bool = False,
+    ) -> None:
+        """Takes what writes receipts.
+
+        Args:
+            secrets: sign them.
+            vault_id: 16 bytes.
+            edk_of: gives what is written beside the keyring of an epoch.
+            followed: a mirror or witness holds every entry before it is acknowledged.
+        """
         self._secrets = secrets
         self._vault_id = vault_id
         self._edk_of = edk_of
+        self._not_covered = _NOT_COVERED if followed else (*_NOT_COVERED, _NOT_FOLLOWED)
 
     def effective(self, session: WriteSession, seq: int, time_ms: int, entry: Shred) -> Receipt:
         """The receipt of a shred that has just become effective."""
@@ -64,7 +81,7 @@ class Receipts:
                 "key_provider": edk.provider,
                 "assurance": edk.assurance,
                 "ledger": {"seq": seq},
-                "not_covered": list(_NOT_COVERED),
+                "not_covered": list(self._not_covered),
             }
         )
 

@@ -21,23 +21,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from vault.config import (
-    AuditSettings,
-    Limits,
-    ProviderSettings,
-    ServerSettings,
-    Settings,
-    StorageSettings,
-)
+from vault.config import SECTIONS, Settings
 
 Message = dict[str, Any]
-_SECTIONS = {
-    "server": ServerSettings,
-    "limits": Limits,
-    "audit": AuditSettings,
-    "storage": StorageSettings,
-    "keys": ProviderSettings,
-}
 
 
 class Channel:
@@ -114,7 +100,7 @@ class Start:
 
 
 def _settings(document: Mapping[str, Any]) -> Settings:
-    sections: dict[str, Any] = {name: _section(kind, document[name]) for name, kind in _SECTIONS.items()}
+    sections: dict[str, Any] = {name: _section(kind, document[name]) for name, kind in SECTIONS.items()}
     return Settings(**sections, fields=document["fields"])
 
 

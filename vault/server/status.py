@@ -65,6 +65,8 @@ MEANINGS: dict[Reason, _Meaning] = {
     Reason.STORAGE_FORMAT: _Meaning(Code.FAILED_PRECONDITION, "the stores have an unknown format"),
     Reason.AUDIT_UNAVAILABLE: _Meaning(Code.UNAVAILABLE, "the access could not be recorded"),
     Reason.KEY_UNAVAILABLE: _Meaning(Code.UNAVAILABLE, "the keyring cannot be used now"),
+    Reason.WITNESS_UNAVAILABLE: _Meaning(Code.UNAVAILABLE, "the mirror or witness cannot be used now"),
+    Reason.LEDGER_BEHIND: _Meaning(Code.FAILED_PRECONDITION, "the ledger is behind its mirror or witness"),
     Reason.DATA_LOSS: _Meaning(Code.DATA_LOSS, "the token's record is missing"),
     Reason.INTEGRITY_FAILED: _Meaning(Code.DATA_LOSS, "stored data failed its integrity check"),
     Reason.INTERNAL: _Meaning(Code.INTERNAL, "internal error"),

@@ -3,7 +3,8 @@
 - `store`: opens a vault; gives snapshots and write sessions.
 - `snapshot`, `writes`, `session`, `shared`: reading, writing, the order of a commit, what sessions share.
 - `layout`, `meta`, `sheet`, `entries`: every byte of rows and ledger payloads, without I/O.
-- `ledger`: the append-only, hash-chained, signed file that no restore may undo.
+- `ledger`, `frames`, `proofs`: the append-only, hash-chained, signed file that no restore may undo.
+- `following`, `mirror`, `witnessing`: who must hold a ledger entry before it is acknowledged.
 - `environment`, `epochs`: LMDB, which no other package sees.
 - `files`, `runfiles`, `space`: small files, what processes tell each other, full disks.
 - `inspection`: the offline check of what can be seen without keys.

@@ -4,13 +4,15 @@
     CURRENT          the epoch in use, in decimal
     INCOMPLETE       exists while a vault is being made: what stands beside it may be removed and redone
     values/          LMDB environment     keyring/<epoch>/, index/<epoch>/  LMDB environments
-    ledger/entries   the ledger           run/  small files shared by the running processes
+    ledger/entries   the ledger           ledger/mirrored  the directory of its mirror
+    run/  small files shared by the running processes
 
 Directories are 0700, files 0600.
 """
 
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,6 +29,7 @@ INDEX: Final = "index"
 LEDGER: Final = "ledger"
 RUN: Final = "run"
 PLANES: Final = (VALUES, KEYRING, INDEX, LEDGER, RUN)
+_MADE = (VALUES, KEYRING, INDEX, LEDGER)
 _VAULT_ID_BYTES = 16
 
 
@@ -63,6 +66,23 @@ class Format:
         if len(vault_id) != _VAULT_ID_BYTES or not 0 <= region <= 255:
             raise IntegrityFailedError(file=FORMAT_FILE)
         return cls(vault_id, region)
+
+
+def clear_leftovers(root: Path) -> None:
+    """Removes what an unfinished creation left behind, and marks the directory as one anew.
+
+    Raises:
+        StorageFormatError: there are stores that are no unfinished creation.
+    """
+    incomplete = root / INCOMPLETE_FILE
+    if not incomplete.exists():
+        if any((root / name).exists() for name in _MADE):
+            raise StorageFormatError("this directory holds stores, but its FORMAT is missing")
+        write_durably(incomplete, b"")
+    for name in _MADE:
+        if (root / name).exists():
+            shutil.rmtree(root / name)
+    remove_durably(root / CURRENT_FILE)
 
 
 def read_current(root: Path) -> int:

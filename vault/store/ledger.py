@@ -1,36 +1,63 @@
-"""The ledger: an append-only file of signed, hash-chained entries that no restore may undo.
+"""The ledger: an append-only file of signed, hash-chained entries that no restore may undo; an RFC 6962 log.
 
-    frame      length u32 | body | chain 32 | signature 64        length counts the body; 0 ends the ledger
-    body       version u8 = 1 | type u8 | seq u64 | time_ms u64 | payload            seq starts at 1
-    leaf       SHA-256(0x00 | body), the leaf hash of RFC 6962
-    chain_0    SHA-256("customervault ledger v1" | vault_id)
-    chain_i    SHA-256(0x01 | chain_(i-1) | leaf_i)
-    signature  Ed25519 over "customervault ledger v1" | 0x00 | vault_id | seq u64 | chain_i
+Its bytes are in `frames`.
 
 Rules:
-- Only the holder of the write lock appends or cuts. Entries appended together are written and synced at once;
-  a batch that does not fit into one 4 KiB block appears by its first length, written and synced last. So what
-  a crash can tear lies within one block, or behind a zero length.
+- Only the holder of the write lock appends or cuts. Entries appended together are written and synced at once.
+  What a crash can tear lies within one block, or behind a zero length.
 - A torn tail belongs to nobody: its writer acknowledged nothing. It is cut under the lock. Anything else that
   does not verify, or a ledger that ends before an entry known to be durable, is an integrity failure.
 - The file is preallocated in zeros, so that an entry finds room on a full disk.
 - A chain value vouches for everything before it, so a scan verifies the last signature only.
+- Entry n is leaf n - 1 of a Merkle tree, which grows as the file is read: no root and no proof costs a scan.
 """
 
 import bisect
 import errno
-import hashlib
 import os
-import struct
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vault.errors import IntegrityFailedError, StorageFormatError, StorageFullError, StorageStoppedError
-from vault.store.entries import AnyPayload, Payload, unpack_payload
+from vault.errors import IntegrityFailedError, StorageFullError, StorageStoppedError
 from vault.store.files import sync_directory
+from vault.store.frames import (
+    AHEAD_BYTES,
+    BLOCK_BYTES,
+    CHUNK_BYTES,
+    HEAD,
+    LENGTH,
+    SIGNATURE_BYTES,
+    Frame,
+    LedgerEntry,
+    LedgerHead,
+    any_set,
+    first_head,
+    frames,
+    pack_body,
+    pack_frame,
+    preallocate,
+    publish,
+    signed_message,
+    write_at,
+)
+from vault.tlog.checkpoints import Checkpoint
+from vault.tlog.merkle import HASH_BYTES, leaf_hash
+from vault.tlog.tree import TILE_LEAVES, Tree
+
+__all__ = [
+    "AHEAD_BYTES",
+    "CHUNK_BYTES",
+    "LEDGER_FILE",
+    "Ledger",
+    "LedgerEntry",
+    "LedgerHead",
+    "Sign",
+    "Verify",
+    "ledger_origin",
+    "pack_body",
+]
 
 Sign = Callable[[bytes], bytes]
 """Message to Ed25519 signature (64 bytes)."""
@@ -38,47 +65,13 @@ Verify = Callable[[bytes, bytes], None]
 """Signature and message; raises IntegrityFailedError unless they belong together."""
 
 LEDGER_FILE: Final = "entries"
-BLOCK_BYTES: Final = 4096
-CHUNK_BYTES: Final = 1 << 20  # preallocated at a time
-AHEAD_BYTES: Final = 256 << 10  # kept preallocated behind the last entry
-MAX_BODY_BYTES: Final = 1 << 20
-BODY_VERSION: Final = 1
-_LENGTH = struct.Struct(">I")
-_HEAD = struct.Struct(">BBQQ")
-_DOMAIN = b"customervault ledger v1"
-_CHAIN_BYTES = 32
-_SIGNATURE_BYTES = 64
-_READ_BYTES = 64 << 10
-_MARK_EVERY = 1024
+_MARK_EVERY = TILE_LEAVES  # so that a proof reads one run of frames
+_MOST_IN_A_BLOCK = BLOCK_BYTES // (HEAD.size + HASH_BYTES + SIGNATURE_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerHead:
-    """Number and chain value of an entry, and the offset in bytes at which the next one begins."""
-
-    seq: int
-    chain: bytes
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
-    """One entry, its chain verified. `leaf` is its RFC 6962 leaf hash."""
-
-    seq: int
-    time_ms: int
-    payload: AnyPayload
-    leaf: bytes
-    chain: bytes
-    signature: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    before: LedgerHead
-    after: LedgerHead
-    body: bytes
-    signature: bytes
+def ledger_origin(vault_id: bytes) -> str:
+    """The name of a vault's ledger in checkpoints, and of the key that signs them."""
+    return f"customervault/{vault_id.hex()}/ledger"
 
 
 class Ledger:
@@ -88,8 +81,9 @@ class Ledger:
         self._descriptor = descriptor
         self._vault_id = vault_id
         self.verify = verify
-        self._head = LedgerHead(0, hashlib.sha256(_DOMAIN + vault_id).digest(), 0)
+        self._head = first_head(vault_id)
         self._marks = [self._head]
+        self._tree = Tree(self._leaves)
 
     @classmethod
     def create(cls, path: Path) -> None:
@@ -141,6 +135,7 @@ class Ledger:
         """Another view of the same file, as far as this one has read; for a reader without the lock."""
         twin = Ledger(os.dup(self._descriptor), self._vault_id, self.verify)
         twin._head, twin._marks = self._head, list(self._marks)
+        twin._tree = self._tree.copy(twin._leaves)
         return twin
 
     @property
@@ -159,21 +154,17 @@ class Ledger:
             IntegrityFailedError: an entry up to `durable_seq` is missing or fails.
         """
         head = self._head
-        if head.seq >= durable_seq and not any(os.pread(self._descriptor, _LENGTH.size, head.offset)):
+        if head.seq >= durable_seq and not any(os.pread(self._descriptor, LENGTH.size, head.offset)):
             return True
-        newest: deque[_Frame] = deque(maxlen=BLOCK_BYTES // (_HEAD.size + _CHAIN_BYTES + _SIGNATURE_BYTES))
-        marks = []
-        for frame in self._frames(head):
-            newest.append(frame)
-            head = frame.after
-            if head.seq % _MARK_EVERY == 0:
-                marks.append(head)
-        head = self._drop_unsigned(newest, head)
-        if head.seq < durable_seq:
-            raise IntegrityFailedError(file=LEDGER_FILE)
-        self._marks += [mark for mark in marks if mark.seq <= head.seq]
-        self._head = head
-        following = os.pread(self._descriptor, _LENGTH.size, head.offset)
+        frontier, marks = self._tree.frontier(), len(self._marks)
+        try:
+            self._read_on(durable_seq)
+        except BaseException:
+            self._head = head
+            self._tree.rewind(frontier)
+            del self._marks[marks:]
+            raise
+        following = os.pread(self._descriptor, LENGTH.size, self._head.offset)
         return not any(following)
 
     def recover(self) -> bool:
@@ -187,7 +178,7 @@ class Ledger:
         if not any_set(tail):
             return False
         room_in_block = BLOCK_BYTES - start % BLOCK_BYTES
-        if any(tail[: _LENGTH.size]) and any_set(tail[room_in_block:]):
+        if any(tail[: LENGTH.size]) and any_set(tail[room_in_block:]):
             raise IntegrityFailedError(file=LEDGER_FILE)
         self._erase(start, len(tail))
         return True
@@ -200,12 +191,12 @@ class Ledger:
             StorageFormatError: an entry of an unknown type.
         """
         end = self._head.seq
-        start = self._marks[bisect.bisect_right(self._marks, after_seq, key=lambda mark: mark.seq) - 1]
+        start = self._mark_before(after_seq)
         reached = start.seq
-        for frame in self._frames(start):
+        for frame in frames(self._descriptor, start):
             reached = frame.after.seq
             if after_seq < reached <= end:
-                yield _entry(frame)
+                yield frame.entry()
             if reached >= end:
                 return
         if reached < end:
@@ -219,8 +210,8 @@ class Ledger:
         """
         if self.verify is None:
             raise ValueError("no way to verify was given")
-        for frame in self._frames(self._marks[0]):
-            self.verify(frame.signature, self._message(frame.after))
+        for frame in frames(self._descriptor, self._marks[0]):
+            self.verify(frame.signature, signed_message(self._vault_id, frame.after))
             if frame.after.seq >= self._head.seq:
                 return
 
@@ -235,31 +226,58 @@ class Ledger:
             StorageFullError: no room; nothing was appended.
             StorageStoppedError: the write or the sync failed; what is on the disk is unknown.
         """
-        head, parts = self._head, []
+        head, parts, leaves = self._head, [], []
         for body in bodies:
-            chain = _next_chain(head.chain, body)
-            size = _LENGTH.size + len(body) + _CHAIN_BYTES + _SIGNATURE_BYTES
-            head = LedgerHead(head.seq + 1, chain, head.offset + size)
-            parts += [_LENGTH.pack(len(body)), body, chain, sign(self._message(head))]
+            leaves.append(leaf_hash(body))
+            head = head.following(body, leaves[-1])
+            parts.append(pack_frame(body, head.chain, sign(signed_message(self._vault_id, head))))
         start, content = self._head.offset, b"".join(parts)
-        self._preallocate(head.offset)
+        preallocate(self._descriptor, head.offset)
         try:
-            self._publish(start, content)
+            publish(self._descriptor, start, content)
         except OSError as error:
             self._take_back(start, len(content), error)
+        for leaf in leaves:
+            self._tree.append(leaf)
         self._head = head
         if head.seq // _MARK_EVERY > self._marks[-1].seq // _MARK_EVERY:
             self._marks.append(head)
         return head
 
-    def _publish(self, start: int, content: bytes) -> None:
-        if start // BLOCK_BYTES == (start + len(content) - 1) // BLOCK_BYTES:
-            _write(self._descriptor, content, start)
-        else:
-            _write(self._descriptor, content[_LENGTH.size :], start + _LENGTH.size)
-            os.fdatasync(self._descriptor)
-            _write(self._descriptor, content[: _LENGTH.size], start)
-        os.fdatasync(self._descriptor)
+    @property
+    def vault_id(self) -> bytes:
+        """16 bytes."""
+        return self._vault_id
+
+    def status(self) -> os.stat_result:
+        """What identifies the file."""
+        return os.fstat(self._descriptor)
+
+    def content(self, start: int, end: int) -> bytes:
+        """The file's bytes from an offset up to another, or up to its end."""
+        return os.pread(self._descriptor, end - start, start)
+
+    def checkpoint(self, size: int | None = None) -> Checkpoint:
+        """The ledger's name, size and root, at its last entry read or an earlier size."""
+        if size is None:
+            size = self._tree.size
+        return Checkpoint(ledger_origin(self._vault_id), size, self._tree.root(size))
+
+    def inclusion_proof(self, seq: int, size: int | None = None) -> list[bytes]:
+        """Shows that the entry with this number is in the ledger of `size` entries; see `tlog.merkle`.
+
+        Raises:
+            IntegrityFailedError: an entry that was there before fails now.
+        """
+        return self._tree.inclusion_proof(seq - 1, self._tree.size if size is None else size)
+
+    def consistency_proof(self, old_size: int, new_size: int | None = None) -> list[bytes]:
+        """Shows that the ledger of `new_size` entries begins with that of `old_size`, at least one.
+
+        Raises:
+            IntegrityFailedError: an entry that was there before fails now.
+        """
+        return self._tree.consistency_proof(old_size, self._tree.size if new_size is None else new_size)
 
     def _take_back(self, start: int, size: int, cause: OSError) -> None:
         try:
@@ -270,72 +288,55 @@ class Ledger:
             raise StorageFullError("no room for a ledger entry") from cause
         raise StorageStoppedError("the ledger could not be written") from cause
 
-    def _preallocate(self, end: int) -> None:
-        size = os.fstat(self._descriptor).st_size
-        if size >= end + AHEAD_BYTES:
-            return
-        wanted = -(-(end + AHEAD_BYTES) // CHUNK_BYTES) * CHUNK_BYTES
-        try:
-            os.posix_fallocate(self._descriptor, 0, wanted)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise StorageStoppedError("the ledger could not be extended") from error
-            if size < end:
-                raise StorageFullError("no room for a ledger entry") from error
-
     def _erase(self, start: int, size: int) -> None:
-        _write(self._descriptor, bytes(size), start)
+        write_at(self._descriptor, bytes(size), start)
         os.fdatasync(self._descriptor)
 
-    def _drop_unsigned(self, newest: deque[_Frame], head: LedgerHead) -> LedgerHead:
-        """The head without the frames at the end whose signature was not written whole."""
-        if self.verify is None:
-            return head
-        while newest:
-            frame = newest.pop()
-            try:
-                self.verify(frame.signature, self._message(frame.after))
-            except IntegrityFailedError:
-                head = frame.before
-            else:
-                return head
-        if head.seq > self._head.seq:
+    def _read_on(self, durable_seq: int) -> None:
+        """Takes over what follows the head, but for frames at the end whose signature is not whole."""
+        started = self._head.seq
+        newest: deque[Frame] = deque()
+        for frame in frames(self._descriptor, self._head):
+            newest.append(frame)
+            if len(newest) > _MOST_IN_A_BLOCK:
+                self._take_over(newest.popleft())
+        while newest and not self._is_signed(newest[-1]):
+            newest.pop()
+        if not newest and self._head.seq > started:
             raise IntegrityFailedError(file=LEDGER_FILE)
-        return head
+        for frame in newest:
+            self._take_over(frame)
+        if self._head.seq < durable_seq:
+            raise IntegrityFailedError(file=LEDGER_FILE)
 
-    def _message(self, head: LedgerHead) -> bytes:
-        return _DOMAIN + b"\0" + self._vault_id + head.seq.to_bytes(8, "big") + head.chain
+    def _take_over(self, frame: Frame) -> None:
+        self._head = frame.after
+        self._tree.append(frame.leaf)
+        if self._head.seq % _MARK_EVERY == 0:
+            self._marks.append(self._head)
 
-    def _frames(self, start: LedgerHead) -> Iterator[_Frame]:
-        """Frames after `start` whose chain verifies; ends at the first that does not."""
-        window, window_at, head = b"", start.offset, start
-        while True:
-            at = head.offset - window_at
-            size = int.from_bytes(window[at : at + _LENGTH.size], "big")
-            end = at + _LENGTH.size + size + _CHAIN_BYTES + _SIGNATURE_BYTES
-            if end > len(window):
-                if size > MAX_BODY_BYTES:
-                    return
-                window_at, at = head.offset, 0
-                window = os.pread(self._descriptor, max(end - at + _READ_BYTES, _READ_BYTES), window_at)
-                size = int.from_bytes(window[: _LENGTH.size], "big")
-                end = _LENGTH.size + size + _CHAIN_BYTES + _SIGNATURE_BYTES
-            if not _HEAD.size <= size <= MAX_BODY_BYTES or end > len(window):
-                return
-            body = window[at + _LENGTH.size : at + _LENGTH.size + size]
-            chain_at = at + _LENGTH.size + size
-            chain = window[chain_at : chain_at + _CHAIN_BYTES]
-            if chain != _next_chain(head.chain, body):
-                return
-            if body[0] != BODY_VERSION:
-                raise StorageFormatError(
-                    "the ledger holds an entry of an unknown version", version=str(body[0])
-                )
-            after = LedgerHead(head.seq + 1, chain, window_at + end)
-            if _HEAD.unpack_from(body)[2] != after.seq:
-                return
-            yield _Frame(head, after, body, window[chain_at + _CHAIN_BYTES : end])
-            head = after
+    def _is_signed(self, frame: Frame) -> bool:
+        if self.verify is None:
+            return True
+        try:
+            self.verify(frame.signature, signed_message(self._vault_id, frame.after))
+        except IntegrityFailedError:
+            return False
+        return True
+
+    def _leaves(self, start: int, end: int) -> list[bytes]:
+        """Leaf hashes of the entries after number `start`, up to number `end`."""
+        found = []
+        for frame in frames(self._descriptor, self._mark_before(start)):
+            if frame.after.seq > start:
+                found.append(frame.leaf)
+            if frame.after.seq >= end:
+                return found
+        raise IntegrityFailedError(file=LEDGER_FILE)
+
+    def _mark_before(self, seq: int) -> LedgerHead:
+        """A head known, at or before the entry with this number."""
+        return self._marks[bisect.bisect_right(self._marks, seq, key=lambda mark: mark.seq) - 1]
 
     def _read_to_end(self, start: int) -> bytes:
         parts = []
@@ -343,38 +344,3 @@ class Ledger:
             parts.append(part)
             start += len(part)
         return b"".join(parts)
-
-
-def pack_body(seq: int, time_ms: int, payload: Payload) -> bytes:
-    """The body of an entry.
-
-    Raises:
-        ValueError: the payload is too large for one entry.
-    """
-    body = _HEAD.pack(BODY_VERSION, payload.TYPE, seq, time_ms) + payload.pack()
-    if len(body) > MAX_BODY_BYTES:
-        raise ValueError("the payload does not fit into one ledger entry")
-    return body
-
-
-def any_set(content: bytes) -> bool:
-    """Whether any byte differs from zero."""
-    return content.count(0) != len(content)
-
-
-def _entry(frame: _Frame) -> LedgerEntry:
-    _, entry_type, seq, time_ms = _HEAD.unpack_from(frame.body)
-    payload = unpack_payload(entry_type, frame.body[_HEAD.size :])
-    leaf = hashlib.sha256(b"\x00" + frame.body).digest()
-    return LedgerEntry(seq, time_ms, payload, leaf, frame.after.chain, frame.signature)
-
-
-def _next_chain(chain: bytes, body: bytes) -> bytes:
-    leaf = hashlib.sha256(b"\x00" + body).digest()
-    return hashlib.sha256(b"\x01" + chain + leaf).digest()
-
-
-def _write(descriptor: int, content: bytes, at: int) -> None:
-    while content:
-        written = os.pwrite(descriptor, content, at)
-        content, at = content[written:], at + written

@@ -1,7 +1,8 @@
 """The write session: the vault's one write lock, and the order in which a change becomes durable.
 
     lock (write transaction of `values`) -> finish what is unfinished -> changes
-    -> ledger append and sync -> keyring commit -> index commit -> values commit -> acknowledge
+    -> mirror and witness asked -> ledger append and sync -> mirror and witness hold it
+    -> keyring commit -> index commit -> values commit -> acknowledge
 
 Rules:
 - No write transaction of keyring or index begins without that of `values`: opposite orders would deadlock.
@@ -9,6 +10,7 @@ Rules:
   session that finds some must ask for them and finish them, idempotently, before it may commit anything.
 - A plane without changes is not committed. A crash between two commits leaves the ledger ahead of the
   planes, or the keyring ahead of `values`: shreds then are finished, new keys are orphans and removed.
+- What moves `applied` waits for mirror and witness, where there are any (`following`).
 - Customer numbers are reserved in the ledger before their first use, and skipped rather than used twice.
 - Any failure of a commit but a full disk stops all writing, in every process, until the stores are checked.
 """
@@ -20,7 +22,13 @@ from typing import Literal, Self
 
 import lmdb
 
-from vault.errors import IntegrityFailedError, KeyUnavailableError, StorageFullError, StorageStoppedError
+from vault.errors import (
+    IntegrityFailedError,
+    KeyUnavailableError,
+    LedgerBehindError,
+    StorageFullError,
+    StorageStoppedError,
+)
 from vault.model.ids import MAX_CUSTOMER_NO
 from vault.store.entries import EpochCurrent, Genesis, NumbersReserved, Payload
 from vault.store.environment import translate
@@ -134,6 +142,8 @@ class WriteSession(PlaneWriter):
         Raises:
             StorageFullError: the disk is full. Nothing was acknowledged; what reached the ledger is pending.
             StorageStoppedError: a commit or sync failed; all writing is stopped.
+            WitnessUnavailableError: mirror or witness cannot be used. What reached the ledger is pending.
+            LedgerBehindError: mirror or witness have seen another ledger; all writing is stopped.
             KeyUnavailableError: there are ledger entries to sign, and no key to sign with.
         """
         shared = self._shared
@@ -154,6 +164,9 @@ class WriteSession(PlaneWriter):
             ) from error
         except StorageStoppedError:
             shared.stop("ledger-failed")
+            raise
+        except LedgerBehindError:
+            shared.stop("ledger-behind")
             raise
         finally:
             self.abort()
@@ -241,9 +254,16 @@ class WriteSession(PlaneWriter):
 
     def _commit_all(self) -> None:
         shared = self._shared
+        moves_on = self.meta.applied != self._meta_before.applied
+        followers = shared.followers if moves_on else None
+        if followers is not None:
+            followers.ready(shared.ledger)
         if self._bodies and shared.sign is not None:
             shared.ledger.append_all(self._bodies, shared.sign)
             shared.after_step("ledger")
+        if followers is not None:
+            followers.hold(shared.ledger)
+            shared.after_step("followers")
         values, keyring, index = self._open
         if self._keyring_changed:
             keyring.commit()

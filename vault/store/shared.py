@@ -13,8 +13,11 @@ from vault.errors import StorageStoppedError
 from vault.store.environment import Environment, translate
 from vault.store.epochs import EpochPlanes
 from vault.store.files import CURRENT_FILE, RUN, read_current
+from vault.store.following import Followers
 from vault.store.ledger import Ledger, Sign
 from vault.store.runfiles import STOPPED_FILE, HolderFile, require_writes, stop_writes
+from vault.store.snapshot import Snapshot
+from vault.store.witnessing import Cosigned
 
 
 class Shared:
@@ -46,6 +49,7 @@ class Shared:
         self.block_numbers = block_numbers
         self.low_water_bytes = low_water_bytes
         self.after_step = after_step
+        self.followers: Followers | None = None
         self._holder = holder
         self._turn = threading.Lock()
         self._owner = 0
@@ -92,6 +96,8 @@ class Shared:
         """Closes everything; snapshots that are still open keep their epoch's planes until they end."""
         if self._holder is not None:
             self._holder.close()
+        if self.followers is not None:
+            self.followers.close()
         self.ledger.close()
         self.planes.release()
         self.values.close()
@@ -145,6 +151,31 @@ class Shared:
         while not planes.hold():
             planes = self.planes  # replaced meanwhile
         return planes
+
+    def follow(self, followers: Followers) -> None:
+        """Takes `followers`, and has them hold the ledger up to its last entry."""
+        self.followers = followers
+        self._hold()
+
+    def cosigned(self, seq: int) -> Cosigned | None:
+        """A cosigned checkpoint that comprises an entry; None if there is no witness."""
+        followers = self.followers
+        if followers is None or not followers.witnessed:
+            return None
+        if followers.newest is None or followers.newest.size < seq:
+            self._hold()
+        return followers.newest
+
+    def _hold(self) -> None:
+        transaction = self.acquire()
+        try:
+            with Snapshot(self.values, self.vault_id) as snapshot:
+                self.catch_up(snapshot.meta.applied)
+            if self.followers is not None:
+                self.followers.hold(self.ledger)
+        finally:
+            transaction.abort()
+            self.release()
 
     def catch_up(self, applied: int) -> None:
         """Reads the ledger to its end, and cuts what a dead writer left unfinished; for the lock's holder."""

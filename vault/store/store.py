@@ -8,7 +8,6 @@ It knows bytes and layouts, no keys: what signs and verifies the ledger is given
 """
 
 import contextlib
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,22 +16,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from vault.errors import InvalidRequestError, StorageFormatError
+from vault.errors import InvalidRequestError, KeyUnavailableError
 from vault.store import epochs, files, space
 from vault.store.environment import Environment, ReaderSlot, translated
 from vault.store.epochs import EpochPlanes
 from vault.store.files import Format
+from vault.store.following import Followers
 from vault.store.ledger import LEDGER_FILE, Ledger, LedgerEntry, Sign, Verify
 from vault.store.meta import META_KEY, Meta
+from vault.store.proofs import LedgerProof, prove
 from vault.store.runfiles import HolderFile, resume_writes, stopped_reason
 from vault.store.session import Purpose, WriteSession
 from vault.store.shared import Shared
 from vault.store.snapshot import VALUES_TABLES, KeyringSnapshot, Snapshot
+from vault.tlog.notes import VerifierKey
 
 LOW_WATER_BYTES: Final = 64 << 20
 RESERVE_BYTES: Final = 16 << 20
 BLOCK_NUMBERS: Final = 65_536
-_MADE = (files.VALUES, files.KEYRING, files.INDEX, files.LEDGER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class Store:
         if (path / files.FORMAT_FILE).exists():
             raise InvalidRequestError("there is a vault in this directory already")
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _clear_leftovers(path)
+        files.clear_leftovers(path)
         with translated(path):
             meta = Meta(region=region, epoch=epoch).pack(vault_id)
             Environment.create(path / files.VALUES, VALUES_TABLES, {"meta": {META_KEY: meta}})
@@ -248,6 +249,36 @@ class Store:
             self._refresh_reading()
             self._reading.verify_signatures()
 
+    def follow(self, followers: Followers) -> None:
+        """From now on acknowledges no ledger entry that `followers` do not hold; closes them in the end.
+
+        They are asked at once, and brought to the ledger's last entry.
+
+        Raises:
+            WitnessUnavailableError: one of them cannot be used, so nobody knows whether the ledger is whole.
+            LedgerBehindError: one of them has seen more of this ledger, or another.
+        """
+        self._shared.follow(followers)
+
+    def prove(self, seq: int, key: VerifierKey) -> LedgerProof:
+        """Proof that an entry is in the ledger; its checkpoint is cosigned where there is a witness.
+
+        Args:
+            seq: of an entry that was acknowledged.
+            key: the ledger's verifier key, see `ledger_key`; its private key is that of `sign`.
+
+        Raises:
+            ValueError: the ledger has no such entry.
+            KeyUnavailableError: no key to sign with.
+            WitnessUnavailableError: no cosignature can be had now.
+        """
+        if self.sign is None:
+            raise KeyUnavailableError("no key to sign the ledger with")
+        cosigned = self._shared.cosigned(seq)
+        with self._reading_turn:
+            self._refresh_reading()
+            return prove(self._reading, seq, cosigned, key, self.sign)
+
     def reader_check(self) -> int:
         """Frees the slots of readers that died, in every plane; returns how many."""
         with self._environments() as environments:
@@ -312,18 +343,6 @@ class Store:
             yield self._shared.values, planes.keyring, planes.index
         finally:
             planes.release()
-
-
-def _clear_leftovers(path: Path) -> None:
-    incomplete = path / files.INCOMPLETE_FILE
-    if not incomplete.exists():
-        if any((path / name).exists() for name in _MADE):
-            raise StorageFormatError("this directory holds stores, but its FORMAT is missing")
-        files.write_durably(incomplete, b"")
-    for name in _MADE:
-        if (path / name).exists():
-            shutil.rmtree(path / name)
-    files.remove_durably(path / files.CURRENT_FILE)
 
 
 def _open_shared(

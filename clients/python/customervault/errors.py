@@ -260,6 +260,18 @@ class KeyUnavailableError(UnavailableError):
     default_reason = "KEY_UNAVAILABLE"
 
 
+class WitnessUnavailableError(UnavailableError):
+    """The vault could not have a write witnessed. Repeating it with its request id is safe."""
+
+    default_reason = "WITNESS_UNAVAILABLE"
+
+
+class LedgerBehindError(VaultError):
+    """The vault's ledger is older than, or differs from, what its mirror or witness has seen."""
+
+    default_reason = "LEDGER_BEHIND"
+
+
 class DeadlineExceededError(VaultError):
     """Time ran out. A write may have been done; repeating it with its request id is safe."""
 

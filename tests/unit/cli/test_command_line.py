@@ -22,14 +22,16 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 
 ALL = dict(commands(typer.main.get_command(build())))
 LEAVES = [path for path, command in ALL.items() if not hasattr(command, "commands")]
-OFFLINE = {("init",), ("serve",), ("check",), ("version",)}
+WITNESS = {("witness", name) for name in ("serve", "show", "log")}
+OFFLINE = {("init",), ("serve",), ("check",), ("version",)} | WITNESS
+SILENT = {("serve",), ("witness", "serve")}
 
 
 def test_the_tree_is_complete() -> None:
     top = {path[0] for path in ALL if path}
     assert top == {
         *("init", "serve", "status", "import", "tokenize", "detokenize", "shred", "check", "version"),
-        *("keys", "customers", "principals", "policy", "erasure", "audit"),
+        *("keys", "customers", "principals", "policy", "erasure", "audit", "witness"),
     }
     assert {path[1:] for path in LEAVES if path[0] == "keys"} == {("status",), ("rotate-dek",)}
     assert {path[1:] for path in LEAVES if path[0] == "customers"} == {("show",), ("list",), ("export",)}
@@ -37,6 +39,7 @@ def test_the_tree_is_complete() -> None:
     assert {path[1:] for path in LEAVES if path[0] == "policy"} == {("check",), ("show",), ("apply",)}
     assert {path[1:] for path in LEAVES if path[0] == "erasure"} == {("list",), ("status",)}
     assert {path[1:] for path in LEAVES if path[0] == "audit"} == {("list",), ("status",)}
+    assert {path for path in LEAVES if path[0] == "witness"} == WITNESS
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: " ".join(path) or "cvault")
@@ -57,7 +60,7 @@ def test_online_commands_show_how_to_connect(cvault: Cvault, path: tuple[str, ..
         assert f"[env var: CVAULT_{name}]" in shown
 
 
-@pytest.mark.parametrize("path", [path for path in LEAVES if path != ("serve",)], ids=" ".join)
+@pytest.mark.parametrize("path", [path for path in LEAVES if path not in SILENT], ids=" ".join)
 def test_every_command_speaks_json(cvault: Cvault, path: tuple[str, ...]) -> None:
     assert "--json" in cvault(*path, "--help").out
 

@@ -28,6 +28,7 @@ from vault.model.requests import Receipt
 from vault.store.layout import CustomerRow, RowState, ValueHeader, ValueRecord, split_dek_key
 from vault.store.ledger import Ledger, pack_body
 from vault.store.meta import Meta
+from vault.store.proofs import LedgerProof, ledger_key
 from vault.store.sheet import SHEET_HEADER, SealedSheet, Sheet
 
 VECTORS = Path(__file__).parents[2] / "vectors"
@@ -232,6 +233,27 @@ def test_ledger(tmp_path: Path) -> None:
     content = path.read_bytes()
     assert content.startswith(frames)
     assert not any(content[len(frames) :])
+
+
+@each_case("ledger_checkpoint_v1.json")
+def test_ledger_checkpoint(case: Case, tmp_path: Path) -> None:
+    document = load("ledger_v1.json")
+    vault_id, seed, public_key = unhex(document, "vault_id", "seed", "public_key")
+    Ledger.create(tmp_path / "entries")
+    ledger = Ledger.open(tmp_path / "entries", vault_id)
+    ledger.append_all(
+        [bytes.fromhex(each["body"]) for each in document["tests"]],
+        lambda message: hazmat.sign(seed, message),
+    )
+    checkpoint, key = ledger.checkpoint(case["size"]), ledger_key(vault_id, public_key)
+    assert (checkpoint.root.hex(), str(key)) == (case["root"], case["key"])
+    note = checkpoint.signed(key, lambda message: hazmat.sign(seed, message))
+    assert note.encode().decode() == f"{checkpoint.text()}\n{case['signature']}\n"
+    hashes = ledger.inclusion_proof(case["seq"], case["size"])
+    assert b"".join(hashes).hex() == case["proof"]
+    proof = LedgerProof(case["seq"], bytes.fromhex(case["leaf"]), tuple(hashes), note.encode())
+    assert proof.verify(key)
+    ledger.close()
 
 
 @each_case("receipt_v1.json")

@@ -1,7 +1,8 @@
 import socket
+from dataclasses import fields
 from pathlib import Path
 
-from vault.config import parse_settings
+from vault.config import SECTIONS, Settings, parse_settings
 from vault.server.control import Channel, Start
 
 SETTINGS = """
@@ -10,6 +11,8 @@ dns_names = ["vault.example", "localhost"]
 threads = 2
 [audit]
 sync = "always"
+[ledger]
+mirror = "elsewhere"
 [fields.nickname]
 kind = "text"
 max_characters = 30
@@ -46,6 +49,10 @@ def test_half_a_message_is_none() -> None:
     left.close()
     assert there.receive() is None
     there.close()
+
+
+def test_every_section_of_the_settings_has_its_class() -> None:
+    assert {field.name for field in fields(Settings)} == {*SECTIONS, "fields"}
 
 
 def test_the_start_message_carries_every_setting() -> None:
