@@ -7,21 +7,13 @@ Rules:
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
 from vault.config import Settings
 from vault.errors import InvalidRequestError
+from vault.model.assurance import Assurance as Assurance
 from vault.model.secret import Secret
-
-
-class Assurance(StrEnum):
-    """How far the destruction of a root key can be believed."""
-
-    HARDWARE = "hardware"
-    SERVICE_ATTESTED = "service-attested"
-    BEST_EFFORT = "best-effort"
 
 
 @dataclass(frozen=True, slots=True)
