@@ -73,6 +73,7 @@ class DestructionConfirmed:
     Attributes:
         evidence: what the provider gave to show for it, such as the id of a request or a log entry.
         backups_ms: how long copies in the provider's own backups outlive the key; None if nobody can say.
+        retention: the same in words, as the provider puts it.
     """
 
     seq: int
@@ -82,6 +83,7 @@ class DestructionConfirmed:
     assurance: Assurance
     evidence: str
     backups_ms: int | None
+    retention: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ class Destroyed:
     stated: Assurance
     evidence: str
     backups_ms: int | None
+    retention: str
 
     @property
     def assurance(self) -> Assurance:
@@ -276,6 +277,12 @@ def _confirmed(attempt: Attempt, event: DestructionConfirmed) -> Attempt:
     if attempt.destroyed is not None:
         return attempt
     destroyed = Destroyed(
-        event.seq, event.time_ms, event.holds_from_ms, event.assurance, event.evidence, event.backups_ms
+        confirmed_seq=event.seq,
+        confirmed_ms=event.time_ms,
+        holds_from_ms=event.holds_from_ms,
+        stated=event.assurance,
+        evidence=event.evidence,
+        backups_ms=event.backups_ms,
+        retention=event.retention,
     )
     return replace(attempt, destroyed=destroyed)
