@@ -22,7 +22,7 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 
 ALL = dict(commands(typer.main.get_command(build())))
 LEAVES = [path for path, command in ALL.items() if not hasattr(command, "commands")]
-OFFLINE = {("init",), ("serve",), ("check",), ("version",)}
+OFFLINE = {("init",), ("serve",), ("check",), ("version",), ("erasure", "verify")}
 
 
 def test_the_tree_is_complete() -> None:
@@ -35,7 +35,7 @@ def test_the_tree_is_complete() -> None:
     assert {path[1:] for path in LEAVES if path[0] == "customers"} == {("show",), ("list",), ("export",)}
     assert {path[1:] for path in LEAVES if path[0] == "principals"} == {("add",), ("list",), ("revoke",)}
     assert {path[1:] for path in LEAVES if path[0] == "policy"} == {("check",), ("show",), ("apply",)}
-    assert {path[1:] for path in LEAVES if path[0] == "erasure"} == {("list",), ("status",)}
+    assert {path[1:] for path in LEAVES if path[0] == "erasure"} == {("list",), ("status",), ("verify",)}
     assert {path[1:] for path in LEAVES if path[0] == "audit"} == {("list",), ("status",)}
 
 
