@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vault.cli import erasure_verify
 from vault.cli.connection import online
 from vault.cli.exits import UsageError
 from vault.cli.options import Json, Limit
@@ -39,6 +40,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(**texts(_GROUP, "What was shredded."), no_args_is_help=True)
     group.command("list", **texts(_LIST, "List all shreds."))(list_all)
     group.command("status", **texts(_STATUS, "Show one shred."))(status)
+    erasure_verify.register(group)
     app.add_typer(group, name="erasure")
 
 

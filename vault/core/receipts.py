@@ -6,7 +6,6 @@ means that this vault can no longer open the data; `not_covered` and `assurance`
 """
 
 import base64
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -27,11 +26,6 @@ _NOT_COVERED: Final = (
 _NOT_FOLLOWED: Final = (
     "loss or roll-back of this machine's storage before the erasure is final, as no witness is configured"
 )
-
-
-def commitment(external_id: bytes, salt: bytes) -> bytes:
-    """SHA-256 commitment (32 bytes) to an external id; whoever has the salt (32 bytes) can open it."""
-    return hashlib.sha256(b"customervault erasure v1\0" + salt + external_id).digest()
 
 
 def shred_id_text(shred_id: bytes) -> str:

@@ -9,11 +9,11 @@
 MAC keys live in guarded memory; token, signing and CA keys live in OpenSSL's heap while used.
 """
 
-import hashlib
 from collections.abc import Mapping
 from typing import Final
 
 from vault.crypto import hazmat
+from vault.crypto.keyids import signing_key_id
 from vault.crypto.tokens import TokenCodec
 from vault.errors import KeyUnavailableError
 
@@ -74,8 +74,3 @@ class VaultSecrets:
 
     def __repr__(self) -> str:
         return "<vault secrets>"
-
-
-def signing_key_id(public_key: bytes) -> str:
-    """Names a public key: `ed25519-` and the first 16 hex digits of its SHA-256."""
-    return "ed25519-" + hashlib.sha256(public_key).hexdigest()[:16]

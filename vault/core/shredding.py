@@ -19,10 +19,11 @@ from typing import Any
 from vault.core.effects import ERASURES, ErasureRow
 from vault.core.engine import Engine
 from vault.core.fieldinput import check_limit
-from vault.core.receipts import commitment, shred_id_text
+from vault.core.receipts import shred_id_text
 from vault.core.references import external_id_bytes, named_id, require
 from vault.core.replay import Part, Request
 from vault.core.trail import Trail
+from vault.erasure.commitment import commitment
 from vault.errors import (
     AlreadyShreddedError,
     AuditUnavailableError,

@@ -20,18 +20,11 @@ from urllib.parse import urlsplit
 
 from vault.config import Settings
 from vault.errors import InvalidRequestError, KeyUnavailableError
+from vault.model.assurance import Assurance as Assurance
 from vault.model.secret import Secret
 
 PROVIDERS = ("file", "pkcs11", "aws-kms", "transit")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-
-class Assurance(StrEnum):
-    """How far the destruction of a root key can be believed."""
-
-    HARDWARE = "hardware"
-    SERVICE_ATTESTED = "service-attested"
-    BEST_EFFORT = "best-effort"
 
 
 class KeyState(StrEnum):

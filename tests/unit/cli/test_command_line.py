@@ -23,7 +23,7 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 ALL = dict(commands(typer.main.get_command(build())))
 LEAVES = [path for path, command in ALL.items() if not hasattr(command, "commands")]
 WITNESS = {("witness", name) for name in ("serve", "show", "log")}
-OFFLINE = {("init",), ("serve",), ("check",), ("version",)} | WITNESS
+OFFLINE = {("init",), ("serve",), ("check",), ("version",), ("erasure", "verify")} | WITNESS
 SILENT = {("serve",), ("witness", "serve")}
 
 
@@ -37,7 +37,7 @@ def test_the_tree_is_complete() -> None:
     assert {path[1:] for path in LEAVES if path[0] == "customers"} == {("show",), ("list",), ("export",)}
     assert {path[1:] for path in LEAVES if path[0] == "principals"} == {("add",), ("list",), ("revoke",)}
     assert {path[1:] for path in LEAVES if path[0] == "policy"} == {("check",), ("show",), ("apply",)}
-    assert {path[1:] for path in LEAVES if path[0] == "erasure"} == {("list",), ("status",)}
+    assert {path[1:] for path in LEAVES if path[0] == "erasure"} == {("list",), ("status",), ("verify",)}
     assert {path[1:] for path in LEAVES if path[0] == "audit"} == {("list",), ("status",)}
     assert {path for path in LEAVES if path[0] == "witness"} == WITNESS
 

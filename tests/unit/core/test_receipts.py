@@ -1,12 +1,11 @@
 import base64
-import hashlib
 import json
 from dataclasses import replace
 
 import pytest
 
 from tests.unit.core.conftest import RAW_SECRETS
-from vault.core.receipts import commitment, key_history_entry, newest_key, shred_id_text, verify_receipt
+from vault.core.receipts import key_history_entry, newest_key, shred_id_text, verify_receipt
 from vault.core.secrets import SIGNING_KEY
 from vault.crypto import hazmat
 from vault.errors import IntegrityFailedError
@@ -42,14 +41,6 @@ def test_a_signature_of_something_else_is_no_receipt(secrets):
 def test_another_key_does_not_verify_it(receipt):
     with pytest.raises(IntegrityFailedError):
         verify_receipt(receipt, hazmat.public_key(bytes(32)))
-
-
-def test_the_commitment_is_a_salted_hash_that_anybody_can_compute():
-    salt = bytes(range(32))
-    assert (
-        commitment(b"crm-1", salt) == hashlib.sha256(b"customervault erasure v1\0" + salt + b"crm-1").digest()
-    )
-    assert commitment(b"crm-1", bytes(32)) != commitment(b"crm-1", salt) != commitment(b"crm-2", salt)
 
 
 def test_the_key_history_gives_the_key_that_signs_now():

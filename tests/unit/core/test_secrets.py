@@ -1,8 +1,9 @@
 import pytest
 
 from tests.unit.core.conftest import RAW_SECRETS
-from vault.core.secrets import VaultSecrets, signing_key_id
+from vault.core.secrets import VaultSecrets
 from vault.crypto import hazmat
+from vault.crypto.keyids import signing_key_id
 from vault.errors import IntegrityFailedError, KeyUnavailableError, TokenUnknownError
 from vault.model.ids import TokenParts
 

@@ -13,13 +13,16 @@ import pytest
 
 from vault.audit import records
 from vault.core.indexkeys import external_hash
-from vault.core.receipts import commitment, verify_receipt
+from vault.core.receipts import verify_receipt
 from vault.core.records import open_record, sheet_aad
 from vault.core.rows import Rows
-from vault.core.secrets import VaultSecrets, signing_key_id
+from vault.core.secrets import VaultSecrets
 from vault.crypto import hazmat
+from vault.crypto.keyids import signing_key_id
 from vault.crypto.slots import SlotPool
 from vault.crypto.suites import XCHACHA20_POLY1305
+from vault.erasure.commitment import commitment
+from vault.erasure.verifying import verify
 from vault.errors import IntegrityFailedError
 from vault.keys.keyring import Keyring
 from vault.keys.opendek import SLOT_BYTES, DekOpener, OpenDek
@@ -267,6 +270,23 @@ def test_receipt(case: Case) -> None:
     else:
         with pytest.raises(IntegrityFailedError):
             verify_receipt(receipt, public_key)
+
+
+@each_case("erasure_certificate_v1.json")
+def test_erasure_certificate(case: Case) -> None:
+    public_key, salt = unhex(case, "public_key", "salt")
+    certificate, external_id = case["certificate"].encode(), case["external_id"].encode()
+    keys = {case["key_id"]: public_key}
+    assert signing_key_id(public_key) == case["key_id"]
+    if case["result"] == "valid":
+        found = verify(certificate, keys, now_ms=case["now_ms"], external_id=external_id, salt=salt)
+        assert case["comment"].startswith(
+            found.conclusion.stage.value.replace("-best", ", best").replace("-", " ")
+        )
+    else:
+        with pytest.raises(IntegrityFailedError) as raised:
+            verify(certificate, keys, now_ms=case["now_ms"])
+        assert bool(raised.value.details) == (case["result"] == "contradicts itself")
 
 
 @each_case("audit_record_v1.json")

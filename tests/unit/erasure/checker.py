@@ -1,0 +1,90 @@
+"""Explores the model of the world exhaustively, and holds the rule against it in every state.
+
+A schedule is a sequence of actions from the beginning. Schedules that lead to the same world and the
+same state of the rule go on together and are counted; all of them up to a depth are covered.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tests.unit.erasure.world import Limits, Step, World, beginning, run_out, steps
+from vault.erasure.events import KeyEvent
+from vault.erasure.finality import Finality, Span, Stage
+
+
+def by_the_rule(state: Finality, span: Span, now_ms: int) -> bool:
+    return state.verdict(span, now_ms).stage in (Stage.FINAL, Stage.FINAL_BEST_EFFORT)
+
+
+def as_it_is(state: Finality, event: KeyEvent) -> Finality:
+    return state.after(event)
+
+
+class Rule(NamedTuple):
+    """The rule of finality, or a weakened one."""
+
+    see: Callable[[Finality, KeyEvent], Finality] = as_it_is
+    final: Callable[[Finality, Span, int], bool] = by_the_rule
+
+
+class Explored(NamedTuple):
+    schedules: int
+    states: int
+    finals: int  # states in which some unit is final
+
+
+class TooEarlyError(AssertionError):
+    """Final, though a copy can be opened; or final once and then no more."""
+
+
+class NeverError(AssertionError):
+    """Not final, though every older root key was destroyed as it should be."""
+
+
+def explore(limits: Limits, rule: Rule = Rule(), *, to_the_end: bool = True) -> Explored:  # noqa: B008 - immutable
+    """Raises TooEarlyError or NeverError with the schedule's state; `to_the_end` also checks the latter."""
+    start = _after(rule, Finality(), beginning())
+    frontier = {start: 1}
+    finals = {start: _finals(rule, limits, *start)}
+    schedules = 1
+    for _ in range(limits.depth):
+        following: dict[tuple[World, Finality], int] = {}
+        for (world, state), count in frontier.items():
+            for step in steps(world, limits):
+                reached = _after(rule, state, step)
+                if reached not in finals:
+                    finals[reached] = _finals(rule, limits, *reached)
+                    if to_the_end:
+                        _check_the_end(rule, limits, *reached)
+                if not finals[world, state] <= finals[reached]:
+                    raise TooEarlyError(f"final before, and no more in {reached[0]}")
+                following[reached] = following.get(reached, 0) + count
+        schedules += sum(following.values())
+        frontier = following
+    return Explored(schedules, len(finals), sum(map(bool, finals.values())))
+
+
+def _after(rule: Rule, state: Finality, step: Step) -> tuple[World, Finality]:
+    world, events = step
+    for event in events:
+        state = rule.see(state, event)
+    return world, state
+
+
+def _finals(rule: Rule, limits: Limits, world: World, state: Finality) -> set[int]:
+    finals = set()
+    for unit, span in enumerate(world.spans):
+        if span is not None and world.shredded(unit) and rule.final(state, span, world.now):
+            if world.recoverable(unit, limits.backups):
+                raise TooEarlyError(f"unit {unit} is said to be final in {world}")
+            finals.add(unit)
+    return finals
+
+
+def _check_the_end(rule: Rule, limits: Limits, world: World, state: Finality) -> None:
+    shredded = {unit for unit in range(len(world.spans)) if world.shredded(unit)}
+    if shredded:
+        end, last = _after(rule, state, run_out(world, limits))
+        missing = shredded - _finals(rule, limits, end, last)
+        if missing:
+            raise NeverError(f"units {missing} are not final in {end}")
