@@ -58,7 +58,7 @@ crash: $(STAMP)  ## The long kill -9 campaign (50 rounds)
 
 softhsm:  ## A software PKCS #11 token for the tests (Debian; without root into .tools)
 	@if [ -n "$$(ls /usr/lib/*/softhsm/libsofthsm2.so $(TOOLS)/softhsm/usr/lib/*/softhsm/libsofthsm2.so 2>/dev/null)" ]; then :; \
-	elif [ "$$(id -u)" = 0 ]; then apt-get -q install -y --no-install-recommends softhsm2; \
+	elif [ "$$(id -u)" = 0 ]; then apt-get -q update && apt-get -q install -y --no-install-recommends softhsm2; \
 	else mkdir -p $(TOOLS)/softhsm && cd $(TOOLS)/softhsm && apt-get -q download softhsm2 libsofthsm2 \
 		&& for package in *.deb; do dpkg -x "$$package" . || exit 1; done; fi
 

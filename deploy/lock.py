@@ -1,7 +1,10 @@
-"""Rewrites requirements.lock and requirements-dev.lock: exact versions, with hashes.
+"""Rewrites the locks: exact versions, with hashes.
 
-Needs uv on the path. The locks name no index, so that any mirror serves them. The optional extras
-are in the development lock only.
+    requirements.lock              what a vault needs
+    requirements-providers.lock    the same, and the libraries of all key providers
+    requirements-dev.lock          everything
+
+Needs uv on the path. The locks name no index, so that any mirror serves them.
 """
 
 import subprocess
@@ -28,9 +31,13 @@ def main() -> None:
     runtime = [d for d in project["project"]["dependencies"] if not d.startswith("customer-vault")]
     client = tomllib.loads((ROOT / "clients/python/pyproject.toml").read_text())["project"]["dependencies"]
     extras = [d for wanted in project["project"]["optional-dependencies"].values() for d in wanted]
-    dev = project["dependency-groups"]["dev"] + extras
+    dev = project["dependency-groups"]["dev"]
     with tempfile.TemporaryDirectory() as scratch:
-        locks = {"requirements": runtime + client, "requirements-dev": runtime + client + dev}
+        locks = {
+            "requirements": runtime + client,
+            "requirements-providers": runtime + client + extras,
+            "requirements-dev": runtime + client + extras + dev,
+        }
         for name, wanted in locks.items():
             source = Path(scratch) / f"{name}.in"
             source.write_text("\n".join(wanted) + "\n")

@@ -1,7 +1,6 @@
 """`cvault init`: founds a vault."""
 
 import shlex
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,8 @@ from vault.cli.texts import texts
 _HELP = """Found a vault: its stores, its first keyring, its CA and its first administrator.
 
 The root key is sealed with a passphrase, or with the key file that `[keys] key_file` in vault.toml
-names. Put a vault.toml into the data directory before this command to change other defaults.
+names; `[keys] provider` puts it into a token, AWS KMS, OpenBao or Vault instead. Put a vault.toml into
+the data directory before this command to change these and other defaults.
 
 Whoever loses the keyring or the passphrase loses every value, for good: nothing else opens them.
 
@@ -65,7 +65,9 @@ def init(
         return
     print_line(f"Founded vault {vault_id}.")
     print_facts((name.replace("_", " "), fact) for name, fact in facts.items() if name != "vault_id")
-    root = Path(settings.keys.directory) if settings.keys.directory else data / "root"
+    root = settings.keys.directory or str(data / "root")
+    if settings.keys.provider != "file":
+        root = f"provider {settings.keys.provider}"
     print_line(_WARNING.format(keyring=data / "keyring", root=root))
     print_line("Next:")
     environment = {

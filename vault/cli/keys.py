@@ -1,13 +1,15 @@
-"""`cvault keys`: the keyring, and rotation of a customer's key."""
+"""`cvault keys`: the keyring, rotation of a customer's key, and a trial of the key provider."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import typer
 
 from vault.cli.connection import online
 from vault.cli.customer_ref import By, ByOption, Customer, named
-from vault.cli.options import Json
+from vault.cli.options import DEFAULT_DATA, DataDir, Json, PassphraseFile
 from vault.cli.output import plural, print_facts, print_json, print_line, when, when_json
+from vault.cli.passphrase import development_passphrase, read_passphrase
 from vault.cli.texts import texts
 
 if TYPE_CHECKING:
@@ -31,6 +33,15 @@ Values that were deleted or corrected before become unrecoverable once the old g
 Example:
   cvault keys rotate-dek customer-4711
 """
+_CHECK = """Take a throw-away root key of the configured key provider through its life.
+
+Creates it, wraps and opens a key, tries another context, destroys it: with the settings in vault.toml
+and the credentials of this shell. Needs no running vault, and no founded one. The provider keeps a
+trace of the key (aws-kms: the key itself, pending deletion).
+
+Example:
+  cvault keys provider-check --data /var/lib/customer-vault
+"""
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +49,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(**texts(_GROUP, "Keyring and rotation."), no_args_is_help=True)
     group.command("status", **texts(_STATUS, "Show the keyring."))(status)
     group.command("rotate-dek", **texts(_ROTATE, "Rotate one customer's key."))(rotate_dek)
+    group.command("provider-check", **texts(_CHECK, "Try the key provider."))(provider_check)
     app.add_typer(group, name="keys")
 
 
@@ -70,6 +82,33 @@ def status(vault: "Vault", as_json: Json = False) -> None:
     else:
         shown = facts | {"epoch_created": when(keyring.epoch_created)}
         print_facts((name.replace("_", " "), fact) for name, fact in shown.items())
+
+
+def provider_check(
+    data: DataDir = DEFAULT_DATA, passphrase_file: PassphraseFile = None, as_json: Json = False
+) -> None:
+    """Tries the key provider."""
+    from vault.config import load_settings
+    from vault.keys.root_keys import check_provider
+
+    settings = load_settings(data)
+    file = passphrase_file or development_passphrase(data)
+    said = check_provider(data, read_passphrase(file, settings.keys, new=False))
+    effective_ms = said.effective_ms
+    destroyed = None if effective_ms is None else datetime.fromtimestamp(effective_ms / 1000, UTC)
+    facts = {
+        "provider": settings.keys.provider,
+        "root_key_id": said.root_key_id,
+        "assurance": str(said.assurance),
+        "destroyed": when_json(destroyed),
+        "evidence": said.evidence,
+        "retention": said.retention,
+    }
+    if as_json:
+        print_json(facts)
+    else:
+        print_line("The key provider makes, uses and destroys root keys.")
+        print_facts((name.replace("_", " "), fact) for name, fact in facts.items())
 
 
 @online

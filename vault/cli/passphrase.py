@@ -1,7 +1,9 @@
-"""Where the passphrase of the root key comes from.
+"""Where the passphrase of the root key comes from, or the PIN of the token that holds it.
 
 In this order: `--passphrase-file`, the `[keys]` section of vault.toml, CVAULT_PASSPHRASE, a prompt
-on the terminal. It is never an argument: those are readable by every process of the machine.
+on the terminal. It is never an argument: those are readable by every process of the machine. A key
+provider that takes none is not a reason to ask, but one that is given is handed on: while an epoch
+moves between two providers, the old one may need it.
 """
 
 import getpass
@@ -17,7 +19,7 @@ _VARIABLE = "CVAULT_PASSPHRASE"
 
 
 def read_passphrase(file: Path | None, settings: ProviderSettings, *, new: bool) -> Secret | None:
-    """The passphrase, or None where a key file takes its place.
+    """The passphrase, or None where something else takes its place.
 
     Args:
         file: What `--passphrase-file` named.
@@ -34,20 +36,35 @@ def read_passphrase(file: Path | None, settings: ProviderSettings, *, new: bool)
         return None
     if _VARIABLE in os.environ:
         return _checked(os.environ[_VARIABLE], f"{_VARIABLE} is empty")
+    if _takes_none(settings):
+        return None
     if not sys.stdin.isatty():
         raise UsageError(f"no passphrase: give --passphrase-file, set {_VARIABLE}, or run on a terminal")
+    if settings.provider == "pkcs11":
+        return _checked(getpass.getpass("PIN of the token: "), "the PIN is empty")
     return _prompt(new=new)
 
 
 def passphrase_available(file: Path | None, settings: ProviderSettings) -> bool:
     """Whether `read_passphrase` would do without a prompt."""
-    return bool(file or settings.passphrase_file or settings.key_file or _VARIABLE in os.environ)
+    return bool(
+        file
+        or settings.passphrase_file
+        or settings.key_file
+        or _VARIABLE in os.environ
+        or _takes_none(settings)
+    )
 
 
 def development_passphrase(data: Path) -> Path | None:
     """The file in which a vault made by `serve --dev` keeps its passphrase, if it is one."""
     path = data / "dev" / "passphrase"
     return path if path.exists() else None
+
+
+def _takes_none(settings: ProviderSettings) -> bool:
+    by_token = settings.provider == "pkcs11" and bool(settings.pkcs11.pin_file)
+    return by_token or settings.provider in ("aws-kms", "transit")
 
 
 def _prompt(*, new: bool) -> Secret:

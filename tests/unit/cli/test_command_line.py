@@ -23,7 +23,14 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 ALL = dict(commands(typer.main.get_command(build())))
 LEAVES = [path for path, command in ALL.items() if not hasattr(command, "commands")]
 WITNESS = {("witness", name) for name in ("serve", "show", "log")}
-OFFLINE = {("init",), ("serve",), ("check",), ("version",), ("erasure", "verify")} | WITNESS
+OFFLINE = {
+    ("init",),
+    ("serve",),
+    ("check",),
+    ("version",),
+    ("keys", "provider-check"),
+    ("erasure", "verify"),
+} | WITNESS
 SILENT = {("serve",), ("witness", "serve")}
 
 
@@ -33,7 +40,11 @@ def test_the_tree_is_complete() -> None:
         *("init", "serve", "status", "import", "tokenize", "detokenize", "shred", "check", "version"),
         *("keys", "customers", "principals", "policy", "erasure", "audit", "witness"),
     }
-    assert {path[1:] for path in LEAVES if path[0] == "keys"} == {("status",), ("rotate-dek",)}
+    assert {path[1:] for path in LEAVES if path[0] == "keys"} == {
+        ("status",),
+        ("rotate-dek",),
+        ("provider-check",),
+    }
     assert {path[1:] for path in LEAVES if path[0] == "customers"} == {("show",), ("list",), ("export",)}
     assert {path[1:] for path in LEAVES if path[0] == "principals"} == {("add",), ("list",), ("revoke",)}
     assert {path[1:] for path in LEAVES if path[0] == "policy"} == {("check",), ("show",), ("apply",)}

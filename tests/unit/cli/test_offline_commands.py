@@ -99,3 +99,22 @@ def test_a_misspelt_setting_is_named(cvault: Cvault, data: Path) -> None:
     (data / "vault.toml").write_text("[server]\nlissten = 'x'\n")
     ran = cvault("check", "--data", data, "--locked")
     assert (ran.code, "server.lissten" in ran.err) == (1, True)
+
+
+def test_provider_check_tries_the_provider_without_a_vault(cvault: Cvault, tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(bytes(64))
+    (tmp_path / "vault.toml").write_text(f'[keys]\nkey_file = "{tmp_path / "key"}"\n')
+    ran = cvault("keys", "provider-check", "--data", tmp_path)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("The key provider makes, uses and destroys root keys.\n")
+    said = json.loads(cvault("keys", "provider-check", "--data", tmp_path, "--json").out)
+    assert (said["provider"], said["assurance"]) == ("file", "best-effort")
+    assert said["destroyed"].endswith("Z")
+    assert not (tmp_path / "FORMAT").exists()
+
+
+def test_provider_check_says_what_is_wrong(cvault: Cvault, tmp_path: Path) -> None:
+    (tmp_path / "vault.toml").write_text('[keys]\nprovider = "aws-kms"\n')
+    ran = cvault("keys", "provider-check", "--data", tmp_path)
+    assert ran.code == 4
+    assert "keys.aws_kms.region: must be set" in ran.err

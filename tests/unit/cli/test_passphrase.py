@@ -5,7 +5,7 @@ import pytest
 
 from vault.cli.exits import UsageError
 from vault.cli.passphrase import development_passphrase, passphrase_available, read_passphrase
-from vault.config import ProviderSettings
+from vault.config import Pkcs11Settings, ProviderSettings
 
 NONE = ProviderSettings()
 
@@ -35,6 +35,31 @@ def test_a_key_file_takes_its_place() -> None:
     settings = ProviderSettings(key_file="/run/secrets/key")
     assert read(None, settings) is None
     assert passphrase_available(None, settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ProviderSettings(provider="aws-kms"),
+        ProviderSettings(provider="transit"),
+        ProviderSettings(provider="pkcs11", pkcs11=Pkcs11Settings(pin_file="/run/secrets/pin")),
+    ],
+)
+def test_a_provider_that_takes_none_asks_for_none_but_is_given_what_there_is(
+    settings: ProviderSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert read(None, settings) is None
+    assert passphrase_available(None, settings)
+    monkeypatch.setenv("CVAULT_PASSPHRASE", "of the epoch before")
+    assert read(None, settings) == "of the epoch before"
+
+
+def test_the_pin_of_a_token_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    asked: list[str] = []
+    monkeypatch.setattr("getpass.getpass", lambda text: asked.append(text) or "1234")
+    assert read(None, ProviderSettings(provider="pkcs11"), new=True) == "1234"
+    assert asked == ["PIN of the token: "]
 
 
 def test_without_a_terminal_there_is_no_prompt() -> None:

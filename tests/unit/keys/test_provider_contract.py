@@ -15,7 +15,6 @@ from vault.keys.transit_provider import TransitProvider
 KEY = bytes(range(32))
 CONTEXT = b"customervault edk v1\0" + bytes(16) + bytes([0, 0, 0, 1])
 MINUTE_MS = 60_000
-DAY_MS = 86_400_000
 ENDED = {"aws-kms": KeyState.PENDING_DESTRUCTION}
 ASSURANCE = {"aws-kms": Assurance.SERVICE_ATTESTED, "transit": Assurance.SERVICE_ATTESTED}
 
