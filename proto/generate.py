@@ -1,5 +1,8 @@
 """Generates the Python stubs in clients/python from the API definition, or checks them.
 
+googleapis-common-protos brings `google/longrunning/operations.proto` under another file name, so protoc is
+shown a copy under its own.
+
 Usage:
     python proto/generate.py            write the stubs
     python proto/generate.py --check    exit 1 when the committed stubs differ
@@ -16,6 +19,7 @@ from grpc_tools import protoc
 ROOT = Path(__file__).resolve().parent
 TARGET = ROOT.parent / "clients" / "python"
 PACKAGE = Path("customervault/v1")
+OPERATIONS = Path("google/longrunning/operations.proto")
 HEADER = "# Generated from proto/ by `make proto`. Do not edit.\n"
 
 
@@ -25,9 +29,13 @@ def generate(target: Path) -> None:
 
     googleapis = Path(next(iter(google.api.__path__))).parents[1]
     bin_dir = Path(sys.executable).parent
+    renamed = target / "renamed" / OPERATIONS
+    renamed.parent.mkdir(parents=True)
+    shutil.copy(googleapis / OPERATIONS.with_name("operations_proto.proto"), renamed)
     arguments = [
         "protoc",
         f"-I{ROOT}",
+        f"-I{target / 'renamed'}",
         f"-I{files('grpc_tools') / '_proto'}",
         f"-I{googleapis}",
         f"--plugin=protoc-gen-mypy={bin_dir / 'protoc-gen-mypy'}",
@@ -40,6 +48,7 @@ def generate(target: Path) -> None:
     ]
     if protoc.main(arguments) != 0:
         raise SystemExit("protoc failed")
+    shutil.rmtree(target / "renamed")
     out = target / PACKAGE
     (out / "__init__.py").write_text('"""Stubs of the customervault.v1 API."""\n')
     for path in out.iterdir():

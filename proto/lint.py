@@ -20,8 +20,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         tree = Path(scratch)
         shutil.copytree(ROOT / "customervault", tree / "customervault")
-        (tree / "google" / "rpc").mkdir(parents=True)
-        shutil.copy(googleapis / "google/rpc/status.proto", tree / "google/rpc/status.proto")
+        for package in ("rpc", "api", "longrunning"):
+            (tree / "google" / package).mkdir(parents=True)
+            for file in (googleapis / "google" / package).glob("*.proto"):
+                name = file.name.replace("operations_proto.proto", "operations.proto")  # see generate.py
+                shutil.copy(file, tree / "google" / package / name)
         shutil.copy(ROOT / "buf.yaml", tree / "buf.yaml")
         return subprocess.run([Path(sys.executable).parent / "buf", "lint"], cwd=tree, check=False).returncode
 

@@ -117,6 +117,8 @@ class ProviderSettings:
     directory: str = ""  # empty: `root/` in the data directory; better on another disk
     key_file: str = ""  # seals the root key with the contents of a file instead of a passphrase
     passphrase_file: str = ""  # read at start; else CVAULT_PASSPHRASE, else asked for on a terminal
+    rotate_hours: int = 0  # a new epoch so long after the last, if anything was shredded since; 0: never
+    rotate_shreds: int = 0  # a new epoch when so many shreds wait to become final; 0: never
     pkcs11: Pkcs11Settings = Pkcs11Settings()
     aws_kms: AwsKmsSettings = AwsKmsSettings()
     transit: TransitSettings = TransitSettings()

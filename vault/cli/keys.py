@@ -1,7 +1,8 @@
 """`cvault keys`: the keyring, rotation of a customer's key, and a trial of the key provider."""
 
+import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +15,10 @@ from vault.cli.texts import texts
 
 if TYPE_CHECKING:
     from customervault import Vault
-    from customervault.results import KeyringStatus
+    from customervault.results import EpochRotation, KeyringStatus
+
+_POLL_SECONDS = 0.5
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Stay until it is done.")]
 
 _GROUP = """Keys: the state of the keyring, and rotation. Key material never leaves the vault.
 
@@ -33,6 +37,15 @@ Values that were deleted or corrected before become unrecoverable once the old g
 Example:
   cvault keys rotate-dek customer-4711
 """
+_EPOCH = """Begin a new epoch: wrap every key anew under a new root key, and destroy the old one.
+
+This is what makes shreds final: an old copy of the keyring opens nothing any more. The vault goes on serving.
+Without --no-wait the command stays and shows how far the rotation is; interrupting it does not end the
+rotation. While one is under way, another call joins it.
+
+Example:
+  cvault keys rotate
+"""
 _CHECK = """Take a throw-away root key of the configured key provider through its life.
 
 Creates it, wraps and opens a key, tries another context, destroys it: with the settings in vault.toml
@@ -48,6 +61,7 @@ def register(app: typer.Typer) -> None:
     """Adds the group."""
     group = typer.Typer(**texts(_GROUP, "Keyring and rotation."), no_args_is_help=True)
     group.command("status", **texts(_STATUS, "Show the keyring."))(status)
+    group.command("rotate", **texts(_EPOCH, "Begin a new epoch."))(rotate)
     group.command("rotate-dek", **texts(_ROTATE, "Rotate one customer's key."))(rotate_dek)
     group.command("provider-check", **texts(_CHECK, "Try the key provider."))(provider_check)
     app.add_typer(group, name="keys")
@@ -82,6 +96,66 @@ def status(vault: "Vault", as_json: Json = False) -> None:
     else:
         shown = facts | {"epoch_created": when(keyring.epoch_created)}
         print_facts((name.replace("_", " "), fact) for name, fact in shown.items())
+
+
+@online
+def rotate(vault: "Vault", wait: Wait = True, as_json: Json = False) -> None:
+    """Begins a new epoch, and follows it."""
+    rotation = vault.rotate_epoch()
+    if wait:
+        rotation = _follow(vault, rotation, show=not as_json)
+    if rotation.error is not None:
+        raise rotation.error
+    if as_json:
+        print_json(
+            {
+                "operation": rotation.name,
+                "finished": rotation.finished,
+                "epoch": rotation.epoch,
+                "step": rotation.step,
+                "done": rotation.done,
+                "total": rotation.total,
+            }
+        )
+    elif rotation.finished:
+        print_line(
+            f"epoch {rotation.epoch} is in use; the root key before it was destroyed, or is about to be"
+        )
+    else:
+        print_line(f"the vault works on it: {rotation.name}")
+
+
+def _follow(vault: "Vault", rotation: "EpochRotation", *, show: bool) -> "EpochRotation":
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+    )
+    console = Console(stderr=True, quiet=not show)
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+        task = progress.add_task("waiting", total=None, rate="")
+        while not rotation.finished:
+            time.sleep(_POLL_SECONDS)
+            rotation = vault.epoch_rotation(rotation.name)
+            progress.update(
+                task,
+                description=rotation.step or "waiting",
+                completed=rotation.done,
+                total=rotation.total or None,
+                rate=_rate(rotation),
+            )
+    return rotation
+
+
+def _rate(rotation: "EpochRotation") -> str:
+    if rotation.started is None or rotation.updated is None or not rotation.done:
+        return ""
+    seconds = (rotation.updated - rotation.started).total_seconds()
+    return f"{rotation.done / seconds:,.0f} keys/s" if seconds > 0 else ""
 
 
 def provider_check(

@@ -31,7 +31,7 @@ from vault.store.layout import CustomerRow, ValueHeader, split_value_key
 from vault.store.snapshot import KeyringSnapshot, Snapshot
 from vault.store.store import Store
 
-_ADMIN_TABLES = ("names", "principals", "policies", "requests", "erasures")
+_ADMIN_TABLES = ("names", "principals", "policies", "requests", "erasures", "operations")
 
 
 @dataclass(frozen=True, slots=True)

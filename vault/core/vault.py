@@ -14,6 +14,7 @@ from vault.core.engine import Engine, EpochKeys, open_engine
 from vault.core.exporting import Exporting
 from vault.core.fieldinput import check_limit
 from vault.core.inspecting import Inspecting
+from vault.core.operations import Operating, Operation
 from vault.core.rectifying import Rectifying
 from vault.core.reporting import Reporting
 from vault.core.rotating import Rotating
@@ -61,6 +62,7 @@ class Vault:
         self._exporting = Exporting(engine, self._inspecting)
         self._shredding = Shredding(engine, self._trail)
         self._rotating = Rotating(engine, self._trail)
+        self._operating = Operating(engine, self._trail)
         self._administering = Administering(engine, self._trail)
         self._reporting = Reporting(engine, self._trail)
 
@@ -117,6 +119,14 @@ class Vault:
     def inspect(self, caller: Caller, token: str) -> TokenInfo:
         """Describes a token; see `inspecting`."""
         return self._inspecting.inspect(caller, token)
+
+    def rotate_epoch(self, caller: Caller, request_id: str) -> Operation:
+        """Asks for a new epoch; see `operations`."""
+        return self._operating.rotate_epoch(caller, request_id)
+
+    def operation(self, caller: Caller, name: str) -> Operation:
+        """How far long work is; see `operations`."""
+        return self._operating.get(caller, name)
 
     def create_customer(
         self, caller: Caller, external_id: Secret, jurisdiction: str, domain: str, request_id: str

@@ -21,6 +21,7 @@ from typing import Protocol
 from vault.crypto.hazmat import GuardedMemory
 from vault.errors import VaultError
 from vault.keys.unlock import receive_edk
+from vault.model.ids import Epoch
 from vault.server import logs
 from vault.server.control import Channel, Message, Start
 from vault.server.hardening import end_with_parent, forbid_dumps
@@ -39,6 +40,12 @@ class Service(Protocol):
     def handle(self, message: Message) -> None:
         """Acts on a message from the supervisor."""
 
+    def take_epoch(self, epoch: Epoch, edk: GuardedMemory) -> None:
+        """Holds the key of a further epoch."""
+
+    def leave_epoch(self, epoch: Epoch) -> None:
+        """Lets go of an epoch's key."""
+
     def stop(self, grace_seconds: float) -> None:
         """Finishes what was begun, for so long at most, and closes."""
 
@@ -46,8 +53,9 @@ class Service(Protocol):
 class Child:
     """This process, seen from its own side."""
 
-    def __init__(self, channel: Channel, start: Start, parent_pid: int) -> None:
+    def __init__(self, channel: Channel, start: Start, parent_pid: int, edk_fd: int) -> None:
         self.channel = channel
+        self._edk_fd = edk_fd
         self.start = start
         self._parent_pid = parent_pid
         self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
@@ -57,7 +65,7 @@ class Child:
         self.channel.send("ready")
         threading.Thread(target=self._listen, name="control", daemon=True).start()
         while (message := self.inbox.get()) not in (TERMINATED, ORPHANED):
-            service.handle(message)
+            self._pass_on(message, service)
         # The kernel's signal may come before the end of the line; both mean the same then.
         orphaned = message == ORPHANED or os.getppid() != self._parent_pid
         grace = ORPHAN_SECONDS if orphaned else self.start.settings.server.drain_seconds
@@ -65,6 +73,28 @@ class Child:
         _end_after(grace + PATIENCE_SECONDS)
         service.stop(grace)
         log.info("drained")
+
+    def _pass_on(self, message: Message, service: Service) -> None:
+        match message["kind"]:
+            case "take-epoch":
+                epoch, edk = Epoch(message["epoch"]), receive_edk(self._edk_fd)
+                if self._done("take-epoch", epoch, lambda: service.take_epoch(epoch, edk)):
+                    self.channel.send("took-epoch", epoch=epoch)
+            case "leave-epoch":
+                epoch = Epoch(message["epoch"])
+                if self._done("leave-epoch", epoch, lambda: service.leave_epoch(epoch)):
+                    self.channel.send("left-epoch", epoch=epoch)
+            case _:
+                service.handle(message)
+
+    def _done(self, what: str, epoch: Epoch, work: Callable[[], None]) -> bool:
+        """Whether it succeeded; if not, the supervisor asks again or waits for another process."""
+        try:
+            work()
+        except VaultError as error:
+            log.error("epoch key", action=what, epoch=epoch, reason=error.reason.value)
+            return False
+        return True
 
     def terminate(self, _signal: int, _frame: FrameType | None) -> None:
         """Handles SIGTERM; a second one has nothing to add, the supervisor then kills."""
@@ -77,7 +107,7 @@ class Child:
         _end_after(ORPHAN_SECONDS + PATIENCE_SECONDS)
 
 
-def main(open_service: Callable[[Child, GuardedMemory], Service], arguments: Sequence[str]) -> int:
+def main(open_service: Callable[[Child, dict[int, GuardedMemory]], Service], arguments: Sequence[str]) -> int:
     """The life of a child process; returns its exit code."""
     control_fd, edk_fd, parent_pid = map(int, arguments)
     channel = Channel(socket.socket(fileno=control_fd))
@@ -89,12 +119,12 @@ def main(open_service: Callable[[Child, GuardedMemory], Service], arguments: Seq
         return 0
     start = Start.of(message)
     logs.configure(process=start.name, pretty=start.dev and sys.stderr.isatty())
-    child = Child(channel, start, parent_pid)
+    child = Child(channel, start, parent_pid, edk_fd)
     signal.signal(signal.SIGTERM, child.terminate)
     if not start.dev:
         forbid_dumps()
     try:
-        child.run(open_service(child, receive_edk(edk_fd)))
+        child.run(open_service(child, {epoch: receive_edk(edk_fd) for epoch in start.epochs}))
     except VaultError as error:
         log.error("cannot serve", reason=error.reason.value)
         channel.send("failed", reason=error.reason.value, message=str(error))

@@ -5,10 +5,21 @@ To a child:      start {...}   first of all; see `Start`
                  certificates  look after the server's certificate now (keeper)
                  ready         {"workers": n, "ready": n}: how many serve (keeper)
                  check         writes are stopped: are the stores sound? (keeper)
+                 take-epoch    {"epoch"}: its key follows on the key pipe
+                 leave-epoch   {"epoch"}: let go of its key
+                 epoch-held    {"epoch"}: every process holds its key (keeper)
+                 epoch-left    {"epoch"}: no process holds its key any more (keeper)
+                 key-destroyed {"destruction", "gone"}: what the provider says (keeper)
+                 key-failed    {"message"}: the provider could not do what was asked (keeper)
 To the supervisor: ready       it can serve
                  failed        {"reason", "message"}: it cannot start, and why
                  overdue       {"pid"}: that process holds the write lock too long (keeper)
                  checked       {"errors": n}: how many the check found (keeper)
+                 took-epoch    {"epoch"}
+                 left-epoch    {"epoch"}
+                 epoch-wanted  {"epoch", "root_key_id"}: make its key and hand it to everybody (keeper)
+                 epoch-over    {"epoch"}: have everybody let go of its key (keeper)
+                 key-destroy   {"root_key_id", "provider"}: destroy a root key (keeper)
 
 The end of the line is a message too: a child whose supervisor is gone stops by itself.
 """
@@ -73,6 +84,7 @@ class Start:
     name: str
     address: str
     dev: bool
+    epochs: tuple[int, ...] = ()  # whose keys follow on the key pipe, in this order
     metrics_fd: int = -1  # a listening socket, for the keeper
 
     def content(self) -> Mapping[str, object]:
@@ -83,6 +95,7 @@ class Start:
             "name": self.name,
             "address": self.address,
             "dev": self.dev,
+            "epochs": list(self.epochs),
             "metrics_fd": self.metrics_fd,
         }
 
@@ -95,6 +108,7 @@ class Start:
             name=message["name"],
             address=message["address"],
             dev=message["dev"],
+            epochs=tuple(message["epochs"]),
             metrics_fd=message["metrics_fd"],
         )
 

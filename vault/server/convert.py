@@ -30,10 +30,12 @@ from customervault.v1 import (
 from customervault.v1 import (
     token_service_pb2 as token_pb,
 )
+from google.longrunning.operations_proto_pb2 import Operation
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from vault.errors import InvalidRequestError
+from vault.core import operations
+from vault.errors import InvalidRequestError, Reason, error_for
 from vault.model.access import Denial, Reveal
 from vault.model.requests import (
     Access,
@@ -253,6 +255,28 @@ def keyring_status(status: KeyringStatus) -> key_pb.GetKeyringStatusResponse:
         vault_id=status.vault_id,
         signing_key_id=status.signing_key_id,
     )
+
+
+def operation(model: operations.Operation) -> Operation:
+    """Long work, as google.longrunning tells of it."""
+    metadata = key_pb.RotateEpochMetadata(
+        epoch=model.epoch,
+        step=model.step,
+        done=model.done,
+        total=model.total,
+        request_time=timestamp(model.requested_ms),
+        start_time=timestamp(model.started_ms),
+        update_time=timestamp(model.updated_ms),
+    )
+    if model.remaining_ms is not None:
+        metadata.remaining.FromMilliseconds(model.remaining_ms)
+    message = Operation(name=model.name, done=model.finished)
+    message.metadata.Pack(metadata)
+    if model.state is operations.State.DONE:
+        message.response.Pack(key_pb.RotateEpochResponse(epoch=model.epoch))
+    elif model.state is operations.State.FAILED:
+        message.error.CopyFrom(status_of(error_for(Reason(model.reason))(model.message)))
+    return message
 
 
 def access(record: Access) -> audit_pb.Access:

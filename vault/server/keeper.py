@@ -3,6 +3,7 @@
 - Chores run one after the other, each on its own schedule; one that fails is logged and comes again.
 - The watch over the write lock has a thread of its own, since a chore may wait for that very lock. It
   names the holder to the supervisor, which alone ends processes, and only its own.
+- Rotations of the epoch have a thread of their own, see `vault.server.rotation`.
 - `/metrics` adds up what all processes counted; `/healthz` is 200 while every worker serves.
 """
 
@@ -12,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -21,10 +22,13 @@ from vault.core.upkeep import Chore, chores, overdue_lock_holder
 from vault.core.vault import Vault
 from vault.crypto.hazmat import GuardedMemory
 from vault.errors import VaultError
+from vault.model.ids import Epoch
 from vault.server import child, metrics
 from vault.server.child import Child
 from vault.server.control import Message
+from vault.server.custodian import ANSWERS, SupervisorsCustodian
 from vault.server.logs import frames_of, log
+from vault.server.rotation import Rotations
 from vault.store.inspection import ERROR, inspect
 
 CERTIFICATE_SECONDS = 3600.0
@@ -36,10 +40,10 @@ MAX_FINDINGS = 20
 class Keeper:
     """The background work of one vault."""
 
-    def __init__(self, process: Child, edk: GuardedMemory) -> None:
+    def __init__(self, process: Child, edks: Mapping[int, GuardedMemory]) -> None:
         start = process.start
         self._process = process
-        self._vault = Vault.open(start.data_dir, start.settings, edk, process_name=start.name)
+        self._vault = Vault.open(start.data_dir, start.settings, edks, process_name=start.name)
         self._renew_certificate()
         self._http = MetricsServer(socket.socket(fileno=start.metrics_fd))
         self._stopping = threading.Event()
@@ -49,6 +53,8 @@ class Keeper:
         self._threads: list[threading.Thread] = []
         self._begin("chores", lambda: run_chores(work, self._stopping))
         self._begin("lock-watch", lambda: run_chores([watch], self._stopping))
+        self._custodian = SupervisorsCustodian(process.channel, start.settings.keys.provider)
+        self._begin("rotations", Rotations(self._vault.engine, self._custodian, self._stopping).run)
         threading.Thread(target=self._http.serve_forever, name="metrics", daemon=True).start()
         log.info("keeper runs", metrics="{}:{}".format(*self._http.server_address[:2]))
 
@@ -59,8 +65,18 @@ class Keeper:
                 self._http.ready, self._http.workers = message["ready"], message["workers"]
             case "certificates":
                 _run(self._certificate)
+            case kind if kind in ANSWERS:
+                self._custodian.deliver(message)
             case "check":
                 self._begin("check", lambda: _run(Chore("check", 0.0, self._check_stores)))
+
+    def take_epoch(self, epoch: Epoch, edk: GuardedMemory) -> None:
+        """Holds the key of a further epoch."""
+        self._vault.engine.take_epoch(epoch, edk)
+
+    def leave_epoch(self, epoch: Epoch) -> None:
+        """Lets go of an epoch's key."""
+        self._vault.engine.leave_epoch(epoch)
 
     def stop(self, grace_seconds: float) -> None:
         """Lets the running chore end, and closes; what still reads by then ends with the process."""

@@ -1,10 +1,11 @@
 """The supervisor's side of one child: spawning it, hearing it, respawning it.
 
 Children are spawned, never forked: gRPC and LMDB do not survive a fork. They get two descriptors and
-nothing else of the supervisor's: their end of the control line, and a pipe with the EDK. They live in a
-process group of their own, so that Ctrl-C reaches the supervisor alone.
+nothing else of the supervisor's: their end of the control line, and a pipe on which the keys of epochs
+come. They live in a process group of their own, so that Ctrl-C reaches the supervisor alone.
 """
 
+import contextlib
 import os
 import queue
 import socket
@@ -12,8 +13,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vault.crypto.hazmat import GuardedMemory
 from vault.keys.unlock import send_edk
@@ -45,9 +48,7 @@ class Event(NamedTuple):
 class Slot:
     """A place that one process at a time fills."""
 
-    def __init__(
-        self, module: str, start: Start, inbox: "queue.SimpleQueue[Event | int]", metrics: str
-    ) -> None:
+    def __init__(self, module: str, start: Start, inbox: "queue.SimpleQueue[Any]", metrics: str) -> None:
         self.name = start.name
         self.state = State.ABSENT
         self.attempts = 0
@@ -60,14 +61,17 @@ class Slot:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._spawned = 0.0
+        self._key_pipe = -1
+        self.held: set[int] = set()  # epochs whose keys the process was given and has not let go of
+        self.taken: set[int] = set()  # those of them that it has confirmed
 
     @property
     def pid(self) -> int:
         """Of the running process; 0 when there is none."""
         return self._process.pid if self._process else 0
 
-    def spawn(self, edk: GuardedMemory) -> None:
-        """Starts the process and hands it the EDK. Call from the supervisor's main thread only."""
+    def spawn(self, edks: Mapping[int, GuardedMemory]) -> None:
+        """Starts the process and hands it the EDKs. Call from the supervisor's main thread only."""
         ours, theirs = socket.socketpair()
         key_read, key_write = os.pipe()
         passed = [theirs.fileno(), key_read]
@@ -82,15 +86,30 @@ class Slot:
                 env=self._environment,
                 process_group=0,
             )
-            send_edk(edk, key_write)  # 32 bytes fit into any pipe, so this does not wait
+        except BaseException:
+            os.close(key_write)
+            raise
         finally:
             theirs.close()
             os.close(key_read)
-            os.close(key_write)
-        self._channel = Channel(ours)
-        self._channel.send("start", **self._start.content())
+        self._channel, self._key_pipe = Channel(ours), key_write
+        self.held, self.taken = set(edks), set(edks)
+        self._channel.send("start", **replace(self._start, epochs=tuple(edks)).content())
+        for edk in edks.values():
+            self._send_key(edk)
         self.state, self._spawned, self.due = State.STARTING, time.monotonic(), 0.0
         threading.Thread(target=self._hear, args=(self._process, self._channel), daemon=True).start()
+
+    def give_epoch(self, epoch: int, edk: GuardedMemory) -> None:
+        """Hands the process the key of a further epoch."""
+        self.held.add(epoch)
+        self.send("take-epoch", epoch=epoch)
+        self._send_key(edk)
+
+    def _send_key(self, edk: GuardedMemory) -> None:
+        # 32 bytes fit into any pipe, so this does not wait; the end of a process is seen elsewhere.
+        with contextlib.suppress(BrokenPipeError):
+            send_edk(edk, self._key_pipe)
 
     def send(self, kind: str, **content: object) -> None:
         """Sends a message to the process, if there is one."""
@@ -114,6 +133,9 @@ class Slot:
         self.due = time.monotonic() + delay
         if self._channel:
             self._channel.close()
+        if self._key_pipe >= 0:
+            os.close(self._key_pipe)
+        self._key_pipe, self.held, self.taken = -1, set(), set()
         self.state, self._process, self._channel = State.ABSENT, None, None
         return code
 

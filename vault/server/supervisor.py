@@ -1,7 +1,8 @@
 """The supervisor: unlocks the vault once, keeps its processes running, ends them in order.
 
-- It opens no store (but to found one for `--dev`) and imports no gRPC. It holds the EDK in guarded memory,
-  so that respawned processes get it without another unlock, and the lock on the data directory.
+- It opens no store (but to found one for `--dev`) and imports no gRPC. It holds the EDKs in guarded memory,
+  so that respawned processes get them without another unlock, and the passphrase, so that a new epoch needs
+  nobody at the keyboard (`epochs`); and the lock on the data directory.
 - Start: keeper first (its `Vault.open` recovers, and it sees to the server's certificate), then the
   workers; all told to serve, and the ready file written, once every one is ready.
 - SIGTERM, SIGINT: workers drain, then the keeper; a second one kills. SIGHUP: certificates.
@@ -16,7 +17,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -30,12 +31,14 @@ from vault.model.secret import Secret
 from vault.policy.bootstrap import DEVELOPER
 from vault.server import address, logs
 from vault.server.control import Message, Start
+from vault.server.epochs import EpochKeys
 from vault.server.hardening import forbid_dumps
 from vault.server.logs import log
 from vault.server.notify import notify
 from vault.server.ready import Certificates, Ready
 from vault.server.replacing import Replacing
 from vault.server.slots import Event, Slot, State
+from vault.store import files
 from vault.store.runfiles import STOPPED_FILE
 
 LOCK_NAME = "supervisor.lock"
@@ -84,25 +87,29 @@ def serve(
         return EXIT_UNAVAILABLE
     with lock:
         certificates: Certificates = {}
-        supervisor = Supervisor(data_dir, settings, dev=dev)
+        supervisor: Supervisor | None = None
         try:
             if dev:
                 from vault.server.dev import prepare  # which imports the use cases; needed for this only
 
                 passphrase, certificates = prepare(data_dir, settings)
-            return supervisor.run(unlock(data_dir, settings, passphrase), certificates, ready_file)
+            supervisor = Supervisor(data_dir, settings, passphrase, dev=dev)
+            epoch = files.read_current(data_dir)
+            edk = unlock(data_dir, settings, passphrase)
+            return supervisor.run(epoch, edk, certificates, ready_file)
         finally:
-            supervisor.close()
+            if supervisor is not None:
+                supervisor.close()
 
 
 class Supervisor:
     """The processes of one vault. Everything happens on the thread that calls `run`."""
 
-    def __init__(self, data_dir: Path, settings: Settings, *, dev: bool) -> None:
+    def __init__(self, data_dir: Path, settings: Settings, passphrase: Secret | None, *, dev: bool) -> None:
         self._data_dir = data_dir
         self._dev = dev
         self._end_seconds = settings.server.drain_seconds + KILL_SECONDS
-        self._inbox: queue.SimpleQueue[Event | int] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Event | int | Callable[[], None]] = queue.SimpleQueue()
         self._reserved, self._address = address.reserve(settings.server.listen)
         self._metrics_socket, self._metrics = address.listen(settings.server.metrics_listen)
         metrics_dir = _fresh_directory(data_dir / "run" / "metrics")
@@ -120,15 +127,18 @@ class Supervisor:
             self._end_seconds,
             lambda: self._keeper.send("check"),
         )
-        self._edk: GuardedMemory | None = None
+        self._epochs = EpochKeys(
+            data_dir, settings, passphrase, self._slots, self._keeper.send, self._inbox.put
+        )
         self._certificates: Certificates = {}
         self._ready_file: Path | None = None
         self._serving = False
         self._stops = 0
 
-    def run(self, edk: GuardedMemory, certificates: Certificates, ready_file: Path | None) -> int:
-        """Starts, serves, and drains when told to; returns the exit code. Frees the EDK in the end."""
-        self._edk, self._certificates, self._ready_file = edk, certificates, ready_file
+    def run(self, epoch: int, edk: GuardedMemory, certificates: Certificates, ready_file: Path | None) -> int:
+        """Starts, serves, and drains when told to; returns the exit code. Frees the EDKs in the end."""
+        self._epochs.add(epoch, edk)
+        self._certificates, self._ready_file = certificates, ready_file
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._signalled)
         self._remove_ready_file()
@@ -144,8 +154,7 @@ class Supervisor:
             self._remove_ready_file()
             self._end(self._workers)
             self._end([self._keeper])
-            self._edk = None
-            edk.free()
+            self._epochs.close()
             log.info("stopped")
 
     def close(self) -> None:
@@ -186,8 +195,8 @@ class Supervisor:
                     self._spawn(slot)
 
     def _spawn(self, slot: Slot) -> None:
-        if self._edk is not None:
-            slot.spawn(self._edk)
+        if self._epochs.held:
+            slot.spawn(self._epochs.held)
 
     def _take(self, seconds: float) -> None:
         """Handles the next thing that happens, if anything does in time."""
@@ -195,7 +204,9 @@ class Supervisor:
             item = self._inbox.get(timeout=seconds)
         except queue.Empty:
             return
-        if isinstance(item, int):
+        if callable(item):
+            item()
+        elif isinstance(item, int):
             if item == signal.SIGHUP and not self._dev:
                 self._keeper.send("certificates")
         elif item.message is None:
@@ -204,9 +215,12 @@ class Supervisor:
             self._heard(item.slot, item.message)
 
     def _heard(self, slot: Slot, message: Message) -> None:
+        if self._epochs.heard(slot, message):
+            return
         match message["kind"]:
             case "ready":
                 slot.state = State.READY
+                self._epochs.step()
                 if self._serving:
                     slot.send("serve")
                     self._tell()
@@ -223,6 +237,7 @@ class Supervisor:
     def _ended(self, slot: Slot) -> None:
         expected = bool(self._stops) or self._replacing.asked_to_end(slot.pid)
         code = slot.ended(expected=expected)
+        self._epochs.step()
         if not expected:
             log.warning("process ended", worker=slot.name, exit_code=code, attempt=slot.attempts)
         if self._serving:

@@ -7,7 +7,7 @@ calls than `waiting_reads + waiting_writes` at once are refused with RESOURCE_EX
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,6 +19,7 @@ from vault.config import Settings
 from vault.core.vault import Vault
 from vault.crypto.hazmat import GuardedMemory
 from vault.errors import KeyUnavailableError
+from vault.model.ids import Epoch
 from vault.server import child
 from vault.server.calls import HARD_LIMIT_FACTOR, Calls
 from vault.server.child import Child
@@ -35,10 +36,10 @@ _WHOLE_SERVER = ""  # the health protocol's name for it
 class Worker:
     """The server of this process, not yet SERVING."""
 
-    def __init__(self, process: Child, edk: GuardedMemory) -> None:
+    def __init__(self, process: Child, edks: Mapping[int, GuardedMemory]) -> None:
         start = process.start
         settings = start.settings
-        self._vault = Vault.open(start.data_dir, settings, edk, process_name=start.name)
+        self._vault = Vault.open(start.data_dir, settings, edks, process_name=start.name)
         self._server = grpc.server(
             ThreadPoolExecutor(settings.server.threads, thread_name_prefix="call"),
             options=options(settings),
@@ -66,6 +67,14 @@ class Worker:
         """`serve` opens the doors."""
         if message["kind"] == "serve":
             self._say(health_pb2.HealthCheckResponse.SERVING)
+
+    def take_epoch(self, epoch: Epoch, edk: GuardedMemory) -> None:
+        """Holds the key of a further epoch."""
+        self._vault.engine.take_epoch(epoch, edk)
+
+    def leave_epoch(self, epoch: Epoch) -> None:
+        """Lets go of an epoch's key."""
+        self._vault.engine.leave_epoch(epoch)
 
     def stop(self, grace_seconds: float) -> None:
         """Takes no new calls, finishes those begun, closes the vault."""

@@ -21,7 +21,10 @@ from vault.store.meta import META_KEY, Meta
 if TYPE_CHECKING:
     from vault.store.epochs import EpochPlanes
 
-VALUES_TABLES: Final = ("values", "sheets", "meta", "names", "principals", "policies", "requests", "erasures")
+VALUES_TABLES: Final = (
+    *("values", "sheets", "meta"),
+    *("names", "principals", "policies", "requests", "erasures", "operations"),
+)
 KEYRING_TABLES: Final = ("deks", "secrets")
 INDEX_TABLES: Final = ("external",)
 _CUSTOMER_ROW = bytes(3)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar, get_args
 
+from google.longrunning.operations_proto_pb2 import Operation
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from customervault import results
@@ -208,6 +209,25 @@ def audit_status(reply: audit_service_pb2.GetAuditStatusResponse) -> results.Aud
         writable=reply.writable,
         sync_interval_ms=reply.sync_interval_ms,
         gaps=reply.gaps,
+    )
+
+
+def epoch_rotation(reply: Operation) -> results.EpochRotation:
+    """How far a rotation of the epoch is."""
+    told = key_service_pb2.RotateEpochMetadata()
+    reply.metadata.Unpack(told)
+    return results.EpochRotation(
+        name=reply.name,
+        finished=reply.done,
+        epoch=told.epoch,
+        step=told.step,
+        done=told.done,
+        total=told.total,
+        requested=_time(told, "request_time"),
+        started=_time(told, "start_time"),
+        updated=_time(told, "update_time"),
+        remaining=told.remaining.ToTimedelta() if told.HasField("remaining") else None,
+        error=error_of_status(reply.error) if reply.HasField("error") else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from customervault.errors import NotFoundError, VaultError
@@ -221,6 +221,23 @@ class RotatedDek:
 
     dek_generation: int
     values_resealed: int
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRotation:
+    """How far a rotation of the epoch is. `done` of `total` keys in `step`; `error` once it has failed."""
+
+    name: str
+    finished: bool
+    epoch: int
+    step: str
+    done: int
+    total: int
+    requested: datetime | None
+    started: datetime | None
+    updated: datetime | None
+    remaining: timedelta | None
+    error: VaultError | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from customervault.v1 import (
     policy_service_pb2,
     token_service_pb2,
 )
+from google.longrunning import operations_proto_pb2
 from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
@@ -25,6 +26,7 @@ from vault.server.services.audit import AuditService
 from vault.server.services.customer import CustomerService
 from vault.server.services.erasure import ErasureService
 from vault.server.services.key import KeyService
+from vault.server.services.operations import OperationsService
 from vault.server.services.policy import PolicyService
 from vault.server.services.token import TokenService
 
@@ -35,7 +37,9 @@ _FILES: tuple[tuple[FileDescriptor, Any], ...] = (
     (key_service_pb2.DESCRIPTOR, KeyService),
     (policy_service_pb2.DESCRIPTOR, PolicyService),
     (token_service_pb2.DESCRIPTOR, TokenService),
+    (operations_proto_pb2.DESCRIPTOR, OperationsService),
 )
+_GOOGLES = "google."  # of a service that is not ours, the methods that there are
 
 
 def bind(server: grpc.Server, vault: Vault, calls: Calls) -> tuple[str, ...]:
@@ -57,6 +61,7 @@ def _handlers(
             method.name, GetMessageClass(method.input_type), getattr(servicer, _snake(method.name))
         )
         for method in service.methods
+        if hasattr(servicer, _snake(method.name)) or not service.full_name.startswith(_GOOGLES)
     }
 
 

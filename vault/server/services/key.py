@@ -1,6 +1,7 @@
 """`KeyService`: the keyring's state, and new keys for a customer."""
 
 from customervault.v1 import key_service_pb2 as pb
+from google.longrunning.operations_proto_pb2 import Operation
 
 from vault.core.vault import Vault
 from vault.model.requests import Caller
@@ -19,6 +20,10 @@ class KeyService:
         """Epoch, provider and counts."""
         del request  # it has no fields
         return convert.keyring_status(self._vault.keyring_status(caller))
+
+    def rotate_epoch(self, caller: Caller, request: pb.RotateEpochRequest) -> Operation:
+        """Asks for a new epoch."""
+        return convert.operation(self._vault.rotate_epoch(caller, request.request_id))
 
     def rotate_dek(self, caller: Caller, request: pb.RotateDekRequest) -> pb.RotateDekResponse:
         """Gives one customer a new key."""

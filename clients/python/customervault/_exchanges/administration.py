@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from google.longrunning.operations_proto_pb2 import GetOperationRequest, Operation
 from grpc_health.v1 import health_pb2
 
 from customervault import _convert, results
@@ -12,6 +13,7 @@ from customervault.v1 import key_service_pb2 as key_api
 from customervault.v1 import policy_service_pb2 as policy_api
 
 _KEYS = "/customervault.v1.KeyService/"
+_OPERATIONS = "/google.longrunning.Operations/"
 _AUDIT = "/customervault.v1.AuditService/"
 _POLICY = "/customervault.v1.PolicyService/"
 
@@ -23,6 +25,20 @@ def rotate_dek(ref: CustomerRef, *, request_id: str | None) -> Exchange[results.
     )
     reply: key_api.RotateDekResponse = yield Request(_KEYS + "RotateDek", message, key_api.RotateDekResponse)
     return results.RotatedDek(reply.dek_generation, reply.values_resealed)
+
+
+def rotate_epoch(*, request_id: str | None) -> Exchange[results.EpochRotation]:
+    """Ask for a new epoch, or join the rotation under way."""
+    message = key_api.RotateEpochRequest(request_id=request_id_or_new(request_id))
+    reply: Operation = yield Request(_KEYS + "RotateEpoch", message, Operation)
+    return _convert.epoch_rotation(reply)
+
+
+def epoch_rotation(name: str) -> Exchange[results.EpochRotation]:
+    """How far a rotation is."""
+    message = GetOperationRequest(name=name)
+    reply: Operation = yield Request(_OPERATIONS + "GetOperation", message, Operation)
+    return _convert.epoch_rotation(reply)
 
 
 def keyring_status() -> Exchange[results.KeyringStatus]:

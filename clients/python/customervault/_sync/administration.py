@@ -12,6 +12,7 @@ from customervault.results import (
     AppliedPolicy,
     AuditStatus,
     CreatedPrincipal,
+    EpochRotation,
     KeyringStatus,
     Policy,
     Principal,
@@ -32,6 +33,24 @@ class AdministrationVerbs(Transport):
             VaultError: Nothing was rotated, or it is not known whether it was.
         """
         return self._run(verbs.rotate_dek(CustomerRef(external_id, token), request_id=request_id))
+
+    def rotate_epoch(self, *, request_id: str | None = None) -> EpochRotation:
+        """Ask for a new epoch, which makes shreds final; while one is under way, this joins it.
+
+        Returns at once: the vault does the work. `epoch_rotation` tells how far it is.
+
+        Raises:
+            VaultError: Nothing was begun, or it is not known whether it was.
+        """
+        return self._run(verbs.rotate_epoch(request_id=request_id))
+
+    def epoch_rotation(self, name: str) -> EpochRotation:
+        """How far a rotation is that `rotate_epoch` has named.
+
+        Raises:
+            VaultError: The call failed, or there is no such operation.
+        """
+        return self._run(verbs.epoch_rotation(name))
 
     def keyring_status(self) -> KeyringStatus:
         """Epoch, provider and counts of the keyring.

@@ -24,24 +24,32 @@ _sym_db = _symbol_database.Default()
 
 
 from customervault.v1 import common_pb2 as customervault_dot_v1_dot_common__pb2
+from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"customervault/v1/key_service.proto\x12\x10\x63ustomervault.v1\x1a\x1d\x63ustomervault/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x19\n\x17GetKeyringStatusRequest\"\xd7\x02\n\x18GetKeyringStatusResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\r\x12\x35\n\x11\x65poch_create_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x11\n\tassurance\x18\x04 \x01(\t\x12\x13\n\x0broot_key_id\x18\x05 \x01(\t\x12\x11\n\tcustomers\x18\x06 \x01(\x04\x12\x1a\n\x12shredded_customers\x18\x07 \x01(\x04\x12\x14\n\x0cwrapped_deks\x18\x08 \x01(\x04\x12\x1c\n\x14token_key_generation\x18\t \x01(\r\x12\x16\n\x0eledger_entries\x18\n \x01(\x04\x12\x16\n\x0eledger_applied\x18\x0b \x01(\x04\x12\x10\n\x08vault_id\x18\x0c \x01(\t\x12\x16\n\x0esigning_key_id\x18\r \x01(\t\"W\n\x10RotateDekRequest\x12/\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x1d.customervault.v1.CustomerRef\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"D\n\x11RotateDekResponse\x12\x16\n\x0e\x64\x65k_generation\x18\x01 \x01(\r\x12\x17\n\x0fvalues_resealed\x18\x02 \x01(\r2\xcd\x01\n\nKeyService\x12i\n\x10GetKeyringStatus\x12).customervault.v1.GetKeyringStatusRequest\x1a*.customervault.v1.GetKeyringStatusResponse\x12T\n\tRotateDek\x12\".customervault.v1.RotateDekRequest\x1a#.customervault.v1.RotateDekResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"customervault/v1/key_service.proto\x12\x10\x63ustomervault.v1\x1a\x1d\x63ustomervault/v1/common.proto\x1a#google/longrunning/operations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x19\n\x17GetKeyringStatusRequest\"\xd7\x02\n\x18GetKeyringStatusResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\r\x12\x35\n\x11\x65poch_create_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x11\n\tassurance\x18\x04 \x01(\t\x12\x13\n\x0broot_key_id\x18\x05 \x01(\t\x12\x11\n\tcustomers\x18\x06 \x01(\x04\x12\x1a\n\x12shredded_customers\x18\x07 \x01(\x04\x12\x14\n\x0cwrapped_deks\x18\x08 \x01(\x04\x12\x1c\n\x14token_key_generation\x18\t \x01(\r\x12\x16\n\x0eledger_entries\x18\n \x01(\x04\x12\x16\n\x0eledger_applied\x18\x0b \x01(\x04\x12\x10\n\x08vault_id\x18\x0c \x01(\t\x12\x16\n\x0esigning_key_id\x18\r \x01(\t\"W\n\x10RotateDekRequest\x12/\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x1d.customervault.v1.CustomerRef\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"D\n\x11RotateDekResponse\x12\x16\n\x0e\x64\x65k_generation\x18\x01 \x01(\r\x12\x17\n\x0fvalues_resealed\x18\x02 \x01(\r\"(\n\x12RotateEpochRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"\x90\x02\n\x13RotateEpochMetadata\x12\r\n\x05\x65poch\x18\x01 \x01(\r\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x0c\n\x04\x64one\x18\x03 \x01(\x04\x12\r\n\x05total\x18\x04 \x01(\x04\x12\x30\n\x0crequest_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\tremaining\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\"$\n\x13RotateEpochResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\r2\xa1\x02\n\nKeyService\x12i\n\x10GetKeyringStatus\x12).customervault.v1.GetKeyringStatusRequest\x1a*.customervault.v1.GetKeyringStatusResponse\x12T\n\tRotateDek\x12\".customervault.v1.RotateDekRequest\x1a#.customervault.v1.RotateDekResponse\x12R\n\x0bRotateEpoch\x12$.customervault.v1.RotateEpochRequest\x1a\x1d.google.longrunning.Operationb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'customervault.v1.key_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETKEYRINGSTATUSREQUEST']._serialized_start=120
-  _globals['_GETKEYRINGSTATUSREQUEST']._serialized_end=145
-  _globals['_GETKEYRINGSTATUSRESPONSE']._serialized_start=148
-  _globals['_GETKEYRINGSTATUSRESPONSE']._serialized_end=491
-  _globals['_ROTATEDEKREQUEST']._serialized_start=493
-  _globals['_ROTATEDEKREQUEST']._serialized_end=580
-  _globals['_ROTATEDEKRESPONSE']._serialized_start=582
-  _globals['_ROTATEDEKRESPONSE']._serialized_end=650
-  _globals['_KEYSERVICE']._serialized_start=653
-  _globals['_KEYSERVICE']._serialized_end=858
+  _globals['_GETKEYRINGSTATUSREQUEST']._serialized_start=189
+  _globals['_GETKEYRINGSTATUSREQUEST']._serialized_end=214
+  _globals['_GETKEYRINGSTATUSRESPONSE']._serialized_start=217
+  _globals['_GETKEYRINGSTATUSRESPONSE']._serialized_end=560
+  _globals['_ROTATEDEKREQUEST']._serialized_start=562
+  _globals['_ROTATEDEKREQUEST']._serialized_end=649
+  _globals['_ROTATEDEKRESPONSE']._serialized_start=651
+  _globals['_ROTATEDEKRESPONSE']._serialized_end=719
+  _globals['_ROTATEEPOCHREQUEST']._serialized_start=721
+  _globals['_ROTATEEPOCHREQUEST']._serialized_end=761
+  _globals['_ROTATEEPOCHMETADATA']._serialized_start=764
+  _globals['_ROTATEEPOCHMETADATA']._serialized_end=1036
+  _globals['_ROTATEEPOCHRESPONSE']._serialized_start=1038
+  _globals['_ROTATEEPOCHRESPONSE']._serialized_end=1074
+  _globals['_KEYSERVICE']._serialized_start=1077
+  _globals['_KEYSERVICE']._serialized_end=1366
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ import grpc
 import warnings
 
 from customervault.v1 import key_service_pb2 as customervault_dot_v1_dot_key__service__pb2
+from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -46,6 +47,11 @@ class KeyServiceStub:
                 request_serializer=customervault_dot_v1_dot_key__service__pb2.RotateDekRequest.SerializeToString,
                 response_deserializer=customervault_dot_v1_dot_key__service__pb2.RotateDekResponse.FromString,
                 _registered_method=True)
+        self.RotateEpoch = channel.unary_unary(
+                '/customervault.v1.KeyService/RotateEpoch',
+                request_serializer=customervault_dot_v1_dot_key__service__pb2.RotateEpochRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
 
 
 class KeyServiceServicer:
@@ -66,6 +72,17 @@ class KeyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RotateEpoch(self, request, context):
+        """Wraps every key anew under a new root key and has the old one destroyed, which makes shreds final.
+        Long work: poll google.longrunning.Operations.GetOperation. While one is under way, asking again joins it.
+        Metadata is RotateEpochMetadata, the response RotateEpochResponse.
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_KeyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +95,11 @@ def add_KeyServiceServicer_to_server(servicer, server):
                     servicer.RotateDek,
                     request_deserializer=customervault_dot_v1_dot_key__service__pb2.RotateDekRequest.FromString,
                     response_serializer=customervault_dot_v1_dot_key__service__pb2.RotateDekResponse.SerializeToString,
+            ),
+            'RotateEpoch': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateEpoch,
+                    request_deserializer=customervault_dot_v1_dot_key__service__pb2.RotateEpochRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +157,33 @@ class KeyService:
             '/customervault.v1.KeyService/RotateDek',
             customervault_dot_v1_dot_key__service__pb2.RotateDekRequest.SerializeToString,
             customervault_dot_v1_dot_key__service__pb2.RotateDekResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateEpoch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.KeyService/RotateEpoch',
+            customervault_dot_v1_dot_key__service__pb2.RotateEpochRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,

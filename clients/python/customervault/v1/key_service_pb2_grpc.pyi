@@ -6,6 +6,7 @@ Keys: the state of the keyring and the rotation of customers' keys."""
 
 from collections import abc as _abc
 from customervault.v1 import key_service_pb2 as _key_service_pb2
+from google.longrunning import operations_pb2 as _operations_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -38,6 +39,13 @@ class KeyServiceStub:
     """Epoch, provider and counts of the keyring."""
     RotateDek: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.RotateDekRequest, _key_service_pb2.RotateDekResponse]
     """Gives one customer a new DEK generation and re-seals the customer's values under it."""
+    RotateEpoch: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.RotateEpochRequest, _operations_pb2.Operation]
+    """Wraps every key anew under a new root key and has the old one destroyed, which makes shreds final.
+    Long work: poll google.longrunning.Operations.GetOperation. While one is under way, asking again joins it.
+    Metadata is RotateEpochMetadata, the response RotateEpochResponse.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+    """
 
 @_typing.type_check_only
 class KeyServiceAsyncStub(KeyServiceStub):
@@ -48,6 +56,13 @@ class KeyServiceAsyncStub(KeyServiceStub):
     """Epoch, provider and counts of the keyring."""
     RotateDek: _aio.UnaryUnaryMultiCallable[_key_service_pb2.RotateDekRequest, _key_service_pb2.RotateDekResponse]  # type: ignore[assignment]
     """Gives one customer a new DEK generation and re-seals the customer's values under it."""
+    RotateEpoch: _aio.UnaryUnaryMultiCallable[_key_service_pb2.RotateEpochRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """Wraps every key anew under a new root key and has the old one destroyed, which makes shreds final.
+    Long work: poll google.longrunning.Operations.GetOperation. While one is under way, asking again joins it.
+    Metadata is RotateEpochMetadata, the response RotateEpochResponse.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+    """
 
 class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reports on and rotates keys. Key material never leaves the vault."""
@@ -67,5 +82,18 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_key_service_pb2.RotateDekResponse, _abc.Awaitable[_key_service_pb2.RotateDekResponse]]:
         """Gives one customer a new DEK generation and re-seals the customer's values under it."""
+
+    @_abc_1.abstractmethod
+    def RotateEpoch(
+        self,
+        request: _key_service_pb2.RotateEpochRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """Wraps every key anew under a new root key and has the old one destroyed, which makes shreds final.
+        Long work: poll google.longrunning.Operations.GetOperation. While one is under way, asking again joins it.
+        Metadata is RotateEpochMetadata, the response RotateEpochResponse.
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+        """
 
 def add_KeyServiceServicer_to_server(servicer: KeyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

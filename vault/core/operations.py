@@ -1,0 +1,189 @@
+"""Long work that a caller asks for and the keeper does: so far, rotations of the epoch.
+
+Row of table `operations` (with the MAC of `rows`), key: id 16; body: JSON of what `Operation` holds.
+
+A worker writes a request and answers at once; the keeper finds it, and writes how far it is. At most
+one rotation is unfinished: asking again meanwhile gives that one.
+"""
+
+import json
+import uuid
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from vault.core.engine import Engine
+from vault.core.trail import Trail
+from vault.errors import InvalidRequestError
+from vault.model.access import Action
+from vault.model.requests import Caller
+from vault.store.entries import EpochCurrent, GenerationShredded, Shred
+from vault.store.session import WriteSession
+from vault.store.snapshot import ValuesReader
+
+OPERATIONS: Final = "operations"
+PREFIX: Final = "operations/"
+_KEPT_MS: Final = 90 * 86_400_000  # how long a finished operation can be asked for
+
+
+class State(StrEnum):
+    """Where an operation is."""
+
+    REQUESTED = "requested"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One rotation of the epoch; times in milliseconds since 1970, 0 for not yet.
+
+    Attributes:
+        step: what is being done: begin, copy, verify, follow, done.
+        done, total: customers' keys in that step.
+        reason, message: why it failed, as in the errors of the API.
+    """
+
+    id: str
+    state: State
+    requested_ms: int
+    principal: str = ""  # empty: the vault's own schedule
+    epoch: int = 0
+    step: str = ""
+    done: int = 0
+    total: int = 0
+    started_ms: int = 0
+    updated_ms: int = 0
+    reason: str = ""
+    message: str = ""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in (State.DONE, State.FAILED)
+
+    @property
+    def name(self) -> str:
+        """As in the API: `operations/` and 32 hex digits."""
+        return PREFIX + self.id
+
+    @property
+    def remaining_ms(self) -> int | None:
+        """About how long the step will still take, or None where nothing tells yet."""
+        passed = self.updated_ms - self.started_ms
+        if self.finished or not self.done or passed <= 0:
+            return None
+        return passed * (self.total - self.done) // self.done
+
+
+def read_operations(engine: Engine, reader: ValuesReader) -> list[Operation]:
+    """All operations that are kept, oldest first."""
+    found = [_read(engine.rows.open(OPERATIONS, key, row)) for key, row in reader.rows(OPERATIONS)]
+    return sorted(found, key=lambda each: each.requested_ms)
+
+
+def save_operation(engine: Engine, operation: Operation) -> None:
+    """Writes how far an operation is."""
+    engine.committer.submit(lambda session: _put(engine, session, operation), erase=True)
+
+
+def request_rotation(engine: Engine, session: WriteSession, principal: str) -> Operation:
+    """The rotation that is waiting or running, or a new one."""
+    operations = read_operations(engine, session)
+    unfinished = [each for each in operations if not each.finished]
+    if unfinished:
+        return unfinished[0]
+    for each in operations:
+        if each.updated_ms < session.now_ms - _KEPT_MS:
+            session.delete_row(OPERATIONS, bytes.fromhex(each.id))
+    made = Operation(uuid.uuid4().hex, State.REQUESTED, session.now_ms, principal, updated_ms=session.now_ms)
+    _put(engine, session, made)
+    return made
+
+
+def rotation_is_due(engine: Engine) -> bool:
+    """Whether `[keys] rotate_hours` or `rotate_shreds` asks for a new epoch now."""
+    keys = engine.settings.keys
+    if not keys.rotate_hours and not keys.rotate_shreds:
+        return False
+    entered_ms = shreds = 0
+    for entry in engine.store.ledger():
+        match entry.payload:
+            case EpochCurrent():
+                entered_ms, shreds = entry.time_ms, 0
+            case Shred() | GenerationShredded():
+                shreds += 1
+    overdue = bool(keys.rotate_hours) and engine.now_ms() - entered_ms >= keys.rotate_hours * 3_600_000
+    # Without a shred since the last one, a rotation by the clock would make nothing final.
+    return (overdue and shreds > 0) or (0 < keys.rotate_shreds <= shreds)
+
+
+class Operating:
+    """The use cases, for one open vault."""
+
+    def __init__(self, engine: Engine, trail: Trail) -> None:
+        self._engine = engine
+        self._trail = trail
+
+    def rotate_epoch(self, caller: Caller, request_id: str) -> Operation:
+        """Asks for a new epoch, or joins the rotation that is under way.
+
+        Raises:
+            DeniedError: the caller may not rotate.
+            RequestIdReusedError: the request id was used with another body.
+        """
+        engine = self._engine
+        with engine.store.snapshot() as snapshot:
+            grants = engine.directory(snapshot).access.principal(caller.principal)
+        grants.require(Action.ROTATE)
+        request = engine.request(grants.id, request_id, "RotateEpoch", [])
+
+        def job(session: WriteSession) -> Operation:
+            remembered = request.recall(session)
+            if remembered is not None:
+                return self._find(session, remembered)
+            engine.directory(session).access.principal(caller.principal).require(Action.ROTATE)
+            self._trail.act(grants, "RotateEpoch")
+            operation = request_rotation(engine, session, caller.principal)
+            request.remember(session, operation.id)
+            return operation
+
+        return engine.committer.submit(job, deadline=caller.deadline_monotonic)
+
+    def get(self, caller: Caller, name: str) -> Operation:
+        """One operation by its name.
+
+        Raises:
+            DeniedError: the caller may not rotate.
+            InvalidRequestError: there is no such operation.
+        """
+        engine = self._engine
+        with engine.store.snapshot() as snapshot:
+            engine.directory(snapshot).access.principal(caller.principal).require(Action.ROTATE)
+            return self._find(snapshot, name.removeprefix(PREFIX))
+
+    def _find(self, reader: ValuesReader, operation_id: str) -> Operation:
+        try:
+            key = uuid.UUID(hex=operation_id).bytes
+        except ValueError:
+            key = b""
+        body = self._engine.rows.get(reader, OPERATIONS, key) if key else None
+        if body is None:
+            raise InvalidRequestError("no such operation", field="name")
+        return _read(body)
+
+
+def failed(operation: Operation, now_ms: int, reason: str, message: str) -> Operation:
+    """The operation, ended without success."""
+    return replace(operation, state=State.FAILED, updated_ms=now_ms, reason=reason, message=message)
+
+
+def _put(engine: Engine, session: WriteSession, operation: Operation) -> None:
+    body = json.dumps(asdict(operation), separators=(",", ":")).encode()
+    engine.rows.put(session, OPERATIONS, bytes.fromhex(operation.id), body)
+
+
+def _read(body: bytes) -> Operation:
+    document = json.loads(body)
+    return Operation(**document | {"state": State(document["state"])})

@@ -1,0 +1,96 @@
+"""The keeper's thread of rotations: those that a caller or the schedule asks for, and what a crash left."""
+
+import threading
+import time
+from dataclasses import replace
+
+from vault.core.engine import Engine
+from vault.core.epochs import EpochRotation, Progress
+from vault.core.operations import (
+    Operation,
+    State,
+    failed,
+    read_operations,
+    request_rotation,
+    rotation_is_due,
+    save_operation,
+)
+from vault.errors import Reason, VaultError
+from vault.server.custodian import SupervisorsCustodian
+from vault.server.logs import frames_of, log
+
+POLL_SECONDS = 1.0
+SCHEDULE_SECONDS = 60.0
+RESUME_SECONDS = 600.0  # between looks at root keys that a provider has not destroyed yet
+_REPORT_SECONDS = 1.0
+
+
+class Rotations:
+    """Does one rotation at a time."""
+
+    def __init__(self, engine: Engine, custodian: SupervisorsCustodian, stopping: threading.Event) -> None:
+        self._engine = engine
+        self._custodian = custodian
+        self._stopping = stopping
+        self._reported = 0.0
+
+    def run(self) -> None:
+        """Until told to stop. A failure is logged, kept with its operation, and does not end the thread."""
+        resume_at = schedule_at = 0.0
+        while not self._stopping.wait(POLL_SECONDS):
+            try:
+                if time.monotonic() >= resume_at:
+                    resume_at = time.monotonic() + RESUME_SECONDS
+                    EpochRotation(self._engine, self._custodian).resume()
+                if time.monotonic() >= schedule_at:
+                    schedule_at = time.monotonic() + SCHEDULE_SECONDS
+                    if rotation_is_due(self._engine):
+                        self._engine.committer.submit(lambda s: request_rotation(self._engine, s, ""))
+                waiting = self._waiting()
+                if waiting is not None:
+                    self._rotate(waiting)
+            except VaultError as error:
+                log.warning("rotation failed", reason=error.reason.value)
+            except Exception as error:  # noqa: BLE001 - the thread has to live on
+                log.error("rotation failed", exception=type(error).__name__, frames=frames_of(error))
+
+    def _waiting(self) -> Operation | None:
+        """An operation that nobody finished: asked for, or begun by a keeper that has died."""
+        with self._engine.store.snapshot() as snapshot:
+            return next((each for each in read_operations(self._engine, snapshot) if not each.finished), None)
+
+    def _rotate(self, operation: Operation) -> None:
+        engine = self._engine
+        now = engine.now_ms()
+        self._operation = replace(operation, state=State.RUNNING, started_ms=now, updated_ms=now)
+        save_operation(engine, self._operation)
+        log.info("rotation begins", epoch=engine.store.epoch + 1)
+        try:
+            epoch = EpochRotation(engine, self._custodian, report=self._report).rotate()
+        except Exception as error:
+            reason = error.reason if isinstance(error, VaultError) else Reason.INTERNAL
+            text = str(error) if isinstance(error, VaultError) else "the rotation failed; see the log"
+            save_operation(engine, failed(self._operation, engine.now_ms(), reason.value, text))
+            raise
+        done = replace(
+            self._operation, state=State.DONE, step="done", epoch=epoch, updated_ms=engine.now_ms()
+        )
+        save_operation(engine, done)
+        log.info("rotation done", epoch=epoch)
+
+    def _report(self, progress: Progress) -> None:
+        new_step = progress.step != self._operation.step
+        if not new_step and time.monotonic() < self._reported + _REPORT_SECONDS:
+            return
+        self._reported = time.monotonic()
+        now = self._engine.now_ms()
+        self._operation = replace(
+            self._operation,
+            epoch=progress.epoch,
+            step=progress.step,
+            done=progress.done,
+            total=progress.total,
+            started_ms=now if new_step else self._operation.started_ms,
+            updated_ms=now,
+        )
+        save_operation(self._engine, self._operation)
