@@ -102,21 +102,29 @@ def request_rotation(engine: Engine, session: WriteSession, principal: str) -> O
     return made
 
 
-def rotation_is_due(engine: Engine) -> bool:
-    """Whether `[keys] rotate_hours` or `rotate_shreds` asks for a new epoch now."""
-    keys = engine.settings.keys
-    if not keys.rotate_hours and not keys.rotate_shreds:
-        return False
-    entered_ms = shreds = 0
-    for entry in engine.store.ledger():
-        match entry.payload:
-            case EpochCurrent():
-                entered_ms, shreds = entry.time_ms, 0
-            case Shred() | GenerationShredded():
-                shreds += 1
-    overdue = bool(keys.rotate_hours) and engine.now_ms() - entered_ms >= keys.rotate_hours * 3_600_000
-    # Without a shred since the last one, a rotation by the clock would make nothing final.
-    return (overdue and shreds > 0) or (0 < keys.rotate_shreds <= shreds)
+class Schedule:
+    """Says when `[keys]` asks for a new epoch: `rotate_hours`, `rotate_shreds`. Reads an entry once."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._seen = self._entered_ms = self._shreds = 0
+
+    def due(self) -> bool:
+        """Whether a rotation should begin now."""
+        keys = self._engine.settings.keys
+        if not keys.rotate_hours and not keys.rotate_shreds:
+            return False
+        for entry in self._engine.store.ledger(self._seen):
+            self._seen = entry.seq
+            match entry.payload:
+                case EpochCurrent():
+                    self._entered_ms, self._shreds = entry.time_ms, 0
+                case Shred() | GenerationShredded():
+                    self._shreds += 1
+        age_ms = self._engine.now_ms() - self._entered_ms
+        # Without a shred since the last one, a rotation by the clock would make nothing final.
+        by_clock = bool(keys.rotate_hours and self._shreds) and age_ms >= keys.rotate_hours * 3_600_000
+        return by_clock or 0 < keys.rotate_shreds <= self._shreds
 
 
 class Operating:

@@ -28,7 +28,7 @@ import json
 import socket
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,11 @@ def _settings(document: Mapping[str, Any]) -> Settings:
 
 
 def _section(kind: Any, table: Mapping[str, Any]) -> Any:
-    # JSON knows lists only; the settings hold tuples.
-    values = {f.name: table[f.name] for f in fields(kind)}
-    return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+    return kind(**{each.name: _setting(each.default, table[each.name]) for each in fields(kind)})
+
+
+def _setting(default: object, value: Any) -> Any:
+    """A setting out of JSON, which knows neither sections of sections nor tuples."""
+    if is_dataclass(default):
+        return _section(type(default), value)
+    return tuple(value) if isinstance(value, list) else value

@@ -8,11 +8,11 @@ from vault.core.engine import Engine
 from vault.core.epochs import EpochRotation, Progress
 from vault.core.operations import (
     Operation,
+    Schedule,
     State,
     failed,
     read_operations,
     request_rotation,
-    rotation_is_due,
     save_operation,
 )
 from vault.errors import Reason, VaultError
@@ -20,7 +20,7 @@ from vault.server.custodian import SupervisorsCustodian
 from vault.server.logs import frames_of, log
 
 POLL_SECONDS = 1.0
-SCHEDULE_SECONDS = 60.0
+SCHEDULE_SECONDS = 5.0
 RESUME_SECONDS = 600.0  # between looks at root keys that a provider has not destroyed yet
 _REPORT_SECONDS = 1.0
 
@@ -32,6 +32,7 @@ class Rotations:
         self._engine = engine
         self._custodian = custodian
         self._stopping = stopping
+        self._schedule = Schedule(engine)
         self._reported = 0.0
 
     def run(self) -> None:
@@ -44,7 +45,7 @@ class Rotations:
                     EpochRotation(self._engine, self._custodian).resume()
                 if time.monotonic() >= schedule_at:
                     schedule_at = time.monotonic() + SCHEDULE_SECONDS
-                    if rotation_is_due(self._engine):
+                    if self._schedule.due():
                         self._engine.committer.submit(lambda s: request_rotation(self._engine, s, ""))
                 waiting = self._waiting()
                 if waiting is not None:

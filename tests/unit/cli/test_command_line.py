@@ -43,6 +43,7 @@ def test_the_tree_is_complete() -> None:
     assert {path[1:] for path in LEAVES if path[0] == "keys"} == {
         ("status",),
         ("rotate-dek",),
+        ("rotate",),
         ("provider-check",),
     }
     assert {path[1:] for path in LEAVES if path[0] == "customers"} == {("show",), ("list",), ("export",)}

@@ -17,6 +17,7 @@ from customervault.v1 import (
     policy_service_pb2,
     token_service_pb2,
 )
+from google.longrunning import operations_proto_pb2
 from google.protobuf import any_pb2, duration_pb2, message_factory
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
@@ -31,6 +32,7 @@ _FILES = (
     policy_service_pb2,
     token_service_pb2,
     health_pb2,
+    operations_proto_pb2,
 )
 METHODS = {
     f"/{service.full_name}/{method.name}": method
