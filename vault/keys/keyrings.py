@@ -109,7 +109,10 @@ def hold_epoch(data_dir: Path, epoch: Epoch, *, alone: bool = False) -> int:
         KeyUnavailableError: others hold it in a way that excludes this one.
     """
     path = data_dir / "keyring" / str(epoch) / "LOCK"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        raise KeyUnavailableError(f"the keyring of epoch {epoch} is not there") from None
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except BlockingIOError:
