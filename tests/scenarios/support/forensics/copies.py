@@ -3,10 +3,10 @@
 Rules:
 - A copy is `cp`, in a process of its own: one that opened and closed LMDB's lock file in the test's process
   would take the vault's locks away.
-- `root/` is left out: it stands for the HSM or KMS, of which nobody takes file copies. A copy with it opens its
-  epoch for good, which is why the provider `file` only ever promises its best effort.
-- Copies share most of their bytes. Files are cut in pieces of a page, each with the beginning of the next, so that
-  every offset's window lies within one piece; a piece that was seen before is not looked at again.
+- `root/` is left out: it stands for the HSM or KMS, of which nobody takes file copies. A copy with it opens
+  its epoch for good, which is why the provider `file` only ever promises its best effort.
+- Copies share most of their bytes. Files are cut in pieces of a page, each with the beginning of the next, so
+  that every offset's window lies within one piece; a piece that was seen before is not looked at again.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ class Piece(NamedTuple):
 
 
 def copy_data(source: Path, target: Path, *, only: str = "", root_keys: bool = False) -> Path:
-    """Copies a data directory, or the one of its directories that `only` names, while the vault has it open."""
+    """Copies a data directory, or what `only` names of it, while the vault may be open."""
     target.mkdir(parents=True)
     for each in sorted(source.iterdir()):
         if (only and each.name != only) or (each.name == ROOT_KEYS and not root_keys):

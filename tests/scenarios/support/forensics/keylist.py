@@ -1,8 +1,9 @@
-"""Every key that a vault makes, noted by the process of the test that makes it. Never in the vault's own code.
+"""Every key that a vault makes, noted by the test's process that makes it; never by the vault's own code.
 
 The list is a file of one JSON line a key, appended before the key is first used, so that it outlives a
-SIGKILL: {"kind": ..., "key": 64 hex digits} and, where there is one, "customer", "generation", "epoch", "name",
-and "under", the epoch key that wraps it. Kinds: `born` (random bytes for a data key), `dek`, `edk`, `secret`.
+SIGKILL: {"kind": ..., "key": 64 hex digits} and, where there is one, "customer", "generation", "epoch",
+"name", and "under", the epoch key that wraps it. Kinds: `born` (random bytes for a data key), `dek`, `edk`,
+`secret`.
 """
 
 import json

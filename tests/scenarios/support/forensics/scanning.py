@@ -21,7 +21,8 @@ _ffi = FFI()
 _ffi.cdef("""
     struct needles *cv_needles_new(const uint8_t *bytes, size_t count, size_t width);
     void cv_needles_free(struct needles *known);
-    size_t cv_find(const struct needles *known, const uint8_t *data, size_t size, uint64_t *found, size_t room);
+    size_t cv_find(const struct needles *known, const uint8_t *data, size_t size,
+        uint64_t *found, size_t room);
     size_t cv_find_sealed(const struct needles *known, const uint8_t *key, const uint8_t *data, size_t size,
         uint64_t *found, size_t room);
 """)

@@ -1,11 +1,11 @@
 """Which keys and customers can still be found in what is left of a vault.
 
-Somebody holds every copy ever made, every root key that the provider still has, and may use it. They open what
-these root keys open: the epoch keys (EDK), under them the data keys and the secrets, among them the keys of the
-indexes. So three searches, each at every offset of every file:
-- the raw bytes of any key the vault ever made: there must be none, at any time;
-- `nonce | ciphertext` that decrypts, under any EDK that still opens, to a data key. No tag is looked at, so a row
-  counts even if its page was reused half way, or its associated data is lost;
+Somebody holds every copy ever made, and may use every root key that the provider still has. They open what
+these root keys open: the epoch keys (EDK), under them the data keys and the secrets, among them the keys of
+the indexes. So three searches, each at every offset of every file:
+- the raw bytes of any key that the vault ever made: there must be none, at any time;
+- `nonce | ciphertext` that decrypts, under any EDK that still opens, to a data key. No tag is looked at, so a
+  row counts even if half its page was used again, or nobody knows any more whose it is;
 - the hash of a shredded customer's identifiers under any index key that still opens.
 """
 

@@ -51,14 +51,6 @@ class Amounts:
 
 
 @dataclass(slots=True)
-class Former:
-    """A value that was deleted or corrected: the record that held it, and the DEK generation that sealed it."""
-
-    owner: Owner
-    record: bytes
-
-
-@dataclass(slots=True)
 class Work:
     """The vault, its copies, and what of it must be gone."""
 
@@ -66,7 +58,7 @@ class Work:
     keys: KeyList
     copies: list[Path] = field(default_factory=list)
     shredded: dict[int, Known] = field(default_factory=dict)  # customers, by number
-    former: list[Former] = field(default_factory=list)
+    former: set[Owner] = field(default_factory=set)  # sealed a value that was deleted or corrected
     living: list[tuple[Known, int, list[str]]] = field(default_factory=list)
     _stored: int = 0
 
@@ -144,7 +136,7 @@ class Work:
 
     @contextmanager
     def _opened(self, process_name: str) -> Iterator[Desks]:
-        with self.keys.noting(), open_vault(self.deployment.data_dir, process_name, unlocking=True) as desks:
+        with self.keys.noting(), open_vault(self.deployment.data_dir, process_name) as desks:
             yield desks
 
     def _store(self, desks: Desks, count: int) -> None:
@@ -212,7 +204,7 @@ class Work:
         with engine.store.snapshot() as snapshot:
             record = snapshot.get(value_key(engine.region, number, ValueNo(value_no)))
         assert record is not None
-        self.former.append(Former((number, ValueHeader.unpack(record).dek_generation), record))
+        self.former.add((number, ValueHeader.unpack(record).dek_generation))
 
     def _replace_key(self, desks: Desks, known: Known) -> None:
         desks.vault.rotate_dek(desks.admin.caller, by_id(known.external_id), new_id())
