@@ -7,7 +7,7 @@ TOOLS := $(CURDIR)/.tools
 OPENBAO_VERSION := v2.4.4
 PROTOS := $(wildcard proto/customervault/v1/*.proto)
 
-.PHONY: help install demo serve test lint types imports proto proto-lint proto-drift bench crash clean lock softhsm openbao
+.PHONY: help install demo serve test lint types imports proto proto-lint proto-drift bench bench-rotate crash forensics clean lock softhsm openbao
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -53,8 +53,14 @@ proto-drift: $(STAMP)  ## Fail when the committed stubs differ from proto/
 bench: $(STAMP)  ## Import and detokenize rates beside a plain LMDB and libsodium loop
 	$(BIN)/python -m benchmarks
 
+bench-rotate: $(STAMP)  ## An epoch rotation under reads and writes: CPU, pauses, memory (CUSTOMERS=100000)
+	$(BIN)/python -m benchmarks.rotate_rate --customers $(or $(CUSTOMERS),100000)
+
 crash: $(STAMP)  ## The long kill -9 campaign (50 rounds)
 	CVAULT_CRASH_ROUNDS=50 $(BIN)/python -m pytest tests/scenarios/test_crash_recovery.py
+
+forensics: $(STAMP)  ## The long search for shredded keys in every copy (50,000 customers)
+	CVAULT_FORENSICS_CUSTOMERS=$${CVAULT_FORENSICS_CUSTOMERS:-50000} $(BIN)/python -m pytest -s tests/scenarios/test_forensics.py
 
 softhsm:  ## A software PKCS #11 token for the tests (Debian; without root into .tools)
 	@if [ -n "$$(ls /usr/lib/*/softhsm/libsofthsm2.so $(TOOLS)/softhsm/usr/lib/*/softhsm/libsofthsm2.so 2>/dev/null)" ]; then :; \

@@ -28,9 +28,8 @@ def rotation(vault: Vault, after_step: Callable[[str], None] = lambda _: None) -
     return EpochRotation(engine, OwnCustodian(engine, engine.settings, None), after_step=after_step)
 
 
-def main() -> None:
-    """The process that is killed."""
-    data_dir, wanted = Path(sys.argv[1]), sys.argv[2]
+def rotate_until(data_dir: Path, wanted: str) -> None:
+    """Rotates, and kills this process at the step that is wanted."""
     swapping: list[str] = []
 
     def at(step: str) -> None:
@@ -45,4 +44,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    rotate_until(Path(sys.argv[1]), sys.argv[2])

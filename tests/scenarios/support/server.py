@@ -42,7 +42,8 @@ class Server:
     def __init__(self, deployment: Deployment, ready: dict[str, Any], log: Path) -> None:
         self.deployment = deployment
         self.address = str(ready["address"])
-        self._workers = [int(pid) for pid in ready["workers"]]
+        self.pid = int(ready["pid"])
+        self.workers = [int(pid) for pid in ready["workers"]]
         self._metrics = str(ready["metrics"])
         self._log = log
 
@@ -76,12 +77,12 @@ class Server:
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """The workers stand still meanwhile."""
-        for pid in self._workers:
+        for pid in self.workers:
             os.kill(pid, signal.SIGSTOP)
         try:
             yield
         finally:
-            for pid in self._workers:
+            for pid in self.workers:
                 os.kill(pid, signal.SIGCONT)
 
     def metrics(self) -> str:

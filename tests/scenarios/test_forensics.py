@@ -1,0 +1,104 @@
+"""What was shredded is gone from every file, snapshot and backup, once the shred is final; and not before.
+
+A vault works through three epochs and is copied all the while; rotations are killed. Before each rotation the
+search must find exactly the keys and customers that were shredded since the last one, for they are in the
+copies; after it, none at all. `make forensics` does it with 50,000 customers, `CVAULT_FORENSICS_CUSTOMERS`
+sets another number.
+"""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.support.forensics.copies import copy_data
+from tests.scenarios.support.forensics.scanning import SEALED_WINDOW, Hit, Needles
+from tests.scenarios.support.forensics.searching import Findings, Search
+from tests.scenarios.support.forensics.working import Amounts, Work
+from vault.crypto import hazmat
+
+DEFAULT_CUSTOMERS = 360
+CUSTOMERS = int(os.environ.get("CVAULT_FORENSICS_CUSTOMERS", str(DEFAULT_CUSTOMERS)))
+KILLED_AT = (("verified",), ("created", "swapped"), ("commit-current", "removed"))
+EPOCHS = len(KILLED_AT)
+KILLS = sum(map(len, KILLED_AT))
+
+
+def amounts() -> Amounts:
+    """A fifth of all customers is shredded: most in their epoch, the others after a rotation was killed."""
+    return Amounts(
+        customers=CUSTOMERS // EPOCHS,
+        shreds=CUSTOMERS // 5 * 4 // 5 // EPOCHS,
+        shreds_after_kill=CUSTOMERS // 5 // 5 // KILLS,
+        touched=max(2, CUSTOMERS // 500),
+    )
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    """A new vault whose keys are noted from the first on."""
+    return Work.found(tmp_path)
+
+
+def searched(work: Work, *further_root_keys: Path) -> Findings:
+    """Everything that can be found now."""
+    began = time.monotonic()
+    search = Search(work.places, [work.root_keys, *further_root_keys], work.key_file)
+    found = search.run(work.every_key(), work.gone(), list(work.shredded.values()))
+    if CUSTOMERS > DEFAULT_CUSTOMERS:
+        print(  # noqa: T201 - somebody is waiting
+            f"  {len(search.paths):,} files, {found.searched_bytes / 2**20:,.0f} MiB of different bytes;"
+            f" epochs that open: {sorted(found.epochs)}; found {len(found.raw)} raw keys,"
+            f" {len(found.sealed):,} sealed ones, {len(found.hashed):,} customers in an index"
+            f" ({time.monotonic() - began:.0f} s)",
+            flush=True,
+        )
+    return found
+
+
+def test_keys_are_found_until_the_shred_is_final_and_nowhere_after(work: Work) -> None:
+    final, forgotten = set(), set()
+    for killed_at in KILLED_AT:
+        work.an_epoch(amounts())
+        gone = work.gone()
+        before = searched(work)
+        assert before.raw == {}
+        assert set(before.sealed) == gone - final
+        assert set(before.hashed) == {each.external_id for each in work.shredded.values()} - forgotten
+        assert len(before.epochs) == 1
+        work.rotate(killed_at, amounts().shreds_after_kill)
+        after = searched(work)
+        assert (after.raw, after.sealed, after.hashed) == ({}, {}, {})
+        assert len(after.epochs) == 1
+        final = work.gone()
+        assert gone < final
+        assert work.former <= final
+        forgotten = {each.external_id for each in work.shredded.values()}
+
+
+def test_a_copy_of_the_root_keys_keeps_what_is_in_it(work: Work) -> None:
+    """The provider `file` promises its best effort, and no more, for this reason."""
+    work.an_epoch(Amounts(customers=20, shreds=4, shreds_after_kill=0, touched=1))
+    kept = copy_data(work.deployment.data_dir, work.key_file.with_name("kept"), only="root", root_keys=True)
+    gone = work.gone()
+    work.rotate((), 0)
+    assert not searched(work).sealed
+    assert set(searched(work, kept / "root").sealed) == gone
+
+
+def test_the_search_sees_every_offset() -> None:
+    keys = [hazmat.random_bytes(32) for _ in range(1000)]
+    memory = hazmat.GuardedMemory(64)
+    hazmat.load_key(memory.pointer(), keys[0])
+    hazmat.load_key(memory.pointer(32), keys[1])
+    wrapped = hazmat.seal_secret_at(memory.pointer(), memory.pointer(32), 32, b"some owner")[:SEALED_WINDOW]
+    memory.free()
+    known = Needles(keys)
+    for at in range(40):
+        around = hazmat.random_bytes(at), hazmat.random_bytes(39 - at)
+        assert known.find_sealed(keys[0], around[0] + wrapped + around[1]) == [Hit(at, 1)]
+        assert known.find_sealed(keys[2], around[0] + wrapped + around[1]) == []
+        assert known.find(around[0] + keys[999] + around[1]) == [Hit(at, 999)]
+    assert known.find_sealed(keys[0], wrapped[:-1]) == []
+    assert known.find(keys[3][:-1]) == []
