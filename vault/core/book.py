@@ -37,7 +37,7 @@ from vault.store.layout import (
 )
 from vault.store.layout import value_no as new_value_no
 from vault.store.session import WriteSession
-from vault.store.sheet import SHEET_FORMAT, SHEET_HEADER, Sheet, SheetField
+from vault.store.sheet import SHEET_FORMAT, SHEET_HEADER, Sheet, SheetField, external_id_of
 from vault.store.snapshot import KeyringSnapshot, Snapshot, ValuesReader
 
 _LAST_COUNTER = 2**16 - 1
@@ -367,18 +367,33 @@ class Book:
     def _row_message(self, number: CustomerNo, row: CustomerRow) -> bytes:
         return self._vault_id + value_key(self._region, number, CUSTOMER_ROW) + row.authenticated()
 
-    def external_id(self, reader: ValuesReader, number: CustomerNo, dek: OpenDek) -> bytes:
+    def external_id(
+        self,
+        reader: ValuesReader,
+        number: CustomerNo,
+        sheet_key: hazmat.KeyPointer,
+        opener: hazmat.Opener,
+    ) -> bytes:
         """A customer's external id, from its sheet.
 
         Raises:
             DataLossError, IntegrityFailedError: the sheet is missing or damaged.
         """
-        return self._open_sheet(reader, number, dek).external_id
+        return external_id_of(self._open_sheet_with(reader, number, sheet_key, opener))
 
     def _open_sheet(self, reader: ValuesReader, number: CustomerNo, dek: OpenDek) -> Sheet:
+        return Sheet.unpack(self._open_sheet_with(reader, number, dek.sheet_key, hazmat.Opener()))
+
+    def _open_sheet_with(
+        self,
+        reader: ValuesReader,
+        number: CustomerNo,
+        sheet_key: hazmat.KeyPointer,
+        opener: hazmat.Opener,
+    ) -> bytes:
         key = customer_key(self._region, number)
         raw = reader.sheet(key)
         if raw is None:
             raise DataLossError("the sheet of a live customer is missing")
         aad = sheet_aad(self._vault_id, key, raw[:3])
-        return Sheet.unpack(hazmat.Opener().open(XCHACHA20_POLY1305, dek.sheet_key, raw[3:27], raw[27:], aad))
+        return opener.open(XCHACHA20_POLY1305, sheet_key, raw[3:27], raw[27:], aad)

@@ -24,12 +24,13 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from vault.core.engine import Engine
-from vault.core.indexkeys import EXTERNAL_INDEX, external_hash
+from vault.core.indexkeys import EXTERNAL_INDEX
+from vault.core.rewrapping import Rewrapping
 from vault.crypto import hazmat
 from vault.errors import IntegrityFailedError, KeyUnavailableError, OverloadedError
 from vault.keys.keyrings import held_alone
 from vault.keys.provider import Assurance, Destruction
-from vault.model.ids import CustomerNo, Epoch, Generation
+from vault.model.ids import Epoch
 from vault.store.entries import (
     EpochAbandoned,
     EpochCurrent,
@@ -42,7 +43,7 @@ from vault.store.entries import (
     Void,
 )
 from vault.store.epochs import keyring_path
-from vault.store.layout import CustomerRow, customer_key, dek_key, split_dek_key, value_key
+from vault.store.layout import CUSTOMER_KEY_BYTES, customer_key
 from vault.store.ledger import LedgerEntry
 from vault.store.session import WriteSession
 from vault.store.snapshot import KeyringReader, ValuesReader
@@ -51,7 +52,6 @@ from vault.store.staging import Changed, NextEpoch, Row, discard_epoch
 PIECE: Final = 2_000  # customers copied in one transaction
 LAST_CUSTOMERS: Final = 1_000  # as many may be left for the swap, which holds the write lock
 _ROUNDS: Final = 50  # of following; a vault that changes faster than it can be followed is not rotated
-_CHECK = slice(1, 9)  # key check value within a wrapped DEK's row
 
 
 class Custodian(Protocol):
@@ -251,7 +251,7 @@ class _Copy:
         self._report = report
         self._after_step = after_step
         self._old, self._new = engine.keyrings.at(engine.store.epoch), engine.keyrings.at(staged.epoch)
-        self._index_key = hazmat.GuardedMemory(32)
+        self._rewrapping = Rewrapping(engine.book, self._old, self._new)
         self._seen_seq = self._seen_number = 0  # up to where changes were followed
 
     def run(self) -> None:
@@ -268,7 +268,7 @@ class _Copy:
             self._after_step("followed")
             self._engine.committer.submit(self._swap, erase=True, alone=True)
         finally:
-            self._index_key.free()
+            self._rewrapping.free()
 
     def _note_where_it_began(self) -> None:
         with self._engine.store.snapshot() as snapshot:
@@ -281,7 +281,7 @@ class _Copy:
                 secret = self._old.unwrap_secret(name, row)
                 if name == EXTERNAL_INDEX:
                     secret = hazmat.random_bytes(32)  # an index key never outlives its epoch
-                    hazmat.load_key(self._index_key.pointer(), secret)
+                    self._rewrapping.use_index_key(secret)
                 rows.append((name, self._new.wrap_secret(name, secret)))
                 if self._new.unwrap_secret(*rows[-1]) != secret:
                     raise IntegrityFailedError
@@ -294,42 +294,16 @@ class _Copy:
         while True:
             with engine.store.snapshot() as snapshot, engine.store.keyring() as keys:
                 self._require_epoch(keys)
-                numbers = _numbers(keys, engine.region, after, PIECE)
-                changed = [self._carried(snapshot, keys, number) for number in numbers]
-            if not numbers:
+                customers = _next_customers(keys, engine.region, after, PIECE)
+                changed = [self._rewrapping.carried(snapshot, *each) for each in customers.items()]
+            if not customers:
                 return
             self._staged.put_deks([row for _, rows, _ in changed for row in rows])
-            hashes = {number: hashed for number, (_, _, hashed) in zip(numbers, changed, strict=True)}
-            span = range(numbers[0], numbers[-1] + 1)
-            self._staged.note_hashes(numbers[0], [hashes.get(number, b"") for number in span])
-            after = numbers[-1]
+            hashes = {int.from_bytes(customer[1:], "big"): hashed for customer, _, hashed in changed}
+            first, after = min(hashes), max(hashes)
+            self._staged.note_hashes(first, [hashes.get(number, b"") for number in range(first, after + 1)])
             self._progress.done += sum(len(rows) for _, rows, _ in changed)
             self._report(self._progress)
-
-    def _carried(self, reader: ValuesReader, keys: KeyringReader, number: int) -> Changed:
-        """A customer as the next epoch is to hold it: nothing, once it is shredded."""
-        engine = self._engine
-        customer = customer_key(engine.region, number)
-        raw = reader.get(value_key(engine.region, number))
-        row = CustomerRow.unpack(raw) if raw is not None else None
-        if row is None or row.shredded:
-            return customer, [], b""
-        rows: list[Row] = []
-        hashed = b""
-        for generation in keys.generations(engine.region, number):
-            wrapped = keys.dek(engine.region, number, generation)
-            if wrapped is None:
-                raise IntegrityFailedError
-            names = engine.region, CustomerNo(number), Generation(generation)
-            with engine.deks.unwrap(wrapped, keys.epoch, *names) as dek:
-                again = self._new.wrap_dek(dek.pointer, *names)
-                if again[_CHECK] != wrapped[_CHECK]:
-                    raise IntegrityFailedError
-                rows.append((dek_key(*names), again))
-                if generation == row.dek_generation:
-                    external_id = engine.book.external_id(reader, CustomerNo(number), dek)
-                    hashed = external_hash(self._index_key.pointer(), external_id)
-        return customer, rows, hashed
 
     def _verify(self) -> None:
         """Opens every row of the new keyring, and compares it with the old one's key check value."""
@@ -339,18 +313,10 @@ class _Copy:
             with engine.store.keyring() as keys:
                 self._require_epoch(keys)
                 for key, row in rows:
-                    self._verify_row(keys, key, row)
+                    self._rewrapping.verify(keys, key, row)
             start = rows[-1][0] + b"\0"
             self._progress.done += len(rows)
             self._report(self._progress)
-
-    def _verify_row(self, keys: KeyringReader, key: bytes, row: bytes) -> None:
-        names = split_dek_key(key)
-        with self._engine.deks.unwrap(row, self._staged.epoch, *names):
-            former = keys.dek(*names)
-        # One that is gone was shredded or replaced meanwhile: the ledger names it.
-        if former is not None and former[_CHECK] != row[_CHECK]:
-            raise IntegrityFailedError
 
     def _follow(self) -> None:
         """Brings the copy up to date until little is left."""
@@ -363,10 +329,14 @@ class _Copy:
                 self._step("follow", len(numbers))
                 if len(numbers) < LAST_CUSTOMERS:
                     return
-                changed = [self._carried(snapshot, keys, number) for number in numbers]
+                changed = self._carried(snapshot, keys, numbers)
             self._staged.replace_customers(changed)
             self._seen_seq, self._seen_number = meta.applied, meta.next_customer_no
         raise OverloadedError("the vault changes faster than its keys can be copied; try again later")
+
+    def _carried(self, reader: ValuesReader, keys: KeyringReader, numbers: Iterable[int]) -> list[Changed]:
+        customers = [customer_key(self._engine.region, number) for number in numbers]
+        return [self._rewrapping.carried(reader, each, keys.deks_of(each)) for each in customers]
 
     def _changed_until(self, seq: int, next_number: int) -> list[int]:
         """Customers with another set of keys than when they were copied, up to a moment."""
@@ -387,10 +357,10 @@ class _Copy:
         """Under the write lock: the last customers, the counts, and the new epoch is in use."""
         self._require_epoch(session)
         numbers = self._changed_until(2**64, session.meta.next_customer_no)
-        changed = [self._carried(session, session, number) for number in numbers]
+        changed = self._carried(session, session, numbers)
         self._staged.replace_customers(changed)
         for key, row in self._staged.deks_of([customer for customer, _, _ in changed]):
-            self._verify_row(session, key, row)
+            self._rewrapping.verify(session, key, row)
         if self._staged.counts() != (session.count_deks(), session.count_index()):
             raise IntegrityFailedError
         # A process may have an environment open only once, and the next session opens this one.
@@ -406,13 +376,14 @@ class _Copy:
         self._report(self._progress)
 
 
-def _numbers(keys: KeyringReader, region: int, after: int, limit: int) -> list[int]:
-    """Customers with keys, in order, at most `limit`."""
-    numbers: list[int] = []
-    for key, _ in keys.deks(customer_key(region, after + 1)):
-        number = split_dek_key(key)[1]
-        if not numbers or numbers[-1] != number:
-            if len(numbers) == limit:
+def _next_customers(keys: KeyringReader, region: int, after: int, limit: int) -> dict[bytes, list[Row]]:
+    """The wrapped DEKs of customers with higher numbers, in order, of at most `limit` customers."""
+    found: dict[bytes, list[Row]] = {}
+    for each in keys.deks(customer_key(region, after + 1)):
+        customer = each[0][:CUSTOMER_KEY_BYTES]
+        if customer not in found:
+            if len(found) == limit:
                 break
-            numbers.append(number)
-    return numbers
+            found[customer] = []
+        found[customer].append(each)
+    return found

@@ -237,7 +237,7 @@ def _require_cpu(suite: int) -> None:
 
 def seal_secret_at(key: KeyPointer, source: KeyPointer, size: int, aad: bytes) -> bytes:
     """Wraps `size` bytes of key material: nonce (24) | XChaCha20-Poly1305 ciphertext | tag (16)."""
-    out = _new_uncleared("unsigned char[]", SECRET_OVERHEAD_BYTES + size)
+    out = _new_uncleared(_BYTES, SECRET_OVERHEAD_BYTES + size)
     _lib.randombytes(out, _XCHACHA_NONCE)
     if _xchacha_seal(out + _XCHACHA_NONCE, _NULL, source, size, aad, len(aad), _NULL, out, key) != 0:
         raise KeyUnavailableError("wrapping failed")
@@ -279,9 +279,9 @@ def derive_public(master: KeyPointer, subkey_id: int, context: bytes, size: int)
     """A derived value that may be shown, such as a key check value: 16 to 64 bytes."""
     if not 16 <= size <= 64:
         raise ValueError("a derived value has 16 to 64 bytes")
-    out = _ffi.new("unsigned char[]", size)
+    out = _scratch.out
     _derive(master, subkey_id, context, out, size)
-    return bytes(_ffi.buffer(out))
+    return _scratch.view[:size]  # type: ignore[no-any-return]
 
 
 def _derive(master: KeyPointer, subkey_id: int, context: bytes, destination: KeyPointer, size: int) -> None:

@@ -78,8 +78,8 @@ class Keyring:
         return secret
 
     def _dek_aad(self, region: Region, customer: CustomerNo, generation: Generation) -> bytes:
-        owner = region.to_bytes(1, "big") + customer.to_bytes(5, "big") + generation.to_bytes(2, "big")
-        return self._prefix + b"dek" + owner
+        owner = region << 56 | customer << 16 | generation
+        return self._prefix + b"dek" + owner.to_bytes(8, "big")
 
     def _secret_aad(self, name: str) -> bytes:
         return self._prefix + b"secret" + name.encode()

@@ -40,6 +40,7 @@ CUSTOMER_ROW = struct.Struct(">BBB2sHIHBQQQ16s")
 CUSTOMER_ROW_BYTES = CUSTOMER_ROW.size
 ROW_MAC_BYTES = 16
 ROW_STATE_AT = 1
+_ROW_GENERATION = slice(5, 7)
 ROW_FLAGS_AT = 2
 ROW_GENERATION_AT = 5  # u16
 
@@ -268,6 +269,19 @@ class CustomerRow:
             restrictions=limits,
             mac=mac,
         )
+
+
+def live_generation(row: bytes) -> int | None:
+    """The DEK generation in a customer row, None in a tombstone's; the rest of the row is not looked at.
+
+    Raises:
+        IntegrityFailedError: it is no customer row.
+    """
+    if len(row) != CUSTOMER_ROW_BYTES or row[0] != ROW_FORMAT or row[ROW_STATE_AT] not in _ROW_STATES:
+        raise IntegrityFailedError
+    if row[ROW_STATE_AT] == RowState.SHREDDED:
+        return None
+    return int.from_bytes(row[_ROW_GENERATION], "big")
 
 
 def tombstone(row: CustomerRow, shred_seq: int) -> CustomerRow:

@@ -76,6 +76,12 @@ class Sheet:
         return cls(external_id, fields, locators)
 
 
+def external_id_of(plaintext: bytes) -> bytes:
+    """The external id in an opened sheet, and nothing else of it."""
+    reader = _Reader(plaintext)
+    return reader.take(reader.number(2))
+
+
 @dataclass(frozen=True, slots=True)
 class SealedSheet:
     """A row of table `sheets`."""

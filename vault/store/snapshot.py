@@ -136,6 +136,10 @@ class KeyringReader:
         rows = _with_prefix(self._keyring, self._keyring_tables["deks"], prefix)
         return [int.from_bytes(key[CUSTOMER_KEY_BYTES:], "big") for key, _ in rows]
 
+    def deks_of(self, customer: bytes) -> list[tuple[bytes, bytes]]:
+        """The wrapped DEKs of one customer (6 bytes) as (key of 8 bytes, row), by ascending generation."""
+        return list(_with_prefix(self._keyring, self._keyring_tables["deks"], customer))
+
     def deks(self, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Every wrapped DEK as (key of 8 bytes, row), from `start` on."""
         return _from(self._keyring, self._keyring_tables["deks"], start)

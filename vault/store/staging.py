@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
+from vault.errors import IntegrityFailedError
 from vault.store.environment import Environment, translated
 from vault.store.epochs import create_epoch, index_path, keyring_path
 from vault.store.files import sync_directory
@@ -49,11 +50,15 @@ class NextEpoch:
         return cls(root, epoch)
 
     def put_deks(self, rows: Sequence[Row]) -> None:
-        """Writes wrapped DEKs: pairs of a key (8 bytes) and a row."""
-        table = self._keyring.tables["deks"]
+        """Appends wrapped DEKs: pairs of a key (8 bytes) and a row, ascending and behind all that are there.
+
+        Raises:
+            IntegrityFailedError: they are not.
+        """
         with translated(self._keyring.path), self._keyring.write() as transaction:
-            for key, row in rows:
-                transaction.put(key, row, db=table)
+            cursor = transaction.cursor(db=self._keyring.tables["deks"])
+            if cursor.putmulti(rows, append=True) != (len(rows), len(rows)):
+                raise IntegrityFailedError
 
     def put_secrets(self, rows: Sequence[tuple[str, bytes]]) -> None:
         """Writes wrapped secrets of the vault, by name."""
