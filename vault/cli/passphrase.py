@@ -45,6 +45,19 @@ def read_passphrase(file: Path | None, settings: ProviderSettings, *, new: bool)
     return _prompt(new=new)
 
 
+def read_new_passphrase(file: Path | None) -> Secret:
+    """The passphrase that is to replace another: from a file, else asked for twice.
+
+    Raises:
+        UsageError: There is none, it is empty, or the two do not match.
+    """
+    if file is not None:
+        return _checked(_from_file(file), f"{file} is empty")
+    if not sys.stdin.isatty():
+        raise UsageError("no new passphrase: give --new-passphrase-file, or run on a terminal")
+    return _prompt(new=True, what="New passphrase of the root keys: ")
+
+
 def passphrase_available(file: Path | None, settings: ProviderSettings) -> bool:
     """Whether `read_passphrase` would do without a prompt."""
     return bool(
@@ -67,8 +80,8 @@ def _takes_none(settings: ProviderSettings) -> bool:
     return by_token or settings.provider in ("aws-kms", "transit")
 
 
-def _prompt(*, new: bool) -> Secret:
-    first = getpass.getpass("Passphrase of the root key: ")
+def _prompt(*, new: bool, what: str = "Passphrase of the root key: ") -> Secret:
+    first = getpass.getpass(what)
     if new and getpass.getpass("The same again: ") != first:
         raise UsageError("the two passphrases differ")
     return _checked(first, "the passphrase is empty")

@@ -18,7 +18,9 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import BinaryIO
 
+from vault.config import ProviderSettings
 from vault.crypto import hazmat, suites
 from vault.errors import IntegrityFailedError, KeyUnavailableError
 from vault.keys.provider import (
@@ -47,31 +49,27 @@ class FileProvider:
     assurance = Assurance.BEST_EFFORT
 
     def __init__(self, directory: Path, *, passphrase: Secret | None, key_file: Path | None) -> None:
-        self._directory = directory
+        self.directory = directory
         self._passphrase = passphrase
         self._key_file = key_file
 
+    @classmethod
+    def of(cls, data_dir: Path, settings: ProviderSettings, passphrase: Secret | None) -> "FileProvider":
+        """The provider of a vault, as its section `[keys]` has it."""
+        directory = Path(settings.directory) if settings.directory else data_dir / "root"
+        return cls(
+            directory, passphrase=passphrase, key_file=Path(settings.key_file) if settings.key_file else None
+        )
+
     def create(self, root_key_id: str) -> None:
         """Makes a root key file, synced before it returns; one that is there must open and stays."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         seen = self.describe(root_key_id)
         if seen.state is KeyState.ACTIVE:
             self._root_key(root_key_id)
             return
-        seen.require(KeyState.MISSING, str(self._directory))
-        salt = hazmat.random_bytes(16)
-        key = self._sealing_key(salt, OPSLIMIT, MEMLIMIT)
-        sealed = _seal(key, hazmat.random_bytes(32), _aad(root_key_id))
-        document = {
-            "version": 1,
-            "root_key_id": root_key_id,
-            "seal": "key-file" if self._key_file else "argon2id",
-            "salt": base64.b64encode(salt).decode(),
-            "opslimit": OPSLIMIT,
-            "memlimit": MEMLIMIT,
-            "sealed": base64.b64encode(sealed).decode(),
-        }
-        write_durably(self._path(root_key_id), json.dumps(document, indent=2).encode())
+        seen.require(KeyState.MISSING, str(self.directory))
+        write_durably(self._path(root_key_id), self._sealed(root_key_id, hazmat.random_bytes(32)))
 
     def wrap(self, root_key_id: str, key: bytes, context: bytes) -> bytes:
         """Seals `key` under the root key with `context` as associated data."""
@@ -102,10 +100,11 @@ class FileProvider:
         if seen.state is KeyState.MISSING:
             return nothing_to_destroy(seen, self.assurance)
         write_durably(self._destroyed(root_key_id), b"the root key of this name was destroyed\n")
-        cut_off = self._directory.glob(f".{root_key_id}.json.*")  # by a crash while it was made
+        cut_off = self.directory.glob(f".{root_key_id}.*")  # by a crash while it was made or sealed anew
         for path in (self._path(root_key_id), self._disabled(root_key_id), *cut_off):
             if path.exists():
-                _overwrite(path)
+                with path.open("r+b") as file:
+                    _overwrite(file)
                 remove_durably(path)
         evidence = "file overwritten and unlinked; snapshots and worn flash cells may keep older blocks"
         return Destruction(root_key_id, evidence, self.assurance, now_ms(), _RETENTION)
@@ -116,8 +115,7 @@ class FileProvider:
         Raises:
             KeyUnavailableError: the directory is not there, for instance because its disk is not mounted.
         """
-        if not self._directory.is_dir():
-            raise KeyUnavailableError(f"the directory of root keys {self._directory} is not there")
+        self._require_directory()
         there = self._path(root_key_id).exists()
         disabled = self._disabled(root_key_id).exists()
         if self._destroyed(root_key_id).exists():
@@ -126,31 +124,84 @@ class FileProvider:
             state = KeyState.ACTIVE
         else:
             state = KeyState.DISABLED if disabled else KeyState.MISSING
-        evidence = f"{state} by the files of {self._directory}"
+        evidence = f"{state} by the files of {self.directory}"
         return KeyDescription(root_key_id, state, evidence, _RETENTION, now_ms())
+
+    def sealed_root_keys(self) -> list[str]:
+        """Ids of the root keys that are there, active or disabled; not those being destroyed.
+
+        Raises:
+            KeyUnavailableError: the directory is not there.
+        """
+        self._require_directory()
+        names = {path.name.removesuffix(".json") for path in self.directory.glob("[!.]*.json")}
+        found = {name.removesuffix(".disabled") for name in names if not name.endswith(".aws-kms")}
+        return sorted(name for name in found if not self._destroyed(name).exists())
+
+    def check_opens(self, root_key_id: str) -> None:
+        """Returns if this provider's secret opens a root key, active or disabled.
+
+        Raises:
+            KeyUnavailableError: it does not.
+        """
+        self._open_file(self._file(root_key_id), root_key_id)
+
+    def seal_anew(self, root_key_id: str, old: "FileProvider") -> None:
+        """Replaces a root key's file, which `old` opens, by one that this provider's secret opens."""
+        path = self._file(root_key_id)
+        content = self._sealed(root_key_id, old._open_file(path, root_key_id))
+        with path.open("r+b") as former:
+            write_durably(path, content)
+            _overwrite(former)
+
+    def _require_directory(self) -> None:
+        if not self.directory.is_dir():
+            raise KeyUnavailableError(f"the directory of root keys {self.directory} is not there")
 
     def _rename(self, root_key_id: str, old: KeyState, new: KeyState) -> None:
         seen = self.describe(root_key_id)
         if seen.state is new:
             return
-        seen.require(old, str(self._directory))
+        seen.require(old, str(self.directory))
         names = {KeyState.ACTIVE: self._path(root_key_id), KeyState.DISABLED: self._disabled(root_key_id)}
         names[old].rename(names[new])
-        sync_directory(self._directory)
+        sync_directory(self.directory)
 
     def _path(self, root_key_id: str) -> Path:
-        return self._directory / f"{root_key_id}.json"
+        return self.directory / f"{root_key_id}.json"
 
     def _disabled(self, root_key_id: str) -> Path:
-        return self._directory / f"{root_key_id}.disabled.json"
+        return self.directory / f"{root_key_id}.disabled.json"
 
     def _destroyed(self, root_key_id: str) -> Path:
-        return self._directory / f"{root_key_id}.destroyed"
+        return self.directory / f"{root_key_id}.destroyed"
+
+    def _file(self, root_key_id: str) -> Path:
+        disabled = self._disabled(root_key_id)
+        return disabled if disabled.exists() else self._path(root_key_id)
+
+    def _sealed(self, root_key_id: str, root_key: bytes) -> bytes:
+        """The content of a root key's file."""
+        salt = hazmat.random_bytes(16)
+        key = self._sealing_key(salt, OPSLIMIT, MEMLIMIT)
+        document = {
+            "version": 1,
+            "root_key_id": root_key_id,
+            "seal": "key-file" if self._key_file else "argon2id",
+            "salt": base64.b64encode(salt).decode(),
+            "opslimit": OPSLIMIT,
+            "memlimit": MEMLIMIT,
+            "sealed": base64.b64encode(_seal(key, root_key, _aad(root_key_id))).decode(),
+        }
+        return json.dumps(document, indent=2).encode()
 
     def _root_key(self, root_key_id: str) -> bytes:
-        self.describe(root_key_id).require(KeyState.ACTIVE, str(self._directory))
+        self.describe(root_key_id).require(KeyState.ACTIVE, str(self.directory))
+        return self._open_file(self._path(root_key_id), root_key_id)
+
+    def _open_file(self, path: Path, root_key_id: str) -> bytes:
         try:
-            document = json.loads(self._path(root_key_id).read_text())
+            document = json.loads(path.read_text())
             salt, sealed = (base64.b64decode(document[name]) for name in ("salt", "sealed"))
             key = self._sealing_key(salt, document["opslimit"], document["memlimit"])
             return _open(key, sealed, _aad(root_key_id))
@@ -202,8 +253,7 @@ def _open(key: bytes, sealed: bytes, aad: bytes) -> bytes:
         memory.free()
 
 
-def _overwrite(path: Path) -> None:
-    with path.open("r+b") as file:
-        file.write(hazmat.random_bytes(path.stat().st_size))
-        file.flush()
-        os.fsync(file.fileno())
+def _overwrite(file: BinaryIO) -> None:
+    file.write(hazmat.random_bytes(os.fstat(file.fileno()).st_size))
+    file.flush()
+    os.fsync(file.fileno())

@@ -162,8 +162,7 @@ def open_provider(
         if name == "file":
             from vault.keys.file_provider import FileProvider
 
-            key_file = Path(settings.keys.key_file) if settings.keys.key_file else None
-            return FileProvider(directory, passphrase=passphrase, key_file=key_file)
+            return FileProvider.of(data_dir, settings.keys, passphrase)
         if name == "pkcs11":
             from vault.keys.pkcs11_provider import Pkcs11Provider
 

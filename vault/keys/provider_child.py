@@ -9,6 +9,10 @@
 Standard input brings the passphrase or PIN, standard output takes the answer, and standard error one line of
 JSON, `{"error": ...}`, when the command fails. Libraries of providers may print: what they write to
 descriptor 1 goes to standard error.
+
+Whoever makes, disables, enables or destroys a root key does so alone; see `resealing`. A new epoch is only
+made by a secret that also opens the present one, so that a supervisor which still has a former passphrase
+cannot seal a root key that nobody will open again.
 """
 
 import json
@@ -23,6 +27,7 @@ from vault.config import load_settings
 from vault.crypto import hazmat
 from vault.errors import KeyUnavailableError, VaultError
 from vault.keys.provider import KeyProvider, now_ms, open_provider
+from vault.keys.resealing import root_keys_alone
 from vault.keys.unlock import EDK_BYTES, EdkFile
 from vault.model.ids import Epoch
 from vault.model.secret import Secret
@@ -41,14 +46,17 @@ def answer(arguments: list[str], passphrase: Secret | None) -> bytes:
     def opened(name: str | None) -> KeyProvider:
         return open_provider(data_dir, load_settings(data_dir), passphrase, name=name)
 
-    if command == "create":
-        return _create(data_dir, bytes.fromhex(rest[0]), Epoch(int(rest[1])), rest[2], opened)
     if command == "open":
         return _open(data_dir, opened)
     if command == "check":
         return _json(_check(opened(None)))
-    name, root_key_id = rest
-    provider = opened(name)
+    with root_keys_alone(data_dir):
+        if command == "create":
+            return _create(data_dir, bytes.fromhex(rest[0]), Epoch(int(rest[1])), rest[2], opened)
+        return _about_root_key(command, opened(rest[0]), rest[1])
+
+
+def _about_root_key(command: str, provider: KeyProvider, root_key_id: str) -> bytes:
     if command == "destroy":
         return _json(provider.destroy(root_key_id))
     if command == "disable":
@@ -64,12 +72,29 @@ def _create(data_dir: Path, vault_id: bytes, epoch: Epoch, root_key_id: str, ope
         if EdkFile.read(used.parent).root_key_id == root_key_id:
             raise KeyUnavailableError(f"root key {root_key_id} wraps epoch {used.parent.name} already")
     provider = opened(None)
+    _require_present_epoch(data_dir, epoch, provider)
     provider.create(root_key_id)
     edk = hazmat.random_bytes(EDK_BYTES)
     wrapped = provider.wrap(root_key_id, edk, _context(vault_id, epoch))
     record = EdkFile(epoch, provider.name, root_key_id, provider.assurance, now_ms(), wrapped)
     record.write(data_dir / "keyring" / str(epoch))
     return edk
+
+
+def _require_present_epoch(data_dir: Path, new: Epoch, provider: KeyProvider) -> None:
+    if not (data_dir / "FORMAT").exists():
+        return  # the vault is being founded
+    vault_id, epoch = _current(data_dir)
+    record = EdkFile.read(data_dir / "keyring" / str(epoch)) if epoch < new else None
+    if record is None or record.provider != provider.name:
+        return
+    try:
+        provider.unwrap(record.root_key_id, record.wrapped, _context(vault_id, epoch))
+    except KeyUnavailableError as error:
+        raise KeyUnavailableError(
+            f"no new epoch, as the present one does not open: {error}; if its passphrase was changed since"
+            " the vault started, restart the vault"
+        ) from error
 
 
 def _open(data_dir: Path, opened: Opener) -> bytes:

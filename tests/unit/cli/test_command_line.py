@@ -29,6 +29,7 @@ OFFLINE = {
     ("check",),
     ("version",),
     ("keys", "provider-check"),
+    ("keys", "passphrase"),
     ("erasure", "verify"),
 } | WITNESS
 SILENT = {("serve",), ("witness", "serve")}
@@ -42,8 +43,9 @@ def test_the_tree_is_complete() -> None:
     }
     assert {path[1:] for path in LEAVES if path[0] == "keys"} == {
         ("status",),
-        ("rotate-dek",),
         ("rotate",),
+        ("rotate-dek",),
+        ("passphrase",),
         ("provider-check",),
     }
     assert {path[1:] for path in LEAVES if path[0] == "customers"} == {("show",), ("list",), ("export",)}

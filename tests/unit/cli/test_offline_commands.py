@@ -118,3 +118,53 @@ def test_provider_check_says_what_is_wrong(cvault: Cvault, tmp_path: Path) -> No
     ran = cvault("keys", "provider-check", "--data", tmp_path)
     assert ran.code == 4
     assert "keys.aws_kms.region: must be set" in ran.err
+
+
+def test_the_passphrase_changes(cvault: Cvault, data: Path, passphrase: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new passphrase"
+    new.write_text("another one\n")
+    options = ("--data", data, "--passphrase-file", passphrase, "--new-passphrase-file", new)
+    ran = cvault("keys", "passphrase", *options)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("1 root key sealed anew: root-1-")
+    assert "Restart the vault" in ran.out
+    assert cvault("check", "--data", data, "--passphrase-file", new).code == 0
+    assert cvault("check", "--data", data, "--passphrase-file", passphrase).code == 4
+    again = cvault("keys", "passphrase", *options, "--json")
+    assert (again.document["resealed"], len(again.document["resealed_before"])) == ([], 1)
+
+
+def test_a_key_file_takes_the_place_of_the_passphrase(
+    cvault: Cvault, data: Path, passphrase: Path, tmp_path: Path
+) -> None:
+    key_file = tmp_path / "key"
+    key_file.write_bytes(bytes(range(64)))
+    ran = cvault(
+        "keys", "passphrase", "--data", data, "--passphrase-file", passphrase, "--new-key-file", key_file
+    )
+    assert f'Set key_file = "{key_file}"' in ran.out
+    (data / "vault.toml").write_text(f'[keys]\nkey_file = "{key_file}"\n')
+    assert cvault("check", "--data", data).code == 0
+    back = cvault("keys", "passphrase", "--data", data, "--new-passphrase-file", passphrase)
+    assert "Take key_file out of vault.toml" in back.out
+    (data / "vault.toml").unlink()
+    assert cvault("check", "--data", data, "--passphrase-file", passphrase).code == 0
+
+
+def test_a_wrong_passphrase_is_not_changed(
+    cvault: Cvault, data: Path, passphrase: Path, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text("guessed")
+    ran = cvault(
+        "keys", "passphrase", "--data", data, "--passphrase-file", wrong, "--new-passphrase-file", wrong
+    )
+    assert (ran.code, "KEY_UNAVAILABLE" in ran.err) == (4, True)
+    assert cvault("check", "--data", data, "--passphrase-file", passphrase).code == 0
+
+
+def test_a_new_passphrase_needs_a_file_or_a_terminal(cvault: Cvault, data: Path, passphrase: Path) -> None:
+    ran = cvault("keys", "passphrase", "--data", data, "--passphrase-file", passphrase)
+    assert ran.code == 2
+    both = ("--new-passphrase-file", passphrase, "--new-key-file", passphrase)
+    assert cvault("keys", "passphrase", "--data", data, *both).code == 2

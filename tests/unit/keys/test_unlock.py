@@ -118,3 +118,15 @@ def test_a_pipe_that_ends_early_is_an_error():
     with pytest.raises(KeyUnavailableError, match="before the key was whole"):
         receive_edk(reading)
     os.close(reading)
+
+
+def test_a_secret_that_does_not_open_the_present_epoch_makes_no_further_one(data_dir, edk, tmp_path):
+    other = tmp_path / "other"
+    other.write_bytes(bytes(64))
+    (data_dir / "vault.toml").write_text(f'[keys]\nkey_file = "{other}"\n')
+    (data_dir / "keyring" / "2").mkdir()
+    with pytest.raises(KeyUnavailableError, match="no new epoch, as the present one does not open"):
+        create_epoch_key(
+            data_dir, load_settings(data_dir), None, vault_id=VAULT_ID, epoch=2, root_key_id="root-2-bb"
+        )
+    assert [path.name for path in (data_dir / "root").iterdir()] == ["root-1-aa.json"]
