@@ -263,6 +263,14 @@ class Ledger:
             size = self._tree.size
         return Checkpoint(ledger_origin(self._vault_id), size, self._tree.root(size))
 
+    def leaf(self, seq: int) -> bytes:
+        """The leaf hash of the entry with this number.
+
+        Raises:
+            IntegrityFailedError: an entry that was there before fails now.
+        """
+        return self._tree.leaf(seq - 1)
+
     def inclusion_proof(self, seq: int, size: int | None = None) -> list[bytes]:
         """Shows that the entry with this number is in the ledger of `size` entries; see `tlog.merkle`.
 

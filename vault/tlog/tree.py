@@ -72,6 +72,11 @@ class Tree:
         self._check(0, size)
         return self._hash(0, size) if size else EMPTY_ROOT
 
+    def leaf(self, index: int) -> bytes:
+        """The leaf hash at `index`, from 0."""
+        self._check(index + 1, self.size)
+        return self._read(index, index + 1)[0]
+
     def inclusion_proof(self, index: int, size: int) -> list[bytes]:
         """Hashes that lead from the leaf at `index`, from 0, to the root of the first `size` leaves."""
         self._check(index + 1, size)
