@@ -48,7 +48,7 @@ class Certifying:
         if not shreds:
             return []
         known = self._finality.known()
-        issued_ms = self._time_ms(known)
+        issued_ms = max(self._time_ms(known), *[row.effective_ms for _, row in shreds])
         proven = self._store.prove([row.ledger_seq for _, row in shreds], self._key)
         made: list[Certificate] = []
         size = 0

@@ -32,17 +32,22 @@ from vault.errors import IntegrityFailedError
 from vault.model.assurance import Assurance
 from vault.model.ids import CustomerNo, Epoch, Generation, Region
 from vault.store import entries
+from vault.store.entries import EntryType
 from vault.store.ledger import LedgerEntry
 from vault.store.store import Store
 
-_ABOUT_ROOT_KEYS: Final = (
-    entries.EpochIntent,
-    entries.EpochCurrent,
-    entries.EpochAbandoned,
-    entries.RootKeyEnding,
-    entries.RootKeyEnded,
-    entries.Restored,
-    entries.KeyringCopied,
+_READ: Final = frozenset(
+    {
+        EntryType.NUMBERS_RESERVED,
+        EntryType.VOID,
+        EntryType.EPOCH_INTENT,
+        EntryType.EPOCH_CURRENT,
+        EntryType.EPOCH_ABANDONED,
+        EntryType.ROOT_KEY_ENDING,
+        EntryType.ROOT_KEY_ENDED,
+        EntryType.RESTORED,
+        EntryType.KEYRING_COPIED,
+    }
 )
 
 
@@ -115,7 +120,7 @@ class LedgerEvents:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the ledger says up to its entry `seq`, of time `time_ms`."""
+    """What the ledger says up to its entry `seq`; `time_ms` is the latest time in what it says of root keys."""
 
     seq: int
     time_ms: int
@@ -161,18 +166,19 @@ class LedgerFinality:
     def _read_on(self, applied: int) -> None:
         if applied == self._seq:
             return
-        for entry in self._store.ledger(self._seq):
+        for entry in self._store.ledger(self._seq, _READ):
             if entry.seq > applied:
-                return
+                break
             match entry.payload:
                 case entries.Void(seq=seq):
                     self._leave_out(seq)
-                case payload if isinstance(payload, _ABOUT_ROOT_KEYS):
-                    self._about_root_keys.append(entry)
-                    self._rule = self._rule.after(self._events.event(entry))
                 case entries.NumbersReserved():
                     self._spans.apply(self._events.event(entry))
-            self._seq, self._time_ms = entry.seq, max(self._time_ms, entry.time_ms)
+                case _:
+                    self._about_root_keys.append(entry)
+                    self._rule = self._rule.after(self._events.event(entry))
+            self._time_ms = max(self._time_ms, entry.time_ms)
+        self._seq = applied
 
     def _leave_out(self, voided: int) -> None:
         kept = [each for each in self._about_root_keys if each.seq != voided]

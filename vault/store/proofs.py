@@ -61,8 +61,8 @@ def prove(ledger: Ledger, seqs: Sequence[int], size: int, note: Note) -> list[Le
     """
     if not all(0 < seq <= size for seq in seqs):
         raise ValueError("the ledger has no such entry")
-    checkpoint = note.encode()
+    checkpoint, paths = note.encode(), ledger.inclusion_proofs(seqs, size)
     return [
-        LedgerProof(seq, size, ledger.leaf(seq), tuple(ledger.inclusion_proof(seq, size)), checkpoint)
-        for seq in seqs
+        LedgerProof(seq, size, ledger.leaf(seq), tuple(path), checkpoint)
+        for seq, path in zip(seqs, paths, strict=True)
     ]

@@ -10,7 +10,7 @@ It knows bytes and layouts, no keys: what signs and verifies the ledger is given
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from typing import Final, Self
 
 from vault.errors import InvalidRequestError, KeyUnavailableError
 from vault.store import epochs, files, space
+from vault.store.entries import EntryType
 from vault.store.environment import Environment, ReaderSlot, translated
 from vault.store.epochs import EpochPlanes
 from vault.store.files import Format
@@ -231,11 +232,13 @@ class Store:
         """
         return WriteSession(self._shared, purpose)
 
-    def ledger(self, after_seq: int = 0) -> Iterator[LedgerEntry]:
-        """Ledger entries after a number; those after `meta.applied` are not done yet."""
+    def ledger(
+        self, after_seq: int = 0, types: Collection[EntryType] | None = None
+    ) -> Iterator[LedgerEntry]:
+        """Ledger entries after a number, of some types or of all; not done yet are those after `meta.applied`."""
         with self._reading_turn:
             self._refresh_reading()
-            return self._reading.entries(after_seq)
+            return self._reading.entries(after_seq, types)
 
     def ledger_entries(self) -> int:
         """How many entries the ledger has."""

@@ -249,7 +249,7 @@ def test_ledger_checkpoint(case: Case, tmp_path: Path) -> None:
     assert (checkpoint.root.hex(), str(key)) == (case["root"], case["key"])
     note = checkpoint.signed(key, lambda message: hazmat.sign(seed, message))
     assert note.encode().decode() == f"{checkpoint.text()}\n{case['signature']}\n"
-    hashes = ledger.inclusion_proof(case["seq"], case["size"])
+    hashes = ledger.inclusion_proofs([case["seq"]], case["size"])[0]
     assert b"".join(hashes).hex() == case["proof"]
     proof = LedgerProof(
         case["seq"], case["size"], bytes.fromhex(case["leaf"]), tuple(hashes), note.encode()
