@@ -106,9 +106,7 @@ class Certifying:
             values=row.values,
             generations=tuple(
                 [
-                    ErasedGeneration(
-                        Generation(each), span.created_seq, row.ledger_seq, row.effective_ms
-                    )
+                    ErasedGeneration(Generation(each), span.created_seq, row.ledger_seq, row.effective_ms)
                     for each in row.generations or (_FIRST,)
                 ]
             ),

@@ -52,7 +52,7 @@ _READ: Final = frozenset(
 
 
 class LedgerEvents:
-    """Maps ledger entries, given in their order, to events. Voided entries are for the caller to leave out."""
+    """Maps ledger entries, given in their order, to events; the caller leaves out the voided ones."""
 
     def __init__(self) -> None:
         self._begun: dict[int, int] = {}  # the last attempt at each epoch
@@ -120,7 +120,7 @@ class LedgerEvents:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the ledger says up to its entry `seq`; `time_ms` is the latest time in what it says of root keys."""
+    """What the ledger says up to its entry `seq`; nothing that it says of root keys is after `time_ms`."""
 
     seq: int
     time_ms: int

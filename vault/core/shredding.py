@@ -130,7 +130,7 @@ class Shredding:
     def list_erasures(
         self, caller: Caller, page_size: int, page_token: str, stage: Stage | None = None
     ) -> Page[Erasure]:
-        """Erasures, oldest first, of one stage or of all. A page token is the ledger number to go on after."""
+        """Erasures, oldest first, of one stage or of all. A page token is a ledger number, to go on after."""
         after = int(page_token) if page_token.isdecimal() else 0
         with self._engine.store.snapshot() as snapshot:
             self._engine.directory(snapshot).access.principal(caller.principal).require(Action.INSPECT)

@@ -161,7 +161,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """One shred. `final_ms` is 0 before it; `assurance` None while a root key is not known to be destroyed."""
+    """One shred. `final_ms` is 0 before it is; `assurance` is None while a root key stands."""
 
     shred_id: str
     stage: Stage

@@ -18,7 +18,7 @@ from vault.tlog.notes import ED25519, Note, Verified, VerifierKey
 
 @dataclass(frozen=True, slots=True)
 class LedgerProof:
-    """An entry's number and leaf hash, the audit path, and the checkpoint: its size, and the bytes of a note."""
+    """An entry's number and leaf hash, the audit path, and the checkpoint: its size and its note."""
 
     seq: int
     size: int

@@ -158,7 +158,7 @@ class Shared:
         self._hold()
 
     def cosigned(self, seq: int) -> Cosigned | None:
-        """A cosigned checkpoint that comprises an entry; None if there is no witness, or it does not answer."""
+        """A cosigned checkpoint that comprises an entry; None without a witness that answers."""
         followers = self.followers
         if followers is None or not followers.witnessed:
             return None

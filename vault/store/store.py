@@ -232,10 +232,8 @@ class Store:
         """
         return WriteSession(self._shared, purpose)
 
-    def ledger(
-        self, after_seq: int = 0, types: Collection[EntryType] | None = None
-    ) -> Iterator[LedgerEntry]:
-        """Ledger entries after a number, of some types or of all; not done yet are those after `meta.applied`."""
+    def ledger(self, after_seq: int = 0, types: Collection[EntryType] | None = None) -> Iterator[LedgerEntry]:
+        """Entries after a number, of some types or of all; those after `meta.applied` are not done yet."""
         with self._reading_turn:
             self._refresh_reading()
             return self._reading.entries(after_seq, types)

@@ -251,9 +251,7 @@ def test_ledger_checkpoint(case: Case, tmp_path: Path) -> None:
     assert note.encode().decode() == f"{checkpoint.text()}\n{case['signature']}\n"
     hashes = ledger.inclusion_proofs([case["seq"]], case["size"])[0]
     assert b"".join(hashes).hex() == case["proof"]
-    proof = LedgerProof(
-        case["seq"], case["size"], bytes.fromhex(case["leaf"]), tuple(hashes), note.encode()
-    )
+    proof = LedgerProof(case["seq"], case["size"], bytes.fromhex(case["leaf"]), tuple(hashes), note.encode())
     assert proof.verify(key)
     ledger.close()
 

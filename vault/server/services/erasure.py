@@ -31,9 +31,7 @@ class ErasureService:
             erasures=[convert.erasure(each) for each in page.items], next_page_token=page.next_page_token
         )
 
-    def get_certificate(
-        self, caller: Caller, request: pb.GetCertificateRequest
-    ) -> pb.GetCertificateResponse:
+    def get_certificate(self, caller: Caller, request: pb.GetCertificateRequest) -> pb.GetCertificateResponse:
         """The newest certificate of one erasure."""
         return pb.GetCertificateResponse(
             certificate=convert.certificate(self._vault.get_certificate(caller, request.shred_id))

@@ -167,9 +167,7 @@ class CustomerVerbs(Transport):
         """
         return self._run(verbs.certificate(shred_id))
 
-    def list_erasures(
-        self, *, page_size: int = 1000, stage: ErasureStage | None = None
-    ) -> Iterator[Erasure]:
+    def list_erasures(self, *, page_size: int = 1000, stage: ErasureStage | None = None) -> Iterator[Erasure]:
         """All shreds, or those at one stage, oldest first, fetched page by page as they are read.
 
         Raises:
