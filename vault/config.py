@@ -119,6 +119,7 @@ class ProviderSettings:
     passphrase_file: str = ""  # read at start; else CVAULT_PASSPHRASE, else asked for on a terminal
     rotate_hours: int = 0  # a new epoch so long after the last, if anything was shredded since; 0: never
     rotate_shreds: int = 0  # a new epoch when so many shreds wait to become final; 0: never
+    provider_backups_days: int | None = None  # a destroyed key outlives in its backups; unset: unknown
     pkcs11: Pkcs11Settings = Pkcs11Settings()
     aws_kms: AwsKmsSettings = AwsKmsSettings()
     transit: TransitSettings = TransitSettings()
@@ -147,6 +148,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "keys": ProviderSettings,
 }
 
+_OPTIONAL: Mapping[object, type[Any]] = {int | None: int}
 _EXPECTED = {int: "a whole number, not negative", str: "text", bool: "true or false"}
 
 
@@ -194,7 +196,7 @@ def _section(kind: type[Section], name: str, table: dict[str, Any], problems: li
         if key not in known:
             problems.append(f"{name}.{key}: unknown key")
             continue
-        wanted = hints[key]
+        wanted = _OPTIONAL.get(hints[key], hints[key])
         if isinstance(wanted, type) and is_dataclass(wanted) and isinstance(value, dict):
             values[key] = _section(wanted, f"{name}.{key}", value, problems)
         elif wanted == tuple[str, ...] and isinstance(value, list) and all(isinstance(v, str) for v in value):

@@ -3,10 +3,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from vault.core.receipts import verify_receipt
 
 from tests.scenarios.support.deployment import Desks, by_id, found_vault, open_vault
 from tests.scenarios.support.small_disk import SmallDisk, on_small_disk
-from vault.core.receipts import verify_receipt
 from vault.errors import AuditUnavailableError, Reason
 
 JANE = {"name": "Jane Doe", "email": "jane@example.com"}

@@ -1,10 +1,10 @@
 from pathlib import Path
 
 import pytest
+from vault.core.receipts import verify_receipt
 
 from tests.scenarios.support.deployment import by_id, by_token, found_vault, open_vault
 from tests.scenarios.support.small_disk import SmallDisk, on_small_disk
-from vault.core.receipts import verify_receipt
 from vault.errors import AuditUnavailableError, Reason, StorageFullError
 
 JANE = {"name": "Jane Doe", "email": "jane@example.com"}

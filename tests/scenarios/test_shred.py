@@ -4,11 +4,11 @@ import json
 from dataclasses import replace
 
 import pytest
+from vault.core.receipts import newest_key, verify_receipt
 
 from tests.scenarios.support.deployment import by_id, by_token, new_id
 from tests.scenarios.support.elsewhere import opened_elsewhere
 from tests.scenarios.support.tampering import tampering
-from vault.core.receipts import newest_key, verify_receipt
 from vault.errors import (
     ActionDeniedError,
     AlreadyShreddedError,

@@ -27,7 +27,7 @@ def put_back(deployment: Deployment, older: Path) -> None:
 
 def proved(engine: Engine, seq: int, witness_key: str) -> list[VerifierKey]:
     key = ledger_key(engine.vault_id, engine.secrets.public_key)
-    proof = engine.store.prove(seq, key)
+    proof = engine.store.prove([seq], key)[0]
     return [each.key for each in proof.verify(key, [VerifierKey.parse(witness_key)])]
 
 

@@ -1,5 +1,7 @@
 """`cvault erasure`: what was shredded, and the proof of it."""
 
+import sys
+from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,39 +9,62 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vault.cli import erasure_verify
+from vault.cli.certificates import write_new
 from vault.cli.connection import online
-from vault.cli.exits import UsageError
 from vault.cli.options import Json, Limit
 from vault.cli.output import plural, print_facts, print_json, print_line, print_table, when, when_json
-from vault.cli.receipts import write_new
 from vault.cli.texts import texts
 
 if TYPE_CHECKING:
     from customervault import Vault
-    from customervault.results import Erasure
+    from customervault.results import AwaitedRootKey, Erasure
 
-_GROUP = """Erasures: what was shredded, when, and the signed receipt.
+_GROUP = """Erasures: what was shredded, how far it is gone, and the signed certificate.
 
 Example:
   cvault erasure list
 """
 _LIST = """List all shreds, oldest first. With --json: one a line, as they come.
 
-Example:
+Examples:
   cvault erasure list --limit 20
+  cvault erasure list --stage effective
 """
-_STATUS = """Show one shred. A shred is effective when no read can succeed any more.
+_STATUS = """Show how far one shred has come, and what has to happen before it is final.
+
+effective: no read through the vault can succeed. final: no copy of the key can be recovered.
+final-best-effort: destroyed wherever that is known, but not all of it can be proven.
 
 Example:
-  cvault erasure status shr_0123456789abcdef0123456789abcdef --receipt receipt.json
+  cvault erasure status shr_0123456789abcdef0123456789abcdef
 """
+_CERTIFICATE = """Get the certificate of one shred, at the stage that it has reached.
+
+It goes to --out, which is never replaced, else to standard output, without a line end: its bytes are
+what was signed. The salt that came with the shred opens later certificates, too.
+
+Example:
+  cvault erasure certificate shr_0123456789abcdef0123456789abcdef --out certificate.json
+"""
+
+
+class StageName(StrEnum):
+    """What `--stage` takes."""
+
+    EFFECTIVE = "effective"
+    FINAL_BEST_EFFORT = "final-best-effort"
+    FINAL = "final"
+
+
+ShredId = Annotated[str, typer.Argument(metavar="SHRED_ID", show_default=False)]
 
 
 def register(app: typer.Typer) -> None:
     """Adds the group."""
     group = typer.Typer(**texts(_GROUP, "What was shredded."), no_args_is_help=True)
     group.command("list", **texts(_LIST, "List all shreds."))(list_all)
-    group.command("status", **texts(_STATUS, "Show one shred."))(status)
+    group.command("status", **texts(_STATUS, "Show how far one shred has come."))(status)
+    group.command("certificate", **texts(_CERTIFICATE, "Get a certificate."))(certificate)
     erasure_verify.register(group)
     app.add_typer(group, name="erasure")
 
@@ -47,40 +72,32 @@ def register(app: typer.Typer) -> None:
 @online
 def list_all(
     vault: "Vault",
+    stage: Annotated[
+        StageName | None, typer.Option("--stage", help="Only those at this stage.", show_default=False)
+    ] = None,
     limit: Limit = 0,
     as_json: Json = False,
 ) -> None:
     """Lists shreds."""
-    chosen = islice(vault.list_erasures(page_size=min(limit, 1000) or 1000), limit or None)
+    found = vault.list_erasures(page_size=min(limit, 1000) or 1000, stage=stage.value if stage else None)
+    chosen = islice(found, limit or None)
     if as_json:
         for erasure in chosen:
             print_json(_as_json(erasure))
         return
-    rows = [(each.shred_id, each.stage, when(each.effective), each.ledger_seq) for each in chosen]
-    print_table(("SHRED ID", "STAGE", "EFFECTIVE", "LEDGER"), rows, empty="No erasures.")
+    rows = [
+        (each.shred_id, each.stage, when(each.effective), when(each.final), each.ledger_seq)
+        for each in chosen
+    ]
+    print_table(("SHRED ID", "STAGE", "EFFECTIVE", "FINAL", "LEDGER"), rows, empty="No erasures.")
     if rows:
         print_line(plural(len(rows), "erasure"))
 
 
 @online
-def status(
-    vault: "Vault",
-    shred_id: Annotated[str, typer.Argument(metavar="SHRED_ID", show_default=False)],
-    receipt: Annotated[
-        Path | None,
-        typer.Option(
-            "--receipt", metavar="FILE", help="Write the signed statement here, FILE.sig beside it."
-        ),
-    ] = None,
-    as_json: Json = False,
-) -> None:
+def status(vault: "Vault", shred_id: ShredId, as_json: Json = False) -> None:
     """Shows one shred."""
     erasure = vault.get_erasure(shred_id)
-    if receipt is not None:
-        if erasure.receipt is None:
-            raise UsageError("the vault gave no receipt for this shred")
-        write_new(receipt, erasure.receipt.statement)
-        write_new(receipt.with_name(receipt.name + ".sig"), erasure.receipt.signature)
     if as_json:
         print_json(_as_json(erasure))
         return
@@ -89,25 +106,71 @@ def status(
             ("shred id", erasure.shred_id),
             ("stage", erasure.stage),
             ("effective", when(erasure.effective)),
+            ("final", when(erasure.final)),
+            ("assurance", erasure.assurance or "-"),
             ("ledger entry", erasure.ledger_seq),
             ("commitment", erasure.commitment.hex()),
-            ("signed by", erasure.receipt.key_id if erasure.receipt else "-"),
         ]
     )
+    if erasure.waits_for:
+        erasure_verify.print_list("Waits for", [_in_words(each) for each in erasure.waits_for])
+    print_line()
+    print_line(erasure_verify.meaning(erasure.stage))
+
+
+@online
+def certificate(
+    vault: "Vault",
+    shred_id: ShredId,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write it here, with mode 0600.")
+    ] = None,
+) -> None:
+    """Gets the newest certificate."""
+    found = vault.certificate(shred_id)
+    if out is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(found.content)
+        sys.stdout.buffer.flush()
+        return
+    write_new(out, found.content)
+    print_line(f"{out}, at stage {found.stage}, signed by {found.key_id}")
+
+
+def _in_words(root_key: "AwaitedRootKey") -> str:
+    name = f"root key {root_key.root_key_id} of epoch {root_key.epoch}"
+    due = when(root_key.due)
+    match root_key.step:
+        case "rotation":
+            rest = "its epoch is in use, or being made; a rotation ends it"
+        case "destruction":
+            rest = f"not in use any more; {root_key.provider} has still to be told to destroy it"
+        case "confirmation":
+            rest = f"{root_key.provider} is to destroy it, not before {due}, and then has to show it gone"
+        case "backups":
+            rest = f"destroyed; the backups that {root_key.provider} keeps of it end {due}"
+        case _:
+            rest = "a step that this program does not know"
+    return f"{name}: {rest}"
 
 
 def _as_json(erasure: "Erasure") -> dict[str, object]:
-    document: dict[str, object] = {
+    return {
         "shred_id": erasure.shred_id,
         "stage": erasure.stage,
         "effective": when_json(erasure.effective),
+        "final": when_json(erasure.final),
+        "assurance": erasure.assurance or None,
         "ledger_seq": erasure.ledger_seq,
         "commitment": erasure.commitment.hex(),
+        "waits_for": [
+            {
+                "root_key_id": each.root_key_id,
+                "epoch": each.epoch,
+                "provider": each.provider,
+                "step": each.step,
+                "due": when_json(each.due),
+            }
+            for each in erasure.waits_for
+        ],
     }
-    if erasure.receipt is not None:
-        document["receipt"] = {
-            "statement": erasure.receipt.statement.decode(),
-            "signature": erasure.receipt.signature.hex(),
-            "key_id": erasure.receipt.key_id,
-        }
-    return document

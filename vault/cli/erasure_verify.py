@@ -134,13 +134,19 @@ def _print(verified: "Verified") -> None:
     ]
     print_line("The certificate holds.")
     print_facts(facts)
-    _print_list("Root keys", [f"{each.root_key_id}: {_root_key(each)}" for each in found.attempts])
-    _print_list("Not covered", statement.not_covered)
+    print_list("Root keys", [f"{each.root_key_id}: {_root_key(each)}" for each in found.attempts])
+    print_list("Not covered", statement.not_covered)
     print_line()
-    print_line(f"{found.stage.value}: {_MEANS[found.stage.value]}.")
+    print_line(meaning(found.stage.value))
 
 
-def _print_list(heading: str, lines: Sequence[str]) -> None:
+def meaning(stage: str) -> str:
+    """A sentence on what a stage means."""
+    return f"{stage}: {_MEANS.get(stage, 'a stage that this program does not know')}."
+
+
+def print_list(heading: str, lines: Sequence[str]) -> None:
+    """A heading and its items, one a line."""
     print_line(f"{heading}:")
     for line in lines:
         print_line(f"  - {visible(line)}")
@@ -148,7 +154,7 @@ def _print_list(heading: str, lines: Sequence[str]) -> None:
 
 def _ledger(verified: "Verified") -> str:
     entry = f"entry {verified.statement.entry_seq}"
-    proven = "proven to be in the quoted log" if verified.ledger_checked else "without proof"
+    proven = "proven to be in the ledger" if verified.ledger_checked else "without proof"
     outside = "held outside" if verified.statement.held_outside else "not held outside of the machine"
     return f"{entry}, {proven}, {outside}"
 

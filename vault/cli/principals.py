@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vault.cli.certificates import write_new
 from vault.cli.connection import online
 from vault.cli.exits import UsageError
 from vault.cli.options import Json, Yes
@@ -20,7 +21,6 @@ from vault.cli.output import (
     when,
     when_json,
 )
-from vault.cli.receipts import write_new
 from vault.cli.texts import texts
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vault.cli.certificates import CertificateFolder
 from vault.cli.connection import online
 from vault.cli.customer_ref import By, named
 from vault.cli.exits import UsageError, code_for_batch, message_of, reason_of
 from vault.cli.options import Json, Yes
 from vault.cli.output import plural, print_json, print_line, print_remark, print_table, when_json
-from vault.cli.receipts import ReceiptFolder
 from vault.cli.texts import texts
 
 if TYPE_CHECKING:
@@ -29,16 +29,17 @@ _HELP = """Destroy customers' keys, and with them every value, on every copy of 
 There is no way back. --preview counts what would go and changes nothing. On a terminal you are
 asked to type the id, or the number of customers; scripts pass --yes.
 
---receipts writes three files for each customer: SHRED_ID.json is the signed receipt,
-SHRED_ID.sig its Ed25519 signature, SHRED_ID.salt the salt that opens its commitment to the external
-id. The vault keeps no copy of the salt.
+--certificates writes two files for each customer: SHRED_ID.json is the signed certificate, which
+`cvault erasure verify` checks offline, SHRED_ID.salt the salt that opens its commitment to the external
+id. The vault keeps no copy of the salt. Once the shred is final, `cvault erasure certificate SHRED_ID`
+gets the certificate that says so; the salt opens it, too.
 
 Exit codes: 0 all shredded, 1 some were not (unknown, shredded before), 2 usage, 3 denied,
 4 unavailable. With --missing-ok unknown and shredded customers count as done.
 
 Examples:
   cvault shred customer-4711 --preview
-  cvault shred --file leavers.txt --missing-ok --receipts receipts/ --yes --json
+  cvault shred --file leavers.txt --missing-ok --certificates erased/ --yes --json
 """
 
 
@@ -64,8 +65,8 @@ def shred(
     missing_ok: Annotated[
         bool, typer.Option("--missing-ok", help="Accept unknown and shredded customers.")
     ] = False,
-    receipts: Annotated[
-        Path | None, typer.Option("--receipts", metavar="DIR", help="Write receipt, signature and salt here.")
+    certificates: Annotated[
+        Path | None, typer.Option("--certificates", metavar="DIR", help="Write certificates and salts here.")
     ] = None,
     yes: Yes = False,
     as_json: Json = False,
@@ -74,7 +75,7 @@ def shred(
     ids = _ids(customers or [], file)
     if not preview and not yes:
         _confirm(ids)
-    folder = ReceiptFolder(receipts) if receipts and not preview else None
+    folder = CertificateFolder(certificates, vault) if certificates and not preview else None
     report = _Report(preview=preview, as_json=as_json)
     try:
         for batch in _batches(ids, by):
@@ -87,7 +88,7 @@ def shred(
     finally:
         report.finish()
     if folder and folder.written and not as_json:
-        print_line(f"{plural(folder.written, 'receipt')} in {receipts}")
+        print_line(f"{plural(folder.written, 'certificate')} in {certificates}")
     raise typer.Exit(code_for_batch(report.reasons, len(ids)))
 
 

@@ -150,7 +150,7 @@ def log(data: DataDir = DEFAULT_DATA, as_json: Json = False) -> None:
     """Prints the verifier key of a vault's ledger."""
     if not (data / "FORMAT").exists():
         raise UsageError(f"there is no vault in {data}")
-    from vault.core.receipts import newest_key
+    from vault.core.keyhistory import newest_key
     from vault.store.files import Format
     from vault.store.proofs import ledger_key
 

@@ -15,7 +15,7 @@ from vault.audit import check as audit_check
 from vault.config import Settings
 from vault.core.book import Book
 from vault.core.indexkeys import IndexKeys
-from vault.core.receipts import newest_key
+from vault.core.keyhistory import newest_key
 from vault.core.rows import Rows
 from vault.core.secrets import VaultSecrets
 from vault.crypto import hazmat

@@ -1,6 +1,5 @@
 """What an open vault holds in one process, put together once and shared by the use cases."""
 
-import functools
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +24,6 @@ from vault.core.effects import Effects
 from vault.core.following import followers_of
 from vault.core.forgetting import Forgetting
 from vault.core.indexkeys import IndexKeys
-from vault.core.receipts import Receipts
 from vault.core.recovery import Recovery
 from vault.core.replay import Part, Request
 from vault.core.rows import Rows
@@ -43,9 +41,7 @@ from vault.hotpath.dekcache import DekCache
 from vault.hotpath.detokenize import HotPath
 from vault.keys.keyrings import Keyrings
 from vault.keys.opendek import SLOT_BYTES, DekOpener
-from vault.keys.unlock import EdkFile
 from vault.model.ids import CustomerNo, Epoch, Region
-from vault.store.epochs import keyring_path
 from vault.store.session import WriteSession
 from vault.store.snapshot import Snapshot
 from vault.store.store import Store
@@ -210,8 +206,7 @@ def _open_parts(
         deks=deks,
         suite=suite,
     )
-    receipts = Receipts(secrets, store.vault_id, _edk_reader(data_dir), followed=followers is not None)
-    effects = Effects(book=book, rows=rows, receipts=receipts, region=region)
+    effects = Effects(book=book, rows=rows, region=region)
     audit_dir = Path(settings.audit.directory) if settings.audit.directory else data_dir / "audit"
     audit = SegmentWriter(
         audit_dir,
@@ -274,14 +269,6 @@ def _open_parts(
         now_ms=lambda: time.time_ns() // 1_000_000,
         closing=closing,
     )
-
-
-def _edk_reader(data_dir: Path) -> Callable[[int], EdkFile]:
-    @functools.lru_cache(maxsize=4)
-    def read(epoch: int) -> EdkFile:
-        return EdkFile.read(keyring_path(data_dir, epoch))
-
-    return read
 
 
 def _cache_bytes(settings: Settings) -> int:

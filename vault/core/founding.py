@@ -20,7 +20,7 @@ from vault.core.directory import (
 )
 from vault.core.engine import Engine
 from vault.core.indexkeys import EXTERNAL_INDEX
-from vault.core.receipts import key_history_entry
+from vault.core.keyhistory import key_history_entry
 from vault.core.rows import Rows
 from vault.core.secrets import (
     CA_KEY,

@@ -5,10 +5,9 @@ from dataclasses import replace
 
 from vault.core.again import look_again
 from vault.core.directory import DOMAIN, FIELD_CLASS, Directory
-from vault.core.effects import ERASURES, ErasureRow
 from vault.core.engine import Engine
+from vault.core.erasures import ERASURES, ErasureRow, shred_id_text
 from vault.core.fieldinput import check_limit
-from vault.core.receipts import shred_id_text
 from vault.core.references import customer_token, named_id, own_token, require, token_of
 from vault.core.trail import Trail
 from vault.errors import (

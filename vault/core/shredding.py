@@ -8,18 +8,21 @@ Rules:
 - The access log being unwritable does not stop a single shred: its ledger entry stands in. A bulk
   shred is refused then.
 - A customer whose records are damaged can still be shredded.
+- The certificate is made after the commit, since it proves that the ledger holds the entry. A retry gets
+  the newest one. A reply that would grow too large leaves the last ones out.
 """
 
 import hashlib
 import secrets as randomness
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice, zip_longest
 from typing import Any
 
-from vault.core.effects import ERASURES, ErasureRow
+from vault.core.certifying import Certifying
 from vault.core.engine import Engine
+from vault.core.erasures import ERASURES, ErasureRow, shred_id_bytes
 from vault.core.fieldinput import check_limit
-from vault.core.receipts import shred_id_text
 from vault.core.references import external_id_bytes, named_id, require
 from vault.core.replay import Part, Request
 from vault.core.trail import Trail
@@ -37,8 +40,9 @@ from vault.errors import (
     error_for,
 )
 from vault.model.access import Action
+from vault.model.erasure import Stage
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, Generation
-from vault.model.requests import Caller, CustomerRef, Erasure, Page, Receipt, ShredResult
+from vault.model.requests import Caller, Certificate, CustomerRef, Erasure, Page, ShredResult
 from vault.policy.decision import Grants
 from vault.store.entries import Shred
 from vault.store.layout import split_value_key
@@ -64,6 +68,7 @@ class Shredding:
         self._engine = engine
         self._effects = engine.effects
         self._trail = trail
+        self._certifying = Certifying(engine.store, engine.secrets, lambda: engine.now_ms())
 
     def shred(
         self,
@@ -102,39 +107,53 @@ class Shredding:
         for answer in answers:
             if "customer" in answer:
                 engine.hot.forget(engine.book.key(CustomerNo(answer["customer"])))
-        with engine.store.snapshot() as snapshot:
-            return [self._result(snapshot, answer, request) for answer in answers]
+        return self._results(answers, request)
 
     def get_erasure(self, caller: Caller, shred_id: str) -> Erasure:
-        """One erasure.
+        """How far one erasure has come.
 
         Raises:
             ErasureUnknownError: no such shred id.
         """
-        with self._engine.store.snapshot() as snapshot:
-            self._engine.directory(snapshot).access.principal(caller.principal).require(Action.INSPECT)
-            try:
-                key = bytes.fromhex(shred_id.removeprefix("shr_"))
-            except ValueError:
-                raise ErasureUnknownError("no such shred id") from None
-            return self._erasure(snapshot, key)
+        (erasure,) = self._certifying.erasures([self._found(caller, shred_id)])
+        return erasure
 
-    def list_erasures(self, caller: Caller, page_size: int, page_token: str) -> Page[Erasure]:
-        """Erasures, oldest first. A page token is the ledger number to go on after."""
+    def get_certificate(self, caller: Caller, shred_id: str) -> Certificate:
+        """The newest certificate of one erasure.
+
+        Raises:
+            ErasureUnknownError: no such shred id.
+        """
+        (certificate,) = self._certifying.certificates([self._found(caller, shred_id)])
+        return certificate
+
+    def list_erasures(
+        self, caller: Caller, page_size: int, page_token: str, stage: Stage | None = None
+    ) -> Page[Erasure]:
+        """Erasures, oldest first, of one stage or of all. A page token is a ledger number, to go on after."""
+        after = int(page_token) if page_token.isdecimal() else 0
         with self._engine.store.snapshot() as snapshot:
             self._engine.directory(snapshot).access.principal(caller.principal).require(Action.INSPECT)
-            after = int(page_token) if page_token.isdecimal() else 0
-            found = sorted(
-                (
-                    (ErasureRow.unpack(self._engine.rows.open(ERASURES, key, row)), key)
-                    for key, row in snapshot.rows(ERASURES)
-                ),
-                key=lambda pair: pair[0].ledger_seq,
-            )
-        later = [(row, key) for row, key in found if row.ledger_seq > after]
-        page = later[:page_size]
-        following = str(page[-1][0].ledger_seq) if len(later) > len(page) else ""
-        return Page([_to_erasure(row, key) for row, key in page], following)
+            rows = [
+                (bytes(key), ErasureRow.unpack(self._engine.rows.open(ERASURES, key, row)))
+                for key, row in snapshot.rows(ERASURES)
+            ]
+        later = sorted([each for each in rows if each[1].ledger_seq > after], key=_place)
+        page = later[: page_size + 1]
+        if stage is not None:
+            stage_of = self._certifying.stages()
+            page = list(islice((each for each in later if stage_of(each[1]) is stage), page_size + 1))
+        following = str(_place(page[page_size - 1])) if len(page) > page_size else ""
+        return Page(self._certifying.erasures(page[:page_size]), following)
+
+    def _found(self, caller: Caller, shred_id: str) -> tuple[bytes, ErasureRow]:
+        """An erasure's row, for whoever may shred or inspect."""
+        with self._engine.store.snapshot() as snapshot:
+            grants = self._engine.directory(snapshot).access.principal(caller.principal)
+            if not grants.may(Action.SHRED):
+                grants.require(Action.INSPECT)
+            key = shred_id_bytes(shred_id)
+            return key, self._row(snapshot, key)
 
     def _request(self, grants: Grants, refs: Sequence[CustomerRef], request_id: str, atomic: bool) -> Request:
         body: list[Part] = [bytes([atomic])]
@@ -274,17 +293,25 @@ class Shredding:
             raise IntegrityFailedError  # the index names somebody else
         return _Target(number, values, generations, found, locator)
 
-    def _result(self, snapshot: Snapshot, answer: dict[str, Any], request: Request) -> ShredResult:
-        if "error" in answer:
-            return ShredResult(error=_remembered_error(answer["error"]))
-        shred_id = bytes.fromhex(answer["shred_id"])
-        erasure_row = self._row(snapshot, shred_id)
-        salt = bytes.fromhex(answer["salt"]) if "salt" in answer else _salt(request, shred_id)
-        erasure = _to_erasure(erasure_row, shred_id)
-        return ShredResult(erasure_row.values, erasure_row.generations, salt, erasure)
-
-    def _erasure(self, snapshot: Snapshot, shred_id: bytes) -> Erasure:
-        return _to_erasure(self._row(snapshot, shred_id), shred_id)
+    def _results(self, answers: Sequence[dict[str, Any]], request: Request) -> list[ShredResult]:
+        """What the answers say, with the certificates that the reply has room for."""
+        with self._engine.store.snapshot() as snapshot:
+            ids = [bytes.fromhex(answer["shred_id"]) for answer in answers if "shred_id" in answer]
+            rows = [self._row(snapshot, shred_id) for shred_id in ids]
+        shreds = list(zip(ids, rows, strict=True))
+        certificates = self._certifying.certificates(shreds, self._engine.settings.limits.reply_bytes // 2)
+        erasures = iter(self._certifying.erasures(shreds))
+        given = zip_longest(shreds, certificates)
+        results = []
+        for answer in answers:
+            if "error" in answer:
+                results.append(ShredResult(error=_remembered_error(answer["error"])))
+                continue
+            (shred_id, row), certificate = next(given)
+            salt = bytes.fromhex(answer["salt"]) if "salt" in answer else _salt(request, shred_id)
+            count = len(row.generations)
+            results.append(ShredResult(row.values, count, salt, next(erasures), certificate))
+        return results
 
     def _row(self, snapshot: Snapshot, shred_id: bytes) -> ErasureRow:
         body = self._engine.rows.get(snapshot, ERASURES, shred_id) if shred_id else None
@@ -311,6 +338,5 @@ def _remembered_error(reason: str) -> VaultError:
     return error_class(texts.get(Reason(reason), "the customer cannot be shredded"))
 
 
-def _to_erasure(row: ErasureRow, shred_id: bytes) -> Erasure:
-    receipt = Receipt(row.statement, row.signature, row.key_id)
-    return Erasure(shred_id_text(shred_id), row.effective_ms, row.ledger_seq, row.commitment, receipt)
+def _place(shred: tuple[bytes, ErasureRow]) -> int:
+    return shred[1].ledger_seq

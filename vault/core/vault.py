@@ -23,11 +23,13 @@ from vault.core.tokenizing import Tokenizing
 from vault.core.trail import Trail
 from vault.errors import VaultError
 from vault.model.access import Reveal
+from vault.model.erasure import Stage
 from vault.model.requests import (
     Access,
     AccessQuery,
     AuditStatus,
     Caller,
+    Certificate,
     Customer,
     CustomerRef,
     Entry,
@@ -180,9 +182,15 @@ class Vault:
         """One erasure; see `shredding`."""
         return self._shredding.get_erasure(caller, shred_id)
 
-    def list_erasures(self, caller: Caller, page_size: int, page_token: str) -> Page[Erasure]:
+    def get_certificate(self, caller: Caller, shred_id: str) -> Certificate:
+        """The newest certificate of one erasure; see `certifying`."""
+        return self._shredding.get_certificate(caller, shred_id)
+
+    def list_erasures(
+        self, caller: Caller, page_size: int, page_token: str, stage: Stage | None = None
+    ) -> Page[Erasure]:
         """Erasures, oldest first; see `shredding`."""
-        return self._shredding.list_erasures(caller, _page(page_size), page_token)
+        return self._shredding.list_erasures(caller, _page(page_size), page_token, stage)
 
     def list_access(self, caller: Caller, query: AccessQuery) -> Page[Access]:
         """Accesses, newest first; see `reporting`."""

@@ -27,7 +27,6 @@ each attempt, none for a customer; a verdict is one pass over the attempts.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from vault.erasure.events import (
     AttemptAbandoned,
@@ -41,16 +40,8 @@ from vault.erasure.events import (
 )
 from vault.errors import IntegrityFailedError
 from vault.model.assurance import Assurance, weakest
+from vault.model.erasure import Stage as Stage
 from vault.model.ids import Epoch
-
-
-class Stage(StrEnum):
-    """How far a unit is gone."""
-
-    LIVE = "live"
-    EFFECTIVE = "effective"
-    FINAL_BEST_EFFORT = "final-best-effort"
-    FINAL = "final"
 
 
 @dataclass(frozen=True, slots=True)

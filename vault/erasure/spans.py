@@ -62,11 +62,11 @@ class Spans:
         """
         created_seq = self._created[unit]
         if created_seq is None:
-            created_seq = self._reserved_seq(unit)
+            created_seq = self.reserved_seq(unit.region, unit.customer_no)
         return Span(created_seq, *self._shredded.get(unit, (None, None)))
 
-    def _reserved_seq(self, unit: Unit) -> int:
-        """The entry that reserved the customer's number; 0, before everything, if none did."""
-        limits, seqs = self._reserved.get(unit.region, (array("Q"), array("Q")))
-        at = bisect_right(limits, unit.customer_no)
+    def reserved_seq(self, region: Region, customer_no: CustomerNo) -> int:
+        """The entry that reserved a customer's number; 0, before everything, if none did."""
+        limits, seqs = self._reserved.get(region, (array("Q"), array("Q")))
+        at = bisect_right(limits, customer_no)
         return seqs[at] if at < len(seqs) else 0

@@ -7,7 +7,7 @@ In this order:
     3  it has the layout of version 1, and its stage, times, assurance and counts are those that follow
        from its facts by the rule of finality
     4  it was not issued in the future
-    5  its ledger proof, if it has one, holds
+    5  its ledger proof, if it has one, holds, and leads to a checkpoint that the vault signed
     6  external id and salt, if they are given, open its commitment
 
 What cannot be checked offline: that the certificate lists every root key, that the provider told the
@@ -43,6 +43,7 @@ from vault.erasure.inclusion import check_proof
 from vault.errors import IntegrityFailedError, InvalidRequestError
 from vault.model.assurance import Assurance
 from vault.model.ids import Epoch, Generation
+from vault.store.proofs import ledger_key
 
 MAX_BYTES: Final = 16 * 2**20
 CLOCK_TOLERANCE_MS: Final = 5 * 60_000
@@ -71,7 +72,6 @@ def verify(
     now_ms: int,
     external_id: bytes | None = None,
     salt: bytes | None = None,
-    check_ledger: Callable[[LedgerProof], None] = check_proof,
 ) -> Verified:
     """Checks a certificate.
 
@@ -81,7 +81,6 @@ def verify(
         now_ms: the time of the check.
         external_id: whom the certificate is said to be about; needs `salt`, and the other way round.
         salt: 32 bytes that came with the shred's answer.
-        check_ledger: checks the ledger proof; raises IntegrityFailedError.
 
     Raises:
         IntegrityFailedError: the certificate is not as the vault signed it (no details), or it is, but
@@ -105,7 +104,7 @@ def verify(
     if statement.issued_ms > now_ms + CLOCK_TOLERANCE_MS:
         raise IntegrityFailedError(check="issued")
     if statement.proof is not None:
-        _check_ledger(statement, statement.proof, check_ledger)
+        _check_ledger(statement, statement.proof, keys)
     if external_id is not None and salt is not None:
         _check_commitment(statement, external_id, salt)
     return Verified(
@@ -150,11 +149,11 @@ def _signed_document(certificate: bytes, keys: Mapping[str, bytes]) -> tuple[dic
     return document, key_id
 
 
-def _check_ledger(statement: Statement, proof: LedgerProof, check: Callable[[LedgerProof], None]) -> None:
+def _check_ledger(statement: Statement, proof: LedgerProof, keys: Mapping[str, bytes]) -> None:
     if proof.leaf_index != statement.entry_seq - 1:
         raise IntegrityFailedError(check="ledger")
     try:
-        check(proof)
+        check_proof(proof, [ledger_key(statement.vault_id, key) for key in keys.values()])
     except IntegrityFailedError:
         raise IntegrityFailedError(check="ledger") from None
 

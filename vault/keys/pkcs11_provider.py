@@ -84,9 +84,13 @@ class Pkcs11Provider:
 
     name = "pkcs11"
 
-    def __init__(self, settings: Pkcs11Settings, pin: Secret | None) -> None:
+    def __init__(
+        self, settings: Pkcs11Settings, pin: Secret | None, *, backups_ms: int | None = None
+    ) -> None:
+        """Takes what `keys.pkcs11` says; `backups_ms` is how long backups of the token outlive a key."""
         require_settings("pkcs11", module=settings.module, token_label=settings.token_label)
         self._settings = settings
+        self._backups_ms = backups_ms
         self._where = f"token {settings.token_label}"
         self._pin = read_secret_file(settings.pin_file, "keys.pkcs11.pin_file") if settings.pin_file else pin
 
@@ -166,7 +170,7 @@ class Pkcs11Provider:
         evidence = f"C_DestroyObject done; {seen.evidence}"
         if assurance is not Assurance.HARDWARE:
             evidence += "; the token is software or does not say that it is hardware"
-        return Destruction(root_key_id, evidence, assurance, now_ms(), _RETENTION)
+        return Destruction(root_key_id, evidence, assurance, now_ms(), _RETENTION, self._backups_ms)
 
     def describe(self, root_key_id: str) -> KeyDescription:
         """The state by the token's objects."""

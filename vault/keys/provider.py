@@ -23,6 +23,8 @@ from vault.errors import InvalidRequestError, KeyUnavailableError
 from vault.model.assurance import Assurance as Assurance
 from vault.model.secret import Secret
 
+MOST_BACKUPS_DAYS = 36_500
+_DAY_MS = 86_400_000
 PROVIDERS = ("file", "pkcs11", "aws-kms", "transit")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -166,7 +168,7 @@ def open_provider(
         if name == "pkcs11":
             from vault.keys.pkcs11_provider import Pkcs11Provider
 
-            return Pkcs11Provider(settings.keys.pkcs11, passphrase)
+            return Pkcs11Provider(settings.keys.pkcs11, passphrase, backups_ms=_backups_ms(settings))
         if name == "aws-kms":
             from vault.keys.aws_kms_provider import AwsKmsProvider
 
@@ -174,12 +176,20 @@ def open_provider(
         if name == "transit":
             from vault.keys.transit_provider import TransitProvider
 
-            return TransitProvider(settings.keys.transit)
+            return TransitProvider(settings.keys.transit, backups_ms=_backups_ms(settings))
     except ModuleNotFoundError as error:
         raise KeyUnavailableError(
             f"key provider {name} needs the library {error.name}: install customer-vault[{name}]"
         ) from error
     raise InvalidRequestError(f"keys.provider: unknown provider {name!r}; known: {', '.join(PROVIDERS)}")
+
+
+def _backups_ms(settings: Settings) -> int | None:
+    """How long the provider's own backups outlive a destroyed key, as its administrator says."""
+    days = settings.keys.provider_backups_days
+    if days is not None and days > MOST_BACKUPS_DAYS:
+        raise InvalidRequestError(f"keys.provider_backups_days: at most {MOST_BACKUPS_DAYS:,}")
+    return None if days is None else days * _DAY_MS
 
 
 def require_settings(table: str, **values: str) -> None:

@@ -72,10 +72,12 @@ class TransitProvider:
     name = "transit"
     assurance = Assurance.SERVICE_ATTESTED
 
-    def __init__(self, settings: TransitSettings) -> None:
+    def __init__(self, settings: TransitSettings, *, backups_ms: int | None = None) -> None:
+        """Takes what `keys.transit` says; `backups_ms` is how long backups of the service outlive a key."""
         require_settings("transit", url=settings.url, mount=settings.mount, token_file=settings.token_file)
         require_https(settings.url, "keys.transit.url")
         self._settings = settings
+        self._backups_ms = backups_ms
         self._where = f"transit engine {settings.mount} of {urlsplit(settings.url).hostname}"
 
     def create(self, root_key_id: str) -> None:
@@ -155,7 +157,9 @@ class TransitProvider:
                 transit.trim_key(root_key_id, min_version=_STAND_IN, mount_point=self._settings.mount)
             seen = self.describe(root_key_id)
             seen.require(KeyState.DESTROYED, self._where)
-        return Destruction(root_key_id, seen.evidence, self.assurance, seen.observed_ms, _RETENTION)
+        return Destruction(
+            root_key_id, seen.evidence, self.assurance, seen.observed_ms, _RETENTION, self._backups_ms
+        )
 
     def describe(self, root_key_id: str) -> KeyDescription:
         """The state by the versions of the named key."""

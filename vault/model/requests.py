@@ -7,6 +7,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from vault.errors import VaultError
 from vault.model.access import Denial, Reveal
+from vault.model.assurance import Assurance
+from vault.model.erasure import Awaited, Stage
 from vault.model.secret import Secret
 
 T = TypeVar("T")
@@ -149,29 +151,37 @@ class Export:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """A signed statement: JSON bytes, Ed25519 signature (64 bytes), id of the public key."""
+class Certificate:
+    """A certificate of erasure: its bytes, the stage that it states, the id of the key that signed it."""
 
-    statement: bytes
-    signature: bytes
+    content: bytes
+    stage: Stage
     key_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
+    """One shred. `final_ms` is 0 before it is; `assurance` is None while a root key stands."""
+
     shred_id: str
+    stage: Stage
     effective_ms: int
     ledger_seq: int
     commitment: bytes
-    receipt: Receipt
+    final_ms: int = 0
+    assurance: Assurance | None = None
+    waits_for: Sequence[Awaited] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ShredResult:
+    """`certificate` is None where the reply would have become too large; it can be had later."""
+
     values: int = 0
     dek_generations: int = 0
     salt: bytes = field(default=b"", repr=False)
     erasure: Erasure | None = None
+    certificate: Certificate | None = None
     error: VaultError | None = None
 
 

@@ -37,10 +37,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from vault.core import operations
 from vault.errors import InvalidRequestError, Reason, error_for
 from vault.model.access import Denial, Reveal
+from vault.model.erasure import Awaited, Stage, Step
 from vault.model.requests import (
     Access,
     AccessQuery,
     AuditStatus,
+    Certificate,
     Customer,
     CustomerRef,
     Entry,
@@ -53,7 +55,6 @@ from vault.model.requests import (
     KeyringStatus,
     PolicyInForce,
     PrincipalInfo,
-    Receipt,
     ShredResult,
     TokenInfo,
     Translated,
@@ -64,6 +65,17 @@ from vault.server.status import status_of, status_of_reason
 DEFAULT_PAGE = 100
 MAX_PAGE = 1000
 END_OF_TIME_MS = 2**63 - 1
+_STAGES = {
+    Stage.EFFECTIVE: erasure_pb.ERASURE_STAGE_EFFECTIVE,
+    Stage.FINAL_BEST_EFFORT: erasure_pb.ERASURE_STAGE_FINAL_BEST_EFFORT,
+    Stage.FINAL: erasure_pb.ERASURE_STAGE_FINAL,
+}
+_STEPS = {
+    Step.ROTATION: erasure_pb.AWAITED_STEP_ROTATION,
+    Step.DESTRUCTION: erasure_pb.AWAITED_STEP_DESTRUCTION,
+    Step.CONFIRMATION: erasure_pb.AWAITED_STEP_CONFIRMATION,
+    Step.BACKUPS: erasure_pb.AWAITED_STEP_BACKUPS,
+}
 
 # Requests
 
@@ -107,6 +119,16 @@ def to_page_size(size: int) -> int:
     if size < 0:
         raise InvalidRequestError("page_size: must not be negative", field="page_size")
     return min(size, MAX_PAGE) or DEFAULT_PAGE
+
+
+def to_stage(number: int) -> Stage | None:
+    """The stage that is asked for; unspecified means any."""
+    if not number:
+        return None
+    for stage, known in _STAGES.items():
+        if known == number:
+            return stage
+    raise InvalidRequestError("stage: unknown number", field="stage")
 
 
 def to_access_query(message: audit_pb.ListAccessRequest) -> AccessQuery:
@@ -220,6 +242,7 @@ def shred_result(result: ShredResult) -> customer_pb.ShredResult:
         dek_generations=result.dek_generations,
         salt=result.salt,
         erasure=erasure(result.erasure) if result.erasure else None,
+        certificate=certificate(result.certificate) if result.certificate else None,
         error=status_of(result.error) if result.error else None,
     )
 
@@ -227,16 +250,30 @@ def shred_result(result: ShredResult) -> customer_pb.ShredResult:
 def erasure(model: Erasure) -> erasure_pb.Erasure:
     return erasure_pb.Erasure(
         shred_id=model.shred_id,
-        stage=erasure_pb.ERASURE_STAGE_EFFECTIVE,
+        stage=_STAGES[model.stage],
         effective_time=timestamp(model.effective_ms),
         ledger_seq=model.ledger_seq,
         commitment=model.commitment,
-        receipt=_receipt(model.receipt),
+        final_time=timestamp(model.final_ms),
+        assurance=model.assurance.value if model.assurance else "",
+        waits_for=[_awaited(each) for each in model.waits_for],
     )
 
 
-def _receipt(model: Receipt) -> erasure_pb.Receipt:
-    return erasure_pb.Receipt(statement=model.statement, signature=model.signature, key_id=model.key_id)
+def _awaited(root_key: Awaited) -> erasure_pb.AwaitedRootKey:
+    return erasure_pb.AwaitedRootKey(
+        root_key_id=root_key.root_key_id,
+        epoch=root_key.epoch,
+        provider=root_key.provider,
+        step=_STEPS[root_key.step],
+        due_time=timestamp(root_key.due_ms or 0),
+    )
+
+
+def certificate(model: Certificate) -> erasure_pb.Certificate:
+    return erasure_pb.Certificate(
+        content=model.content, stage=_STAGES[model.stage], key_id=model.key_id
+    )  # fmt: skip
 
 
 def keyring_status(status: KeyringStatus) -> key_pb.GetKeyringStatusResponse:

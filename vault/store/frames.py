@@ -71,6 +71,11 @@ class Frame:
     leaf: bytes
     signature: bytes
 
+    @property
+    def type(self) -> int:
+        """The type of the entry in it; see `entries`."""
+        return self.body[1]
+
     def entry(self) -> LedgerEntry:
         """The entry in it.
 

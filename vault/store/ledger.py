@@ -16,11 +16,12 @@ import bisect
 import errno
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from vault.errors import IntegrityFailedError, StorageFullError, StorageStoppedError
+from vault.store.entries import EntryType
 from vault.store.files import sync_directory
 from vault.store.frames import (
     AHEAD_BYTES,
@@ -183,8 +184,12 @@ class Ledger:
         self._erase(start, len(tail))
         return True
 
-    def entries(self, after_seq: int = 0) -> Iterator[LedgerEntry]:
+    def entries(
+        self, after_seq: int = 0, types: Collection[EntryType] | None = None
+    ) -> Iterator[LedgerEntry]:
         """Entries with a greater number than `after_seq`, up to the last one read, chain verified again.
+
+        With `types`, only those; the others are verified and not unpacked.
 
         Raises:
             IntegrityFailedError: an entry that was there before fails now.
@@ -195,7 +200,7 @@ class Ledger:
         reached = start.seq
         for frame in frames(self._descriptor, start):
             reached = frame.after.seq
-            if after_seq < reached <= end:
+            if after_seq < reached <= end and (types is None or frame.type in types):
                 yield frame.entry()
             if reached >= end:
                 return
@@ -263,13 +268,21 @@ class Ledger:
             size = self._tree.size
         return Checkpoint(ledger_origin(self._vault_id), size, self._tree.root(size))
 
-    def inclusion_proof(self, seq: int, size: int | None = None) -> list[bytes]:
-        """Shows that the entry with this number is in the ledger of `size` entries; see `tlog.merkle`.
+    def leaf(self, seq: int) -> bytes:
+        """The leaf hash of the entry with this number.
 
         Raises:
             IntegrityFailedError: an entry that was there before fails now.
         """
-        return self._tree.inclusion_proof(seq - 1, self._tree.size if size is None else size)
+        return self._tree.leaf(seq - 1)
+
+    def inclusion_proofs(self, seqs: Sequence[int], size: int) -> list[list[bytes]]:
+        """Show that the entries with these numbers are in the ledger of `size` entries; see `tlog.merkle`.
+
+        Raises:
+            IntegrityFailedError: an entry that was there before fails now.
+        """
+        return self._tree.inclusion_proofs([seq - 1 for seq in seqs], size)
 
     def consistency_proof(self, old_size: int, new_size: int | None = None) -> list[bytes]:
         """Shows that the ledger of `new_size` entries begins with that of `old_size`, at least one.

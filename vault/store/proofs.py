@@ -5,13 +5,11 @@ vault's signing key and, where there is a witness, cosigned
 hashes       RFC 6962 audit path from the entry's leaf, number seq - 1, to that root
 """
 
-import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from vault.errors import IntegrityFailedError
-from vault.store.ledger import Ledger, Sign, ledger_origin
-from vault.store.witnessing import Cosigned
+from vault.store.ledger import Ledger, ledger_origin
 from vault.tlog import notes
 from vault.tlog.checkpoints import Checkpoint
 from vault.tlog.merkle import verify_inclusion
@@ -20,9 +18,10 @@ from vault.tlog.notes import ED25519, Note, Verified, VerifierKey
 
 @dataclass(frozen=True, slots=True)
 class LedgerProof:
-    """An entry's number and leaf hash, the audit path, and the checkpoint as the bytes of a note."""
+    """An entry's number and leaf hash, the audit path, and the checkpoint: its size and its note."""
 
     seq: int
+    size: int
     leaf: bytes
     hashes: tuple[bytes, ...]
     checkpoint: bytes
@@ -41,7 +40,7 @@ class LedgerProof:
         note = Note.parse(self.checkpoint)
         verified = notes.verify(note, [key])
         checkpoint = Checkpoint.parse(note.text)
-        if checkpoint.origin != key.name:
+        if checkpoint.origin != key.name or checkpoint.size != self.size:
             raise IntegrityFailedError
         verify_inclusion(self.seq - 1, checkpoint.size, self.leaf, self.hashes, checkpoint.root)
         known = list(witnesses)
@@ -53,15 +52,17 @@ def ledger_key(vault_id: bytes, public_key: bytes) -> VerifierKey:
     return VerifierKey(ledger_origin(vault_id), ED25519, public_key)
 
 
-def prove(ledger: Ledger, seq: int, cosigned: Cosigned | None, key: VerifierKey, sign: Sign) -> LedgerProof:
-    """The proof for an entry, with the checkpoint given, else a new one signed with the private key of `key`.
+def prove(ledger: Ledger, seqs: Sequence[int], size: int, note: Note) -> list[LedgerProof]:
+    """The proofs for entries, all with the same checkpoint, which is of the ledger's first `size` entries.
 
     Raises:
-        ValueError: the ledger, or the checkpoint, does not comprise the entry.
+        ValueError: the checkpoint does not comprise an entry.
+        IntegrityFailedError: an entry that was there before fails now.
     """
-    size = cosigned.size if cosigned is not None else ledger.last.seq
-    if not 0 < seq <= size:
+    if not all(0 < seq <= size for seq in seqs):
         raise ValueError("the ledger has no such entry")
-    note = cosigned.note if cosigned is not None else ledger.checkpoint().signed(key, sign)
-    (entry,) = itertools.islice(ledger.entries(seq - 1), 1)
-    return LedgerProof(seq, entry.leaf, tuple(ledger.inclusion_proof(seq, size)), note.encode())
+    checkpoint, paths = note.encode(), ledger.inclusion_proofs(seqs, size)
+    return [
+        LedgerProof(seq, size, ledger.leaf(seq), tuple(path), checkpoint)
+        for seq, path in zip(seqs, paths, strict=True)
+    ]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import lmdb
 
-from vault.errors import StorageStoppedError
+from vault.errors import StorageStoppedError, WitnessUnavailableError
 from vault.store.environment import Environment, translate
 from vault.store.epochs import EpochPlanes
 from vault.store.files import CURRENT_FILE, RUN, read_current
@@ -158,12 +158,15 @@ class Shared:
         self._hold()
 
     def cosigned(self, seq: int) -> Cosigned | None:
-        """A cosigned checkpoint that comprises an entry; None if there is no witness."""
+        """A cosigned checkpoint that comprises an entry; None without a witness that answers."""
         followers = self.followers
         if followers is None or not followers.witnessed:
             return None
         if followers.newest is None or followers.newest.size < seq:
-            self._hold()
+            try:
+                self._hold()
+            except WitnessUnavailableError:
+                return None
         return followers.newest
 
     def _hold(self) -> None:

@@ -10,7 +10,7 @@ It knows bytes and layouts, no keys: what signs and verifies the ledger is given
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from typing import Final, Self
 
 from vault.errors import InvalidRequestError, KeyUnavailableError
 from vault.store import epochs, files, space
+from vault.store.entries import EntryType
 from vault.store.environment import Environment, ReaderSlot, translated
 from vault.store.epochs import EpochPlanes
 from vault.store.files import Format
@@ -231,11 +232,11 @@ class Store:
         """
         return WriteSession(self._shared, purpose)
 
-    def ledger(self, after_seq: int = 0) -> Iterator[LedgerEntry]:
-        """Ledger entries after a number; those after `meta.applied` are not done yet."""
+    def ledger(self, after_seq: int = 0, types: Collection[EntryType] | None = None) -> Iterator[LedgerEntry]:
+        """Entries after a number, of some types or of all; those after `meta.applied` are not done yet."""
         with self._reading_turn:
             self._refresh_reading()
-            return self._reading.entries(after_seq)
+            return self._reading.entries(after_seq, types)
 
     def ledger_entries(self) -> int:
         """How many entries the ledger has."""
@@ -260,24 +261,32 @@ class Store:
         """
         self._shared.follow(followers)
 
-    def prove(self, seq: int, key: VerifierKey) -> LedgerProof:
-        """Proof that an entry is in the ledger; its checkpoint is cosigned where there is a witness.
+    @property
+    def followed(self) -> bool:
+        """Whether a mirror or witness holds every entry that was acknowledged."""
+        return self._shared.followers is not None
+
+    def prove(self, seqs: Sequence[int], key: VerifierKey) -> list[LedgerProof]:
+        """Proofs that entries are in the ledger, all with one checkpoint, cosigned where a witness answers.
 
         Args:
-            seq: of an entry that was acknowledged.
+            seqs: of entries that were acknowledged, at least one.
             key: the ledger's verifier key, see `ledger_key`; its private key is that of `sign`.
 
         Raises:
             ValueError: the ledger has no such entry.
             KeyUnavailableError: no key to sign with.
-            WitnessUnavailableError: no cosignature can be had now.
+            LedgerBehindError: the witness has seen more of this ledger, or another.
         """
         if self.sign is None:
             raise KeyUnavailableError("no key to sign the ledger with")
-        cosigned = self._shared.cosigned(seq)
+        cosigned = self._shared.cosigned(max(seqs))
         with self._reading_turn:
-            self._refresh_reading()
-            return prove(self._reading, seq, cosigned, key, self.sign)
+            size = self._refresh_reading()
+            if cosigned is not None:
+                return prove(self._reading, seqs, cosigned.size, cosigned.note)
+            note = self._reading.checkpoint(size).signed(key, self.sign)
+            return prove(self._reading, seqs, size, note)
 
     def reader_check(self) -> int:
         """Frees the slots of readers that died, in every plane; returns how many."""
@@ -331,10 +340,12 @@ class Store:
     ) -> None:
         self.close()
 
-    def _refresh_reading(self) -> None:
+    def _refresh_reading(self) -> int:
+        """Reads on; returns the last entry whose effect is done: later ones may yet be voided, or cut."""
         with self.snapshot() as snapshot:
             applied = snapshot.meta.applied
         self._reading.refresh(applied)
+        return applied
 
     @contextlib.contextmanager
     def _environments(self) -> Iterator[tuple[Environment, Environment, Environment]]:

@@ -72,21 +72,33 @@ class Tree:
         self._check(0, size)
         return self._hash(0, size) if size else EMPTY_ROOT
 
-    def inclusion_proof(self, index: int, size: int) -> list[bytes]:
-        """Hashes that lead from the leaf at `index`, from 0, to the root of the first `size` leaves."""
-        self._check(index + 1, size)
-        if index < 0:
-            raise ValueError("no such leaf")
+    def leaf(self, index: int) -> bytes:
+        """The leaf hash at `index`, from 0."""
+        self._check(index + 1, self.size)
+        return self._read(index, index + 1)[0]
+
+    def inclusion_proofs(self, indexes: Sequence[int], size: int) -> list[list[bytes]]:
+        """For each index, from 0, the hashes that lead from its leaf to the root of the first `size` leaves.
+
+        Neighbours share most of them; each is made once.
+        """
+        for index in indexes:
+            self._check(index + 1, size)
+            if index < 0:
+                raise ValueError("no such leaf")
+        made: dict[tuple[int, int], bytes] = {}
+        return [self._inclusion(index, size, made) for index in indexes]
+
+    def _inclusion(self, index: int, size: int, made: dict[tuple[int, int], bytes]) -> list[bytes]:
         proof: list[bytes] = []
         start, end = 0, size
         while end - start > 1:
             middle = start + _split(end - start)
-            if index < middle:
-                proof.append(self._hash(middle, end))
-                end = middle
-            else:
-                proof.append(self._hash(start, middle))
-                start = middle
+            sibling = (middle, end) if index < middle else (start, middle)
+            if sibling not in made:
+                made[sibling] = self._hash(*sibling)
+            proof.append(made[sibling])
+            start, end = (start, middle) if index < middle else (middle, end)
         return proof[::-1]
 
     def consistency_proof(self, old_size: int, new_size: int) -> list[bytes]:

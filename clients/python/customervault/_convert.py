@@ -42,6 +42,7 @@ _OUTCOMES: Sequence[results.FieldOutcome] = get_args(results.FieldOutcome)
 _CUSTOMER_STATES: Sequence[results.CustomerState] = get_args(results.CustomerState)
 _VALUE_STATES: Sequence[results.ValueState] = get_args(results.ValueState)
 _STAGES: Sequence[results.ErasureStage] = get_args(results.ErasureStage)
+_STEPS: Sequence[results.AwaitedStep] = get_args(results.AwaitedStep)
 _PRINCIPAL_STATES: Sequence[results.PrincipalState] = get_args(results.PrincipalState)
 
 
@@ -144,17 +145,39 @@ def export(reply: customer_service_pb2.ExportCustomerResponse) -> results.Export
 
 def erasure(message: erasure_service_pb2.Erasure) -> results.Erasure:
     """The record of one shred."""
-    receipt = message.receipt
     return results.Erasure(
         shred_id=message.shred_id,
         stage=_named(_STAGES, message.stage),
         effective=_time(message, "effective_time"),
         ledger_seq=message.ledger_seq,
         commitment=message.commitment,
-        receipt=results.Receipt(receipt.statement, receipt.signature, receipt.key_id)
-        if message.HasField("receipt")
-        else None,
+        final=_time(message, "final_time"),
+        assurance=message.assurance,
+        waits_for=tuple(
+            results.AwaitedRootKey(
+                each.root_key_id,
+                each.epoch,
+                each.provider,
+                _named(_STEPS, each.step),
+                _time(each, "due_time"),
+            )
+            for each in message.waits_for
+        ),
     )
+
+
+def certificate(message: erasure_service_pb2.Certificate) -> results.Certificate:
+    """A certificate of erasure."""
+    return results.Certificate(message.content, _named(_STAGES, message.stage), message.key_id)
+
+
+def stage_number(stage: results.ErasureStage | None) -> "erasure_service_pb2.ErasureStage.ValueType":
+    """The API's number of a stage; unspecified for None.
+
+    Raises:
+        ValueError: There is no such stage.
+    """
+    return erasure_service_pb2.ErasureStage.values()[_STAGES.index(stage) if stage else 0]
 
 
 def shredded(
@@ -170,6 +193,7 @@ def shredded(
         dek_generations=result.dek_generations,
         salt=result.salt,
         erasure=erasure(result.erasure) if result.HasField("erasure") else None,
+        certificate=certificate(result.certificate) if result.HasField("certificate") else None,
     )
 
 

@@ -12,7 +12,8 @@ from customervault.values import Value
 FieldOutcome = Literal["unknown", "created", "unchanged", "updated", "empty", "refused"]
 CustomerState = Literal["unknown", "active", "restricted", "shredded"]
 ValueState = Literal["unknown", "live", "deleted", "shredded"]
-ErasureStage = Literal["unknown", "effective", "final"]
+ErasureStage = Literal["unknown", "effective", "final-best-effort", "final"]
+AwaitedStep = Literal["unknown", "rotation", "destruction", "confirmation", "backups"]
 ShredOutcome = Literal["shredded", "validated", "already_shredded", "missing", "failed"]
 PrincipalState = Literal["unknown", "active", "revoked"]
 
@@ -159,12 +160,35 @@ class Export:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """A signed statement: JSON in UTF-8, Ed25519 signature over those bytes, id of the public key."""
+class Certificate:
+    """A signed statement about one erasure, which `cvault erasure verify` checks offline.
 
-    statement: bytes
-    signature: bytes
+    Attributes:
+        content: Canonical JSON; keep the bytes as they are.
+        stage: What it states. A certificate at a later stage replaces it.
+        key_id: Names the public key, in the vault's `public/keys.json`.
+    """
+
+    content: bytes
+    stage: ErasureStage
     key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitedRootKey:
+    """A root key that has to be gone before an erasure is final.
+
+    Attributes:
+        step: What has to happen next: a `rotation` of the epoch; the `destruction` of the key; the provider's
+            `confirmation` that it is gone; or the end of the provider's own `backups` of it.
+        due: Not before this time, where that is known.
+    """
+
+    root_key_id: str
+    epoch: int
+    provider: str
+    step: AwaitedStep
+    due: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +198,9 @@ class Erasure:
     Attributes:
         ledger_seq: Position in the ledger.
         commitment: Commitment to the external id, opened by the salt of `Shredded`.
+        final: None until no copy of the key can be recovered.
+        assurance: `hardware`, `service-attested` or `best-effort`; empty while a root key stands.
+        waits_for: Root keys that have to be gone first; none once it is final.
     """
 
     shred_id: str
@@ -181,7 +208,9 @@ class Erasure:
     effective: datetime | None
     ledger_seq: int
     commitment: bytes
-    receipt: Receipt | None
+    final: datetime | None = None
+    assurance: str = ""
+    waits_for: Sequence[AwaitedRootKey] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +222,10 @@ class Shredded:
             `missing_ok`; `failed` in `shred_many`, with `error`.
         values: How many live values went, or would go.
         dek_generations: How many key generations went, or would go.
-        salt: Opens the receipt's commitment. The vault keeps no copy.
+        salt: Opens the certificate's commitment. The vault keeps no copy.
         erasure: None unless shredded.
+        certificate: At stage `effective`. None unless shredded, or where the vault's reply had no room for
+            it: `certificate(shred_id)` gets it.
     """
 
     outcome: ShredOutcome
@@ -202,17 +233,13 @@ class Shredded:
     dek_generations: int = 0
     salt: bytes = field(default=b"", repr=False)
     erasure: Erasure | None = None
+    certificate: Certificate | None = None
     error: VaultError | None = None
 
     @property
     def shred_id(self) -> str:
         """`shr_` and 32 hex digits; empty unless shredded."""
         return self.erasure.shred_id if self.erasure else ""
-
-    @property
-    def receipt(self) -> Receipt | None:
-        """The signed receipt."""
-        return self.erasure.receipt if self.erasure else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def test_a_final_certificate_is_told_in_words(check: Any) -> None:
     assert lines[0] == "The certificate holds."
     assert {"stage final", "final 2026-01-17 00:00:00Z", "assurance service-attested"} <= set(lines)
     assert "customer not checked" in lines
-    assert "ledger entry 10, proven to be in the quoted log, held outside" in lines
+    assert "ledger entry 10, proven to be in the ledger, held outside" in lines
     (abandoned,) = [line for line in lines if "root-2-77aa0134" in line]
     assert "an abandoned attempt at epoch 2, destroyed 2026-01-01 07:59:59Z by pkcs11, hardware" in abandoned
     assert "- pseudonyms already released" in lines

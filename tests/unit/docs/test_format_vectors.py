@@ -13,7 +13,6 @@ import pytest
 
 from vault.audit import records
 from vault.core.indexkeys import external_hash
-from vault.core.receipts import verify_receipt
 from vault.core.records import open_record, sheet_aad
 from vault.core.rows import Rows
 from vault.core.secrets import VaultSecrets
@@ -21,13 +20,11 @@ from vault.crypto import hazmat
 from vault.crypto.keyids import signing_key_id
 from vault.crypto.slots import SlotPool
 from vault.crypto.suites import XCHACHA20_POLY1305
-from vault.erasure.commitment import commitment
 from vault.erasure.verifying import verify
 from vault.errors import IntegrityFailedError
 from vault.keys.keyring import Keyring
 from vault.keys.opendek import SLOT_BYTES, DekOpener, OpenDek
 from vault.model.ids import CustomerNo, Epoch, Generation, Region
-from vault.model.requests import Receipt
 from vault.store.layout import CustomerRow, RowState, ValueHeader, ValueRecord, split_dek_key
 from vault.store.ledger import Ledger, pack_body
 from vault.store.meta import Meta
@@ -252,24 +249,11 @@ def test_ledger_checkpoint(case: Case, tmp_path: Path) -> None:
     assert (checkpoint.root.hex(), str(key)) == (case["root"], case["key"])
     note = checkpoint.signed(key, lambda message: hazmat.sign(seed, message))
     assert note.encode().decode() == f"{checkpoint.text()}\n{case['signature']}\n"
-    hashes = ledger.inclusion_proof(case["seq"], case["size"])
+    hashes = ledger.inclusion_proofs([case["seq"]], case["size"])[0]
     assert b"".join(hashes).hex() == case["proof"]
-    proof = LedgerProof(case["seq"], bytes.fromhex(case["leaf"]), tuple(hashes), note.encode())
+    proof = LedgerProof(case["seq"], case["size"], bytes.fromhex(case["leaf"]), tuple(hashes), note.encode())
     assert proof.verify(key)
     ledger.close()
-
-
-@each_case("receipt_v1.json")
-def test_receipt(case: Case) -> None:
-    public_key, signature, salt, committed = unhex(case, "public_key", "signature", "salt", "commitment")
-    receipt = Receipt(case["statement"].encode(), signature, case["key_id"])
-    assert signing_key_id(public_key) == case["key_id"]
-    assert commitment(case["external_id"].encode(), salt) == committed
-    if case["result"] == "valid":
-        verify_receipt(receipt, public_key)
-    else:
-        with pytest.raises(IntegrityFailedError):
-            verify_receipt(receipt, public_key)
 
 
 @each_case("erasure_certificate_v1.json")

@@ -322,8 +322,8 @@ def test_proofs_carry_the_cosignature(place: Place) -> None:
     with place.opened() as store:
         for number in range(5):
             revoke(store, number)
-        proof = store.prove(3, KEY)
+        proof = store.prove([3], KEY)[0]
         assert [each.key for each in proof.verify(KEY, [witness_key])] == [KEY, witness_key]
     with place.opened() as store:
         place.line.cut = True
-        assert store.prove(6, KEY).verify(KEY, [witness_key])[1].time_s > 0
+        assert store.prove([6], KEY)[0].verify(KEY, [witness_key])[1].time_s > 0

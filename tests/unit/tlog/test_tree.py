@@ -20,7 +20,7 @@ def test_proofs_are_those_of_the_definition(size: int, data: st.DataObject) -> N
     at = data.draw(st.integers(1, size))
     index = data.draw(st.integers(0, at - 1))
     assert log.tree.root(at) == mth(entries[:at])
-    assert log.tree.inclusion_proof(index, at) == path(index, entries[:at])
+    assert log.tree.inclusion_proofs([index], at)[0] == path(index, entries[:at])
     old = data.draw(st.integers(1, at))
     assert log.tree.consistency_proof(old, at) == subproof(old, entries[:at], True)
 
@@ -30,7 +30,7 @@ def test_every_size_of_a_small_tree() -> None:
     log = Log(entries)
     for size in range(1, 21):
         for index in range(size):
-            assert log.tree.inclusion_proof(index, size) == path(index, entries[:size])
+            assert log.tree.inclusion_proofs([index], size)[0] == path(index, entries[:size])
             assert log.tree.consistency_proof(index + 1, size) == subproof(index + 1, entries[:size], True)
 
 
@@ -42,7 +42,7 @@ def test_proofs_across_tiles(data: st.DataObject) -> None:
     new = data.draw(st.integers(1, SEVERAL_TILES))
     old = data.draw(st.integers(1, new))
     assert log.tree.root(new) == mth(entries[:new])
-    assert log.tree.inclusion_proof(old - 1, new) == path(old - 1, entries[:new])
+    assert log.tree.inclusion_proofs([old - 1], new)[0] == path(old - 1, entries[:new])
     assert log.tree.consistency_proof(old, new) == subproof(old, entries[:new], True)
 
 
@@ -53,7 +53,7 @@ def test_a_large_tree_is_not_read_again() -> None:
     rng = random.Random(6962)
     for index in [0, 1, size - 1, TILE_LEAVES**2, *rng.sample(range(size), 20)]:
         log.read.clear()
-        proof = log.tree.inclusion_proof(index, size)
+        proof = log.tree.inclusion_proofs([index], size)[0]
         assert sum(end - start for start, end in log.read) <= 2 * TILE_LEAVES
         verify_inclusion(index, size, leaf_hash(log.entries[index]), proof, root)
     for old in rng.sample(range(1, size), 20):
@@ -103,7 +103,7 @@ def test_a_copy_grows_by_itself() -> None:
 @pytest.mark.parametrize(("index", "size"), [(-1, 3), (3, 3), (0, 0), (0, 6)])
 def test_there_is_no_proof_of_what_is_not_there(index: int, size: int) -> None:
     with pytest.raises(ValueError, match=r"lea[fv]"):
-        Log(numbered(5)).tree.inclusion_proof(index, size)
+        Log(numbered(5)).tree.inclusion_proofs([index], size)[0]
 
 
 @pytest.mark.parametrize(("old", "new"), [(0, 3), (4, 3), (1, 6)])

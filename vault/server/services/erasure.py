@@ -20,8 +20,19 @@ class ErasureService:
         )
 
     def list_erasures(self, caller: Caller, request: pb.ListErasuresRequest) -> pb.ListErasuresResponse:
-        """All erasures."""
-        page = self._vault.list_erasures(caller, convert.to_page_size(request.page_size), request.page_token)
+        """All erasures, or those at one stage."""
+        page = self._vault.list_erasures(
+            caller,
+            convert.to_page_size(request.page_size),
+            request.page_token,
+            convert.to_stage(request.stage),
+        )
         return pb.ListErasuresResponse(
             erasures=[convert.erasure(each) for each in page.items], next_page_token=page.next_page_token
+        )
+
+    def get_certificate(self, caller: Caller, request: pb.GetCertificateRequest) -> pb.GetCertificateResponse:
+        """The newest certificate of one erasure."""
+        return pb.GetCertificateResponse(
+            certificate=convert.certificate(self._vault.get_certificate(caller, request.shred_id))
         )

@@ -5,7 +5,15 @@ from collections.abc import AsyncIterator, Iterable
 from customervault._async.transport import AsyncTransport
 from customervault._exchanges import customers as verbs
 from customervault.inputs import CustomerRef
-from customervault.results import CreatedCustomer, Customer, Erasure, Export, Shredded
+from customervault.results import (
+    Certificate,
+    CreatedCustomer,
+    Customer,
+    Erasure,
+    ErasureStage,
+    Export,
+    Shredded,
+)
 
 
 class AsyncCustomerVerbs(AsyncTransport):
@@ -111,6 +119,14 @@ class AsyncCustomerVerbs(AsyncTransport):
         """The record of one shred."""
         return await self._run(verbs.get_erasure(shred_id))
 
-    def list_erasures(self, *, page_size: int = 1000) -> AsyncIterator[Erasure]:
-        """All shreds, oldest first, fetched page by page as they are read."""
-        return self._pages(lambda page_token: verbs.erasure_page(page_token, page_size=page_size))
+    async def certificate(self, shred_id: str) -> Certificate:
+        """The certificate of one shred, at the stage that it has reached."""
+        return await self._run(verbs.certificate(shred_id))
+
+    def list_erasures(
+        self, *, page_size: int = 1000, stage: ErasureStage | None = None
+    ) -> AsyncIterator[Erasure]:
+        """All shreds, or those at one stage, oldest first, fetched page by page as they are read."""
+        return self._pages(
+            lambda page_token: verbs.erasure_page(page_token, page_size=page_size, stage=stage)
+        )

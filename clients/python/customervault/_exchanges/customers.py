@@ -129,11 +129,25 @@ def get_erasure(shred_id: str) -> Exchange[results.Erasure]:
     return _convert.erasure(reply.erasure)
 
 
-def erasure_page(page_token: str, *, page_size: int) -> Exchange[Page[results.Erasure]]:
+def certificate(shred_id: str) -> Exchange[results.Certificate]:
+    """The newest certificate of one shred."""
+    reply: erasure_api.GetCertificateResponse = yield Request(
+        _ERASURES + "GetCertificate",
+        erasure_api.GetCertificateRequest(shred_id=shred_id),
+        erasure_api.GetCertificateResponse,
+    )
+    return _convert.certificate(reply.certificate)
+
+
+def erasure_page(
+    page_token: str, *, page_size: int, stage: results.ErasureStage | None
+) -> Exchange[Page[results.Erasure]]:
     """One page of all shreds."""
     reply: erasure_api.ListErasuresResponse = yield Request(
         _ERASURES + "ListErasures",
-        erasure_api.ListErasuresRequest(page_size=page_size, page_token=page_token),
+        erasure_api.ListErasuresRequest(
+            page_size=page_size, page_token=page_token, stage=_convert.stage_number(stage)
+        ),
         erasure_api.ListErasuresResponse,
     )
     return [_convert.erasure(found) for found in reply.erasures], reply.next_page_token

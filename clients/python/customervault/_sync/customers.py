@@ -5,7 +5,15 @@ from collections.abc import Iterable, Iterator
 from customervault._exchanges import customers as verbs
 from customervault._sync.transport import Transport
 from customervault.inputs import CustomerRef
-from customervault.results import CreatedCustomer, Customer, Erasure, Export, Shredded
+from customervault.results import (
+    Certificate,
+    CreatedCustomer,
+    Customer,
+    Erasure,
+    ErasureStage,
+    Export,
+    Shredded,
+)
 
 
 class CustomerVerbs(Transport):
@@ -151,10 +159,20 @@ class CustomerVerbs(Transport):
         """
         return self._run(verbs.get_erasure(shred_id))
 
-    def list_erasures(self, *, page_size: int = 1000) -> Iterator[Erasure]:
-        """All shreds, oldest first, fetched page by page as they are read.
+    def certificate(self, shred_id: str) -> Certificate:
+        """The certificate of one shred, at the stage that it has reached.
+
+        Raises:
+            VaultError: No such shred id, or not the caller's to see.
+        """
+        return self._run(verbs.certificate(shred_id))
+
+    def list_erasures(self, *, page_size: int = 1000, stage: ErasureStage | None = None) -> Iterator[Erasure]:
+        """All shreds, or those at one stage, oldest first, fetched page by page as they are read.
 
         Raises:
             VaultError: A page could not be fetched.
         """
-        return self._pages(lambda page_token: verbs.erasure_page(page_token, page_size=page_size))
+        return self._pages(
+            lambda page_token: verbs.erasure_page(page_token, page_size=page_size, stage=stage)
+        )

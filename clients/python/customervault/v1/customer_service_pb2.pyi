@@ -390,17 +390,22 @@ class ShredResult(_message.Message):
     SALT_FIELD_NUMBER: _builtins.int
     ERASURE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
     values: _builtins.int
     """How many live values went, or would go."""
     dek_generations: _builtins.int
     """How many DEK generations went, or would go."""
     salt: _builtins.bytes
-    """32 bytes; the opening of the receipt's commitment. The vault does not keep it."""
+    """32 bytes; the opening of the certificate's commitment. The vault does not keep it."""
     @_builtins.property
     def erasure(self) -> _erasure_service_pb2.Erasure: ...
     @_builtins.property
     def error(self) -> _status_pb2.Status:
         """Set when this customer was not shredded."""
+
+    @_builtins.property
+    def certificate(self) -> _erasure_service_pb2.Certificate:
+        """At stage effective. Unset where the reply would become too large: GetCertificate gives it."""
 
     def __init__(
         self,
@@ -410,10 +415,11 @@ class ShredResult(_message.Message):
         salt: _builtins.bytes = ...,
         erasure: _erasure_service_pb2.Erasure | None = ...,
         error: _status_pb2.Status | None = ...,
+        certificate: _erasure_service_pb2.Certificate | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure", "error", b"error"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "erasure", b"erasure", "error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dek_generations", b"dek_generations", "erasure", b"erasure", "error", b"error", "salt", b"salt", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "dek_generations", b"dek_generations", "erasure", b"erasure", "error", b"error", "salt", b"salt", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -30,7 +30,9 @@ class _ErasureStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErasureS
     ERASURE_STAGE_UNSPECIFIED: _ErasureStage.ValueType  # 0
     ERASURE_STAGE_EFFECTIVE: _ErasureStage.ValueType  # 1
     """No read can succeed."""
-    ERASURE_STAGE_FINAL: _ErasureStage.ValueType  # 2
+    ERASURE_STAGE_FINAL_BEST_EFFORT: _ErasureStage.ValueType  # 2
+    """Every root key is destroyed, but not of each can it be proven."""
+    ERASURE_STAGE_FINAL: _ErasureStage.ValueType  # 3
     """No copy of the key can be recovered."""
 
 class ErasureStage(_ErasureStage, metaclass=_ErasureStageEnumTypeWrapper):
@@ -39,39 +41,78 @@ class ErasureStage(_ErasureStage, metaclass=_ErasureStageEnumTypeWrapper):
 ERASURE_STAGE_UNSPECIFIED: ErasureStage.ValueType  # 0
 ERASURE_STAGE_EFFECTIVE: ErasureStage.ValueType  # 1
 """No read can succeed."""
-ERASURE_STAGE_FINAL: ErasureStage.ValueType  # 2
+ERASURE_STAGE_FINAL_BEST_EFFORT: ErasureStage.ValueType  # 2
+"""Every root key is destroyed, but not of each can it be proven."""
+ERASURE_STAGE_FINAL: ErasureStage.ValueType  # 3
 """No copy of the key can be recovered."""
 Global___ErasureStage: _TypeAlias = ErasureStage  # noqa: Y015
 
+class _AwaitedStep:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AwaitedStepEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AwaitedStep.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AWAITED_STEP_UNSPECIFIED: _AwaitedStep.ValueType  # 0
+    AWAITED_STEP_ROTATION: _AwaitedStep.ValueType  # 1
+    """Its epoch is in use or being made: a rotation has to end it."""
+    AWAITED_STEP_DESTRUCTION: _AwaitedStep.ValueType  # 2
+    """It is not used any more; its provider has to be told to destroy it."""
+    AWAITED_STEP_CONFIRMATION: _AwaitedStep.ValueType  # 3
+    """Its provider was told to destroy it, and has to show it gone."""
+    AWAITED_STEP_BACKUPS: _AwaitedStep.ValueType  # 4
+    """It is gone; the provider's own backups of it have to end."""
+
+class AwaitedStep(_AwaitedStep, metaclass=_AwaitedStepEnumTypeWrapper):
+    """What has to happen next to a root key."""
+
+AWAITED_STEP_UNSPECIFIED: AwaitedStep.ValueType  # 0
+AWAITED_STEP_ROTATION: AwaitedStep.ValueType  # 1
+"""Its epoch is in use or being made: a rotation has to end it."""
+AWAITED_STEP_DESTRUCTION: AwaitedStep.ValueType  # 2
+"""It is not used any more; its provider has to be told to destroy it."""
+AWAITED_STEP_CONFIRMATION: AwaitedStep.ValueType  # 3
+"""Its provider was told to destroy it, and has to show it gone."""
+AWAITED_STEP_BACKUPS: AwaitedStep.ValueType  # 4
+"""It is gone; the provider's own backups of it have to end."""
+Global___AwaitedStep: _TypeAlias = AwaitedStep  # noqa: Y015
+
 @_typing.final
-class Receipt(_message.Message):
-    """A signed statement about an erasure."""
+class AwaitedRootKey(_message.Message):
+    """A root key that has to be gone before an erasure is final."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    STATEMENT_FIELD_NUMBER: _builtins.int
-    SIGNATURE_FIELD_NUMBER: _builtins.int
-    KEY_ID_FIELD_NUMBER: _builtins.int
-    statement: _builtins.bytes
-    """JSON in UTF-8, signed as these bytes."""
-    signature: _builtins.bytes
-    """Ed25519 signature, 64 bytes."""
-    key_id: _builtins.str
-    """Identifies the public key, kept in the vault's public key history."""
+    ROOT_KEY_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    DUE_TIME_FIELD_NUMBER: _builtins.int
+    root_key_id: _builtins.str
+    epoch: _builtins.int
+    provider: _builtins.str
+    """file, pkcs11, aws-kms or transit."""
+    step: Global___AwaitedStep.ValueType
+    @_builtins.property
+    def due_time(self) -> _timestamp_pb2.Timestamp:
+        """Not before this time, where that is known."""
+
     def __init__(
         self,
         *,
-        statement: _builtins.bytes = ...,
-        signature: _builtins.bytes = ...,
-        key_id: _builtins.str = ...,
+        root_key_id: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        provider: _builtins.str = ...,
+        step: Global___AwaitedStep.ValueType = ...,
+        due_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "signature", b"signature", "statement", b"statement"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "epoch", b"epoch", "provider", b"provider", "root_key_id", b"root_key_id", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
+Global___AwaitedRootKey: _TypeAlias = AwaitedRootKey  # noqa: Y015
 
 @_typing.final
 class Erasure(_message.Message):
@@ -82,7 +123,9 @@ class Erasure(_message.Message):
     EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
     LEDGER_SEQ_FIELD_NUMBER: _builtins.int
     COMMITMENT_FIELD_NUMBER: _builtins.int
-    RECEIPT_FIELD_NUMBER: _builtins.int
+    FINAL_TIME_FIELD_NUMBER: _builtins.int
+    ASSURANCE_FIELD_NUMBER: _builtins.int
+    WAITS_FOR_FIELD_NUMBER: _builtins.int
     shred_id: _builtins.str
     """"shr_" and 32 hex digits."""
     stage: Global___ErasureStage.ValueType
@@ -90,10 +133,18 @@ class Erasure(_message.Message):
     """Position of the shred in the ledger."""
     commitment: _builtins.bytes
     """SHA-256 commitment to the external id under the requester's salt."""
+    assurance: _builtins.str
+    """The weakest of its root keys: hardware, service-attested or best-effort; empty while one is not destroyed."""
     @_builtins.property
     def effective_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
-    def receipt(self) -> Global___Receipt: ...
+    def final_time(self) -> _timestamp_pb2.Timestamp:
+        """Unset until the erasure is final."""
+
+    @_builtins.property
+    def waits_for(self) -> _containers.RepeatedCompositeFieldContainer[Global___AwaitedRootKey]:
+        """Empty once it is final."""
+
     def __init__(
         self,
         *,
@@ -102,15 +153,47 @@ class Erasure(_message.Message):
         effective_time: _timestamp_pb2.Timestamp | None = ...,
         ledger_seq: _builtins.int = ...,
         commitment: _builtins.bytes = ...,
-        receipt: Global___Receipt | None = ...,
+        final_time: _timestamp_pb2.Timestamp | None = ...,
+        assurance: _builtins.str = ...,
+        waits_for: _abc.Iterable[Global___AwaitedRootKey] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "receipt", b"receipt"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "final_time", b"final_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commitment", b"commitment", "effective_time", b"effective_time", "ledger_seq", b"ledger_seq", "receipt", b"receipt", "shred_id", b"shred_id", "stage", b"stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assurance", b"assurance", "commitment", b"commitment", "effective_time", b"effective_time", "final_time", b"final_time", "ledger_seq", b"ledger_seq", "shred_id", b"shred_id", "stage", b"stage", "waits_for", b"waits_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Erasure: _TypeAlias = Erasure  # noqa: Y015
+
+@_typing.final
+class Certificate(_message.Message):
+    """A signed statement about one erasure, to be checked offline."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    """Canonical JSON (RFC 8785); keep the bytes as they are. docs/erasure-certificate.schema.json describes it."""
+    stage: Global___ErasureStage.ValueType
+    """The stage that it states. A certificate at a later stage replaces it."""
+    key_id: _builtins.str
+    """Identifies the public key, kept in the vault's public key history."""
+    def __init__(
+        self,
+        *,
+        content: _builtins.bytes = ...,
+        stage: Global___ErasureStage.ValueType = ...,
+        key_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "key_id", b"key_id", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Certificate: _TypeAlias = Certificate  # noqa: Y015
 
 @_typing.final
 class GetErasureRequest(_message.Message):
@@ -157,18 +240,22 @@ class ListErasuresRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most 1,000; 0 means 100."""
     page_token: _builtins.str
+    stage: Global___ErasureStage.ValueType
+    """Erasures at this stage only; unspecified for all."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        stage: Global___ErasureStage.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "stage", b"stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -196,3 +283,42 @@ class ListErasuresResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListErasuresResponse: _TypeAlias = ListErasuresResponse  # noqa: Y015
+
+@_typing.final
+class GetCertificateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHRED_ID_FIELD_NUMBER: _builtins.int
+    shred_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        shred_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["shred_id", b"shred_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCertificateRequest: _TypeAlias = GetCertificateRequest  # noqa: Y015
+
+@_typing.final
+class GetCertificateResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def certificate(self) -> Global___Certificate: ...
+    def __init__(
+        self,
+        *,
+        certificate: Global___Certificate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCertificateResponse: _TypeAlias = GetCertificateResponse  # noqa: Y015

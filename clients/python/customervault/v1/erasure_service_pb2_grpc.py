@@ -46,6 +46,11 @@ class ErasureServiceStub:
                 request_serializer=customervault_dot_v1_dot_erasure__service__pb2.ListErasuresRequest.SerializeToString,
                 response_deserializer=customervault_dot_v1_dot_erasure__service__pb2.ListErasuresResponse.FromString,
                 _registered_method=True)
+        self.GetCertificate = channel.unary_unary(
+                '/customervault.v1.ErasureService/GetCertificate',
+                request_serializer=customervault_dot_v1_dot_erasure__service__pb2.GetCertificateRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_erasure__service__pb2.GetCertificateResponse.FromString,
+                _registered_method=True)
 
 
 class ErasureServiceServicer:
@@ -53,7 +58,7 @@ class ErasureServiceServicer:
     """
 
     def GetErasure(self, request, context):
-        """One erasure by its shred id.
+        """How far one erasure has come. For whoever may shred or inspect.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,6 +66,13 @@ class ErasureServiceServicer:
 
     def ListErasures(self, request, context):
         """All erasures, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCertificate(self, request, context):
+        """The certificate of one erasure at the stage that it has reached. For whoever may shred or inspect.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -78,6 +90,11 @@ def add_ErasureServiceServicer_to_server(servicer, server):
                     servicer.ListErasures,
                     request_deserializer=customervault_dot_v1_dot_erasure__service__pb2.ListErasuresRequest.FromString,
                     response_serializer=customervault_dot_v1_dot_erasure__service__pb2.ListErasuresResponse.SerializeToString,
+            ),
+            'GetCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCertificate,
+                    request_deserializer=customervault_dot_v1_dot_erasure__service__pb2.GetCertificateRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_erasure__service__pb2.GetCertificateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +152,33 @@ class ErasureService:
             '/customervault.v1.ErasureService/ListErasures',
             customervault_dot_v1_dot_erasure__service__pb2.ListErasuresRequest.SerializeToString,
             customervault_dot_v1_dot_erasure__service__pb2.ListErasuresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.ErasureService/GetCertificate',
+            customervault_dot_v1_dot_erasure__service__pb2.GetCertificateRequest.SerializeToString,
+            customervault_dot_v1_dot_erasure__service__pb2.GetCertificateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,9 +35,11 @@ class ErasureServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ErasureServiceAsyncStub: ...
     GetErasure: _grpc.UnaryUnaryMultiCallable[_erasure_service_pb2.GetErasureRequest, _erasure_service_pb2.GetErasureResponse]
-    """One erasure by its shred id."""
+    """How far one erasure has come. For whoever may shred or inspect."""
     ListErasures: _grpc.UnaryUnaryMultiCallable[_erasure_service_pb2.ListErasuresRequest, _erasure_service_pb2.ListErasuresResponse]
     """All erasures, oldest first."""
+    GetCertificate: _grpc.UnaryUnaryMultiCallable[_erasure_service_pb2.GetCertificateRequest, _erasure_service_pb2.GetCertificateResponse]
+    """The certificate of one erasure at the stage that it has reached. For whoever may shred or inspect."""
 
 @_typing.type_check_only
 class ErasureServiceAsyncStub(ErasureServiceStub):
@@ -45,9 +47,11 @@ class ErasureServiceAsyncStub(ErasureServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetErasure: _aio.UnaryUnaryMultiCallable[_erasure_service_pb2.GetErasureRequest, _erasure_service_pb2.GetErasureResponse]  # type: ignore[assignment]
-    """One erasure by its shred id."""
+    """How far one erasure has come. For whoever may shred or inspect."""
     ListErasures: _aio.UnaryUnaryMultiCallable[_erasure_service_pb2.ListErasuresRequest, _erasure_service_pb2.ListErasuresResponse]  # type: ignore[assignment]
     """All erasures, oldest first."""
+    GetCertificate: _aio.UnaryUnaryMultiCallable[_erasure_service_pb2.GetCertificateRequest, _erasure_service_pb2.GetCertificateResponse]  # type: ignore[assignment]
+    """The certificate of one erasure at the stage that it has reached. For whoever may shred or inspect."""
 
 class ErasureServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads the record of shreds."""
@@ -58,7 +62,7 @@ class ErasureServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _erasure_service_pb2.GetErasureRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_erasure_service_pb2.GetErasureResponse, _abc.Awaitable[_erasure_service_pb2.GetErasureResponse]]:
-        """One erasure by its shred id."""
+        """How far one erasure has come. For whoever may shred or inspect."""
 
     @_abc_1.abstractmethod
     def ListErasures(
@@ -67,5 +71,13 @@ class ErasureServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_erasure_service_pb2.ListErasuresResponse, _abc.Awaitable[_erasure_service_pb2.ListErasuresResponse]]:
         """All erasures, oldest first."""
+
+    @_abc_1.abstractmethod
+    def GetCertificate(
+        self,
+        request: _erasure_service_pb2.GetCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_erasure_service_pb2.GetCertificateResponse, _abc.Awaitable[_erasure_service_pb2.GetCertificateResponse]]:
+        """The certificate of one erasure at the stage that it has reached. For whoever may shred or inspect."""
 
 def add_ErasureServiceServicer_to_server(servicer: ErasureServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

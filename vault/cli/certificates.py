@@ -1,10 +1,9 @@
-"""Writes the receipts of shreds, three files for each.
+"""Writes the certificates of shreds, two files for each.
 
-    SHRED_ID.json   the statement, the very bytes that were signed
-    SHRED_ID.sig    its Ed25519 signature, 64 bytes
-    SHRED_ID.salt   32 bytes that open the commitment to the external id; nobody else has them
+    SHRED_ID.json   the certificate at stage effective; a later one can be had of the vault at any time
+    SHRED_ID.salt   32 bytes that open its commitment to the external id; nobody else has them
 
-Rule: an existing file is never replaced, for a salt cannot be had again.
+Rules: the salt comes first, for it cannot be had again; an existing file is never replaced.
 """
 
 import os
@@ -15,19 +14,21 @@ from typing import TYPE_CHECKING
 from vault.cli.exits import UsageError
 
 if TYPE_CHECKING:
+    from customervault import Vault
     from customervault.results import Shredded
 
 
-class ReceiptFolder:
-    """A folder for receipts, made if it is not there."""
+class CertificateFolder:
+    """A folder for certificates, made if it is not there."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, vault: "Vault") -> None:
         """Makes sure, before anything is shredded, that the folder can be written.
 
         Raises:
             UsageError: It cannot.
         """
         self._path = path
+        self._vault = vault
         self.written = 0
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -41,24 +42,25 @@ class ReceiptFolder:
 
         Raises:
             OSError, UsageError: The last failure.
+            VaultError: An answer lacked its certificate, and it cannot be had now; all salts are written.
         """
         failure: OSError | UsageError | None = None
-        for answer in answers:
-            if answer.erasure is not None:
+        gone = [answer for answer in answers if answer.erasure is not None]
+        for write in (self._write_salt, self._write_certificate):
+            for answer in gone:
                 try:
-                    self._write(answer)
+                    write(answer)
                 except (OSError, UsageError) as error:
                     failure = error
         if failure is not None:
             raise failure
 
-    def _write(self, shredded: "Shredded") -> None:
-        receipt = shredded.receipt
-        parts = {".salt": shredded.salt}
-        if receipt is not None:
-            parts |= {".json": receipt.statement, ".sig": receipt.signature}
-        for ending, content in parts.items():
-            write_new(self._path / f"{shredded.shred_id}{ending}", content)
+    def _write_salt(self, shredded: "Shredded") -> None:
+        write_new(self._path / f"{shredded.shred_id}.salt", shredded.salt)
+
+    def _write_certificate(self, shredded: "Shredded") -> None:
+        certificate = shredded.certificate or self._vault.certificate(shredded.shred_id)
+        write_new(self._path / f"{shredded.shred_id}.json", certificate.content)
         self.written += 1
 
 

@@ -3,9 +3,9 @@ import json
 from dataclasses import replace
 
 import pytest
+from vault.core.receipts import key_history_entry, newest_key, shred_id_text, verify_receipt
 
 from tests.unit.core.conftest import RAW_SECRETS
-from vault.core.receipts import key_history_entry, newest_key, shred_id_text, verify_receipt
 from vault.core.secrets import SIGNING_KEY
 from vault.crypto import hazmat
 from vault.errors import IntegrityFailedError

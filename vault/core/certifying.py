@@ -1,0 +1,145 @@
+"""Certificates of shreds, and how far each shred has come.
+
+Rules:
+- A certificate is made when it is asked for, from what the ledger says then; none is kept.
+- Its span begins with the reservation of the customer's number and ends with the shred. So it covers the
+  generations that were replaced before, too: each began before the one before it ended. Listed are those
+  that were still wrapped.
+- Where a witness is configured and answers, the checkpoint is cosigned.
+- Nothing here needs a key but the vault's signing key, so a certificate can be had when the customer,
+  the keyring and the root keys of its time are long gone.
+"""
+
+from collections.abc import Callable, Sequence
+
+from vault.core.erasures import ErasureRow, shred_id_text
+from vault.core.finality import Known, LedgerFinality
+from vault.core.secrets import VaultSecrets
+from vault.erasure.awaiting import awaited
+from vault.erasure.certificate import ErasedGeneration, LedgerProof, Scope, Statement, issue, not_covered
+from vault.erasure.finality import Span, Stage, Verdict
+from vault.model.ids import Generation
+from vault.model.requests import Certificate, Erasure
+from vault.store import proofs
+from vault.store.store import Store
+
+Shredded = tuple[bytes, ErasureRow]
+"""A shred's id (16 bytes) and its row."""
+
+_FIRST = Generation(1)
+
+
+class Certifying:
+    """Answers about shreds, for one open vault."""
+
+    def __init__(self, store: Store, secrets: VaultSecrets, now_ms: Callable[[], int]) -> None:
+        self._store = store
+        self._secrets = secrets
+        self._now_ms = now_ms
+        self._finality = LedgerFinality(store)
+        self._key = proofs.ledger_key(store.vault_id, secrets.public_key)
+
+    def certificates(self, shreds: Sequence[Shredded], limit_bytes: int | None = None) -> list[Certificate]:
+        """The newest certificates; with a limit, of the first shreds whose certificates it holds.
+
+        Raises:
+            IntegrityFailedError: the ledger contradicts itself, or does not hold a shred's entry.
+        """
+        if not shreds:
+            return []
+        known = self._finality.known()
+        issued_ms = max(self._time_ms(known), *[row.effective_ms for _, row in shreds])
+        proven = self._store.prove([row.ledger_seq for _, row in shreds], self._key)
+        made: list[Certificate] = []
+        size = 0
+        for (shred_id, row), proof in zip(shreds, proven, strict=True):
+            made.append(self._issue(shred_id, row, known, issued_ms, proof))
+            size += len(made[-1].content)
+            if limit_bytes is not None and size > limit_bytes:
+                return made[:-1]
+        return made
+
+    def erasures(self, shreds: Sequence[Shredded]) -> list[Erasure]:
+        """How far shreds have come, and what they wait for.
+
+        Raises:
+            IntegrityFailedError: the ledger contradicts itself.
+        """
+        known = self._finality.known()
+        now_ms = self._time_ms(known)
+        return [_erasure(*each, known.rule.verdict(_span(each[1], known), now_ms)) for each in shreds]
+
+    def stages(self) -> Callable[[ErasureRow], Stage]:
+        """The stages of many shreds at one moment; the rule is asked once for all that had the same keyrings.
+
+        Raises:
+            IntegrityFailedError: the ledger contradicts itself.
+        """
+        known = self._finality.known()
+        now_ms, attempts = self._time_ms(known), known.rule.attempts
+        found: dict[tuple[int, int], Stage] = {}
+
+        def stage(row: ErasureRow) -> Stage:
+            span = _span(row, known)
+            begun = sum(1 for each in attempts if each.wraps_from_seq <= row.ledger_seq)
+            alike = span.created_seq, begun
+            if alike not in found:
+                found[alike] = known.rule.verdict(span, now_ms).stage
+            return found[alike]
+
+        return stage
+
+    def _time_ms(self, known: Known) -> int:
+        """Now, but not before what the ledger says has happened: the clock may have been set back."""
+        return max(self._now_ms(), known.time_ms)
+
+    def _issue(
+        self, shred_id: bytes, row: ErasureRow, known: Known, issued_ms: int, proof: proofs.LedgerProof
+    ) -> Certificate:
+        span, held_outside = _span(row, known), self._store.followed
+        stage = known.rule.verdict(span, issued_ms).stage
+        statement = Statement(
+            vault_id=self._store.vault_id,
+            erasure_id=shred_id_text(shred_id),
+            scope=Scope.CUSTOMER,
+            commitment=row.commitment,
+            values=row.values,
+            generations=tuple(
+                [
+                    ErasedGeneration(Generation(each), span.created_seq, row.ledger_seq, row.effective_ms)
+                    for each in row.generations or (_FIRST,)
+                ]
+            ),
+            attempts=known.rule.attempts,
+            issued_ms=issued_ms,
+            entry_seq=row.ledger_seq,
+            held_outside=held_outside,
+            proof=LedgerProof(
+                leaf_hash=proof.leaf,
+                leaf_index=proof.seq - 1,
+                tree_size=proof.size,
+                path=proof.hashes,
+                checkpoint=proof.checkpoint.decode(),
+            ),
+            not_covered=not_covered(stage, held_outside=held_outside),
+        )
+        key_id = self._secrets.signing_key_id
+        return Certificate(issue(statement, self._secrets.sign, key_id), stage, key_id)
+
+
+def _span(row: ErasureRow, known: Known) -> Span:
+    return Span(known.reserved_seq(row.region, row.customer_no), row.ledger_seq, row.effective_ms)
+
+
+def _erasure(shred_id: bytes, row: ErasureRow, verdict: Verdict) -> Erasure:
+    final = verdict.stage in (Stage.FINAL, Stage.FINAL_BEST_EFFORT)
+    return Erasure(
+        shred_id=shred_id_text(shred_id),
+        stage=verdict.stage,
+        effective_ms=row.effective_ms,
+        ledger_seq=row.ledger_seq,
+        commitment=row.commitment,
+        final_ms=(verdict.final_ms or 0) if final else 0,
+        assurance=verdict.assurance,
+        waits_for=awaited(verdict),
+    )
