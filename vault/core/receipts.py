@@ -59,7 +59,7 @@ class Receipts:
                 "commitment": {"algorithm": "SHA-256", "value": entry.commitment.hex()},
                 "values": entry.values,
                 "dek_generations": list(entry.generations),
-                "epochs": [session.epoch],
+                "epochs": [edk.epoch],
                 "root_key_ids": [edk.root_key_id],
                 "key_provider": edk.provider,
                 "assurance": edk.assurance,

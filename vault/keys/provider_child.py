@@ -2,6 +2,7 @@
 
     create DATA_DIR VAULT_ID EPOCH ROOT_KEY_ID     32 bytes: the EDK of a new epoch
     open DATA_DIR                                  32 bytes: the EDK of the current epoch
+    open-copy DATA_DIR VAULT_ID KEYRING_DIR        32 bytes: the EDK that stands in that directory
     describe DATA_DIR PROVIDER ROOT_KEY_ID         JSON of a KeyDescription; disable and enable answer so, too
     destroy DATA_DIR PROVIDER ROOT_KEY_ID          JSON of a Destruction
     check DATA_DIR                                 JSON of a Destruction, of a key made for the purpose
@@ -44,7 +45,10 @@ def answer(arguments: list[str], passphrase: Secret | None) -> bytes:
     if command == "create":
         return _create(data_dir, bytes.fromhex(rest[0]), Epoch(int(rest[1])), rest[2], opened)
     if command == "open":
-        return _open(data_dir, opened)
+        vault_id, epoch = _current(data_dir)
+        return _unwrap(vault_id, EdkFile.read(data_dir / "keyring" / str(epoch)), opened)
+    if command == "open-copy":
+        return _unwrap(bytes.fromhex(rest[0]), EdkFile.read(Path(rest[1])), opened)
     if command == "check":
         return _json(_check(opened(None)))
     name, root_key_id = rest
@@ -72,11 +76,9 @@ def _create(data_dir: Path, vault_id: bytes, epoch: Epoch, root_key_id: str, ope
     return edk
 
 
-def _open(data_dir: Path, opened: Opener) -> bytes:
-    vault_id, epoch = _current(data_dir)
-    record = EdkFile.read(data_dir / "keyring" / str(epoch))
+def _unwrap(vault_id: bytes, record: EdkFile, opened: Opener) -> bytes:
     provider = opened(record.provider)
-    return provider.unwrap(record.root_key_id, record.wrapped, _context(vault_id, epoch))
+    return provider.unwrap(record.root_key_id, record.wrapped, _context(vault_id, record.epoch))
 
 
 def _check(provider: KeyProvider) -> Any:

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from vault.errors import InvalidRequestError, StorageFormatError
-from vault.store import epochs, files, space
+from vault.store import copying, epochs, files, space
 from vault.store.environment import Environment, ReaderSlot, translated
 from vault.store.epochs import EpochPlanes
 from vault.store.files import Format
@@ -247,6 +247,19 @@ class Store:
         with self._reading_turn:
             self._refresh_reading()
             self._reading.verify_signatures()
+
+    def copy_values(self, target: Path) -> Meta:
+        """Copies one moment of `values` into the new directory `target`; returns the copy's meta row."""
+        return copying.copy_values(self.path, target, self.vault_id, self._shared.values)
+
+    def copy_keyring(self, target: Path) -> int:
+        """Copies the keyring of the epoch in use into the new directory `target`; returns the epoch."""
+        planes = self._shared.hold_planes()
+        try:
+            planes.keyring.copy(target)
+            return planes.epoch
+        finally:
+            planes.release()
 
     def reader_check(self) -> int:
         """Frees the slots of readers that died, in every plane; returns how many."""
