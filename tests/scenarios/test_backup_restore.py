@@ -15,7 +15,8 @@ from tests.scenarios.support.rotating import rotation
 from vault.core.backup import create_backup, verify_backup
 from vault.core.checking import check
 from vault.core.keycopies import Worth, copy_keyring, verify_copy, worth_of
-from vault.core.restore import Restore, RestoreReport, Sources, finish_restore
+from vault.core.restore import Restore, Sources, finish_restore
+from vault.core.restorereport import RestoreReport
 from vault.errors import (
     CustomerUnknownError,
     IntegrityFailedError,

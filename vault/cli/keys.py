@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from vault.cli import keycopies
 from vault.cli.connection import online
 from vault.cli.customer_ref import By, ByOption, Customer, named
 from vault.cli.options import Json
@@ -38,6 +39,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(**texts(_GROUP, "Keyring and rotation."), no_args_is_help=True)
     group.command("status", **texts(_STATUS, "Show the keyring."))(status)
     group.command("rotate-dek", **texts(_ROTATE, "Rotate one customer's key."))(rotate_dek)
+    keycopies.add_to(group)
     app.add_typer(group, name="keys")
 
 

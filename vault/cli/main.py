@@ -9,6 +9,7 @@ import typer
 
 from vault.cli import (
     audit,
+    backup,
     check,
     customers,
     detokenize,
@@ -37,6 +38,7 @@ Move data in:       import, tokenize
 Read it:            detokenize, customers
 End it:             shred, erasure
 Govern it:          policy, principals, keys, audit
+Keep it:            backup, keys copy
 
 Exit codes: 0 ok, 1 partial or refused, 2 usage, 3 denied, 4 unavailable.
 
@@ -57,7 +59,7 @@ def build() -> typer.Typer:
     )
     for module in (init, serve, status, import_, tokenize, detokenize, shred, check, version):
         module.register(app)
-    for group in (keys, customers, principals, policy, erasure, audit):
+    for group in (keys, customers, principals, policy, erasure, audit, backup):
         group.register(app)
     return app
 

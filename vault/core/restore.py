@@ -16,15 +16,15 @@ Rules:
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vault.config import Settings
 from vault.core.backup import CA_FILE, DATA, KEYS_FILE, LEDGER_PATH, verifier
 from vault.core.keycopies import KEYRING_KIND, PLANE
 from vault.core.offline import open_offline
-from vault.core.reapplying import LedgerFacts, Reapplied, Reapplying
+from vault.core.reapplying import LedgerFacts, Reapplying
+from vault.core.restorereport import RestoreReport, report_of
 from vault.core.survivors import Survivors, open_survivors
 from vault.errors import IntegrityFailedError, InvalidRequestError, KeyUnavailableError, VaultError
 from vault.keys.unlock import EdkFile, unlock_copy
@@ -70,42 +70,6 @@ class Sources:
     keyring_copy: Path | None = None
     ledger: Path | None = None  # a mirror of the ledger, where the vault's own is lost or behind
     known: Sequence[Known] = ()  # what a mirror or witness says of the ledger
-
-
-@dataclass(frozen=True, slots=True)
-class RestoreReport:
-    """What came of a restore. Customers by number, values as (customer, value number)."""
-
-    backup: str
-    epoch: int
-    copied_seq: int
-    ledger_seq: int
-    incarnation: int
-    customers: int
-    values: int
-    tombstones: int
-    shredded: list[int]
-    deleted: list[tuple[int, int]]
-    outdated: list[tuple[int, int]]
-    lost_newer: list[int]
-    lost_generation: list[int]
-    lost_key: list[int]
-    damaged: list[int]
-    findings: list[str] = field(default_factory=list)  # of the check of what was restored
-
-    @property
-    def exact(self) -> bool:
-        """Whether what does not open is exactly what the ledger says was destroyed."""
-        return not (self.lost_key or self.damaged or self.findings)
-
-    def as_json(self) -> dict[str, Any]:
-        """The report as it is kept and printed."""
-        return asdict(self) | {"exact": self.exact}
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "RestoreReport":
-        """The inverse of `as_json`."""
-        return cls(**{name: said for name, said in content.items() if name != "exact"})
 
 
 class Restore:
@@ -178,7 +142,7 @@ class Restore:
         findings = _findings(staged, found)
         self._prepare_swap(staged, current.epoch)
         ledger_seq = facts.last.seq if facts.last is not None else 0
-        return _report(backup, current.epoch, copied.applied, ledger_seq, done, found, findings)
+        return report_of(backup.path.name, current.epoch, copied.applied, ledger_seq, done, found, findings)
 
     def put_in_place(self, report: RestoreReport) -> None:
         """Swaps what was staged for what is there; a crash from here on is finished by `finish_restore`."""
@@ -187,8 +151,9 @@ class Restore:
         finish_restore(self._data_dir, self._after_step)
 
     def discard(self) -> None:
-        """Removes what was staged."""
-        discard_staging(self._data_dir)
+        """Removes what was staged, unless its swap has begun."""
+        if not (self._data_dir / RESTORING_FILE).exists():
+            discard_staging(self._data_dir)
 
     def _stage_ledger(self, backup: Bundle, staged: Path) -> LedgerFacts:
         """Puts the ledger that holds all others in place of the backup's."""
@@ -310,32 +275,3 @@ def _read_only(root: Path) -> Iterator[Store]:
         yield store
     finally:
         store.close()
-
-
-def _report(
-    backup: Bundle,
-    epoch: int,
-    copied_seq: int,
-    ledger_seq: int,
-    done: Reapplied,
-    found: Survivors,
-    findings: list[str],
-) -> RestoreReport:
-    return RestoreReport(
-        backup=backup.path.name,
-        epoch=epoch,
-        copied_seq=copied_seq,
-        ledger_seq=ledger_seq,
-        incarnation=done.incarnation,
-        customers=found.customers,
-        values=found.values,
-        tombstones=found.tombstones,
-        shredded=done.shredded,
-        deleted=done.deleted,
-        outdated=done.outdated,
-        lost_newer=done.lost_newer,
-        lost_generation=done.lost_generation,
-        lost_key=done.lost_key,
-        damaged=found.damaged,
-        findings=findings,
-    )

@@ -13,7 +13,8 @@ from pathlib import Path
 from tests.scenarios.support.deployment import Deployment
 from vault.config import load_settings
 from vault.core.backup import create_backup
-from vault.core.restore import Restore, RestoreReport, Sources
+from vault.core.restore import Restore, Sources
+from vault.core.restorereport import RestoreReport
 
 STEPS_OF_THE_SWAP = (
     "marked",
