@@ -1,19 +1,17 @@
 """`cvault check`: every invariant of the stores, offline."""
 
-import fcntl
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vault.cli.exits import CommandError, ExitCode, UsageError, message_of
+from vault.cli.exits import ExitCode, UsageError, message_of
 from vault.cli.options import DEFAULT_DATA, DataDir, Json, PassphraseFile
 from vault.cli.output import plural, print_json, print_line, print_table
 from vault.cli.passphrase import development_passphrase, passphrase_available, read_passphrase
+from vault.cli.stopped import stopped
 from vault.cli.texts import texts
 from vault.errors import DataLossError, IntegrityFailedError
 
@@ -53,7 +51,7 @@ def check(
     from vault.keys.unlock import unlock
 
     settings = load_settings(data)
-    with _stopped(data):
+    with stopped(data):
         file = passphrase_file or development_passphrase(data)
         opens = not locked and (passphrase_available(file, settings.keys) or sys.stdin.isatty())
         edk = unlock(data, settings, read_passphrase(file, settings.keys, new=False)) if opens else None
@@ -88,20 +86,3 @@ def _findings(data: Path, settings: "Settings", edk: "GuardedMemory | None") -> 
         where = error.details.get("file", "-")
         found.append(Finding("error", error.reason.value, where, f"{message_of(error)}; the check ends here"))
     return found
-
-
-@contextmanager
-def _stopped(data: Path) -> Iterator[None]:
-    """Holds the supervisor's lock, so that no vault runs or starts meanwhile."""
-    lock = data / "run" / "supervisor.lock"
-    if not lock.parent.is_dir():
-        yield
-        return
-    with lock.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CommandError(
-                f"the vault in {data} is running; stop it first", reason="RUNNING", code=ExitCode.UNAVAILABLE
-            ) from None
-        yield

@@ -9,6 +9,7 @@ import typer
 
 from vault.cli import (
     audit,
+    backup,
     check,
     customers,
     detokenize,
@@ -38,6 +39,7 @@ Move data in:       import, tokenize
 Read it:            detokenize, customers
 End it:             shred, erasure
 Govern it:          policy, principals, keys, audit
+Keep it:            backup, keys copy
 Vouch for it:       witness
 
 Exit codes: 0 ok, 1 partial or refused, 2 usage, 3 denied, 4 unavailable.
@@ -59,7 +61,7 @@ def build() -> typer.Typer:
     )
     for module in (init, serve, status, import_, tokenize, detokenize, shred, check, version):
         module.register(app)
-    for group in (keys, customers, principals, policy, erasure, audit, witness):
+    for group in (keys, customers, principals, policy, erasure, audit, backup, witness):
         group.register(app)
     return app
 

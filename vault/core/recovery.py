@@ -1,7 +1,8 @@
 """Finishes what the ledger says and the stores do not yet show.
 
-Whoever takes the write lock calls this first. Crash recovery, the unfinished work of a dead worker
-and the replay after a restore are this one path, so every effect here is idempotent:
+Whoever takes the write lock calls this first. Crash recovery and the unfinished work of a dead worker are
+this one path, so every effect here is idempotent. A restore (`reapplying`) takes from it what holds for old
+values, too:
 
     SHRED                 key rows, index row, values and sheet removed; tombstone and erasure row written
     VALUES_DELETED        the values become tombstones
@@ -53,9 +54,10 @@ class Recovery:
     def __call__(self, session: WriteSession) -> None:
         """Finishes every entry that the stores have not seen."""
         for entry in session.pending_entries():
-            self._finish(session, entry)
+            self.finish(session, entry)
 
-    def _finish(self, session: WriteSession, entry: LedgerEntry) -> None:
+    def finish(self, session: WriteSession, entry: LedgerEntry) -> None:
+        """Does what one entry says."""
         match entry.payload:
             case Shred():
                 self._effects.shred(session, entry.seq, entry.time_ms, entry.payload)

@@ -64,9 +64,10 @@ class Rotating:
         engine = self._engine
         number = require(engine, grants, session, ref)
         with engine.book.open(session, session, number, named_id(ref)) as old:
-            if old.dek.generation >= _LAST_GENERATION:
+            # Beyond those that a crash or a restore left without records, too: no number means two keys.
+            generation = Generation(session.generations(engine.region, number)[-1] + 1)
+            if generation > _LAST_GENERATION:
                 raise InvalidRequestError("the customer's DEK generations are used up")
-            generation = Generation(old.dek.generation + 1)
             with engine.deks.new(generation) as dek:
                 locator = old.dek.locator(engine.book.key(number))
                 self._trail.act(grants, "RotateDek", locators=[locator])

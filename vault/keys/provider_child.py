@@ -2,6 +2,7 @@
 
     create DATA_DIR VAULT_ID EPOCH ROOT_KEY_ID     32 bytes: the EDK of a new epoch
     open DATA_DIR                                  32 bytes: the EDK of the current epoch
+    open-copy DATA_DIR VAULT_ID KEYRING_DIR        32 bytes: the EDK that stands in that directory
     describe DATA_DIR PROVIDER ROOT_KEY_ID         JSON of a KeyDescription; disable and enable answer so, too
     destroy DATA_DIR PROVIDER ROOT_KEY_ID          JSON of a Destruction
     check DATA_DIR                                 JSON of a Destruction, of a key made for the purpose
@@ -47,7 +48,10 @@ def answer(arguments: list[str], passphrase: Secret | None) -> bytes:
         return open_provider(data_dir, load_settings(data_dir), passphrase, name=name)
 
     if command == "open":
-        return _open(data_dir, opened)
+        vault_id, epoch = _current(data_dir)
+        return _unwrap(vault_id, EdkFile.read(data_dir / "keyring" / str(epoch)), opened)
+    if command == "open-copy":
+        return _unwrap(bytes.fromhex(rest[0]), EdkFile.read(Path(rest[1])), opened)
     if command == "check":
         return _json(_check(opened(None)))
     with root_keys_alone(data_dir):
@@ -97,11 +101,9 @@ def _require_present_epoch(data_dir: Path, new: Epoch, provider: KeyProvider) ->
         ) from error
 
 
-def _open(data_dir: Path, opened: Opener) -> bytes:
-    vault_id, epoch = _current(data_dir)
-    record = EdkFile.read(data_dir / "keyring" / str(epoch))
+def _unwrap(vault_id: bytes, record: EdkFile, opened: Opener) -> bytes:
     provider = opened(record.provider)
-    return provider.unwrap(record.root_key_id, record.wrapped, _context(vault_id, epoch))
+    return provider.unwrap(record.root_key_id, record.wrapped, _context(vault_id, record.epoch))
 
 
 def _check(provider: KeyProvider) -> Any:

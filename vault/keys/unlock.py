@@ -111,6 +111,19 @@ def unlock(data_dir: Path, settings: Settings, passphrase: Secret | None) -> haz
     return _receive_from_child(["open", str(data_dir)], passphrase)
 
 
+def unlock_copy(
+    data_dir: Path, passphrase: Secret | None, *, vault_id: bytes, keyring_dir: Path
+) -> hazmat.GuardedMemory:
+    """Opens the EDK that is described in `keyring_dir`, of which this need not be the vault's own directory.
+
+    Settings and files of the provider are those of `data_dir`.
+
+    Raises:
+        KeyUnavailableError: as `unlock`; also when the root key of that epoch was destroyed.
+    """
+    return _receive_from_child(["open-copy", str(data_dir), vault_id.hex(), str(keyring_dir)], passphrase)
+
+
 def send_edk(memory: hazmat.GuardedMemory, fd: int) -> None:
     """Writes the EDK from guarded memory to a pipe, without a copy in the Python heap."""
     if os.writev(fd, [memory.view(0, EDK_BYTES)]) != EDK_BYTES:

@@ -39,6 +39,7 @@ from vault.server.ready import Certificates, Ready
 from vault.server.replacing import Replacing
 from vault.server.slots import Event, Slot, State
 from vault.store import files
+from vault.store.files import Format
 from vault.store.runfiles import STOPPED_FILE
 
 LOCK_NAME = "supervisor.lock"
@@ -80,6 +81,7 @@ def serve(
     elif not (data_dir / "FORMAT").exists():
         raise InvalidRequestError(f"there is no vault in {data_dir}")
     else:
+        Format.read(data_dir)  # refuses while a restore is unfinished, before anything is unlocked
         forbid_dumps()
     logs.configure(process="supervisor", pretty=dev and sys.stderr.isatty())
     lock = _lock(data_dir / "run")

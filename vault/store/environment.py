@@ -27,7 +27,7 @@ from vault.errors import (
     StorageStoppedError,
     VaultError,
 )
-from vault.store.files import sync_directory
+from vault.store.files import sync_directory, sync_file
 
 MAP_BYTES = 8 << 40
 MAX_READERS = 4096
@@ -116,6 +116,18 @@ class Environment:
     def write(self) -> "lmdb.Transaction[bytes]":
         """Begins a write transaction; waits for the lock without holding the GIL."""
         return self._env.begin(write=True)
+
+    def copy(self, target: Path) -> None:
+        """Writes a compact copy of one moment into the new directory `target`, while others go on writing.
+
+        Free pages are left out, so nothing that was deleted is in it. Transactions are numbered anew.
+        """
+        target.mkdir(mode=0o700, parents=True)
+        with translated(target):
+            self._env.copy(str(target), compact=True)
+        (target / DATA_FILE).chmod(0o600)
+        sync_file(target / DATA_FILE)
+        sync_directory(target)
 
     def close(self) -> None:
         """Closes the environment; transactions still open become invalid."""

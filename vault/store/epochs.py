@@ -62,9 +62,14 @@ class EpochPlanes:
 
 def create_epoch(root: Path, epoch: int) -> None:
     """Makes the empty keyring and index of an epoch, durably; the epoch is not in use yet."""
-    for parent in (root / KEYRING, root / INDEX):
-        make_directory(parent)
+    make_directory(root / KEYRING)
     Environment.create(keyring_path(root, epoch), KEYRING_TABLES)
+    sync_directory(root / KEYRING)
+    create_index(root, epoch)
+
+
+def create_index(root: Path, epoch: int) -> None:
+    """Makes an empty index, durably."""
+    make_directory(root / INDEX)
     Environment.create(index_path(root, epoch), INDEX_TABLES)
-    for parent in (root / KEYRING, root / INDEX):
-        sync_directory(parent)
+    sync_directory(root / INDEX)

@@ -3,6 +3,7 @@
     FORMAT           JSON: format 1, vault_id (32 hex digits), region. Written last when a vault is made.
     CURRENT          the epoch in use, in decimal
     INCOMPLETE       exists while a vault is being made: what stands beside it may be removed and redone
+    RESTORING        exists while restored stores take the place of the old ones; see `swapping`
     values/          LMDB environment     keyring/<epoch>/, index/<epoch>/  LMDB environments
     ledger/entries   the ledger           ledger/mirrored  the directory of its mirror
     run/  small files shared by the running processes
@@ -23,6 +24,7 @@ STORE_FORMAT: Final = 1
 FORMAT_FILE: Final = "FORMAT"
 CURRENT_FILE: Final = "CURRENT"
 INCOMPLETE_FILE: Final = "INCOMPLETE"
+RESTORING_FILE: Final = "RESTORING"
 VALUES: Final = "values"
 KEYRING: Final = "keyring"
 INDEX: Final = "index"
@@ -50,9 +52,11 @@ class Format:
         """Reads the file.
 
         Raises:
-            StorageFormatError: there is no vault, or its format is unknown.
+            StorageFormatError: there is no vault, its format is unknown, or its restore was interrupted.
             IntegrityFailedError: the file is damaged.
         """
+        if (root / RESTORING_FILE).exists():
+            raise StorageFormatError("a restore was interrupted; run `cvault backup restore` again first")
         try:
             content = json.loads((root / FORMAT_FILE).read_bytes())
             known, vault_id = content["format"], bytes.fromhex(content["vault_id"])
@@ -130,6 +134,15 @@ def remove_durably(path: Path) -> None:
     """Unlinks a file if it is there; the removal outlives a crash."""
     path.unlink(missing_ok=True)
     sync_directory(path.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Makes a file's content durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync_directory(path: Path) -> None:

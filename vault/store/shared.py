@@ -157,6 +157,12 @@ class Shared:
         self.followers = followers
         self._hold()
 
+    def unfollow(self) -> None:
+        """Closes the followers, if there are any."""
+        if self.followers is not None:
+            self.followers.close()
+            self.followers = None
+
     def cosigned(self, seq: int) -> Cosigned | None:
         """A cosigned checkpoint that comprises an entry; None without a witness that answers."""
         followers = self.followers

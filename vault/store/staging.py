@@ -4,9 +4,8 @@ Their one writer is the rotation, so their write transactions begin without the 
 else waits for them. Every method commits, and a commit is durable.
 """
 
-import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -14,12 +13,10 @@ from vault.errors import IntegrityFailedError
 from vault.store.environment import Environment, translated
 from vault.store.epochs import create_epoch, index_path, keyring_path
 from vault.store.files import sync_directory
+from vault.store.hashnotes import HashNotes
 from vault.store.snapshot import INDEX_TABLES, KEYRING_TABLES
 
-HASH_BYTES = 16
-_NOT_INDEXED = bytes(HASH_BYTES)
 _GENERATIONS = 2**16
-_PARTITION = 100_000  # index rows sorted at a time: about 20 MB
 
 Row = tuple[bytes, bytes]
 Changed = tuple[bytes, Sequence[Row], bytes]
@@ -32,7 +29,6 @@ class NextEpoch:
     def __init__(self, root: Path, epoch: int) -> None:
         """Opens what `create` made."""
         self.epoch = epoch
-        self._hashes_path = index_path(root, epoch) / "hashes"
         with translated(root):
             path = keyring_path(root, epoch)
             self._keyring = Environment(path, KEYRING_TABLES, read_only=False, readahead=True)
@@ -40,7 +36,7 @@ class NextEpoch:
             self._index = Environment(path, INDEX_TABLES, read_only=False, readahead=False)
             self._keyring.open_tables()
             self._index.open_tables()
-            self._hashes = os.open(self._hashes_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._hashes = HashNotes(index_path(root, epoch) / "hashes")
         self._closed = False
 
     @classmethod
@@ -69,27 +65,11 @@ class NextEpoch:
 
     def note_hashes(self, first: int, hashes: Sequence[bytes]) -> None:
         """Notes the index hashes of customers `first`, `first` + 1, ...; empty ones for those without."""
-        packed = b"".join([each or _NOT_INDEXED for each in hashes])
-        with translated(self._hashes_path):
-            os.pwrite(self._hashes, packed, first * HASH_BYTES)
+        self._hashes.note(first, hashes)
 
     def fill_index(self, region: int) -> None:
         """Writes the noted hashes into the index in their order, which makes it small and quick to write."""
-        size = os.fstat(self._hashes).st_size // HASH_BYTES
-        parts = max(1, size // _PARTITION)
-        table = self._index.tables["external"]
-        for part in range(parts):
-            low, high = part * 65536 // parts, (part + 1) * 65536 // parts
-            found = sorted(
-                [
-                    (hashed, region.to_bytes(1, "big") + number.to_bytes(5, "big"))
-                    for number, hashed in self._noted(size)
-                    if low <= hashed[0] << 8 | hashed[1] < high
-                ]
-            )
-            with translated(self._index.path), self._index.write() as transaction:
-                for hashed, customer in found:
-                    transaction.put(hashed, customer, append=True, db=table)
+        self._hashes.fill(self._index, region)
 
     def replace_customers(self, changed: Sequence[Changed]) -> None:
         """Makes customers what they have become since they were copied."""
@@ -105,8 +85,8 @@ class NextEpoch:
             table = self._index.tables["external"]
             for customer, _, hashed in changed:
                 number = int.from_bytes(customer[1:], "big")
-                former = os.pread(self._hashes, HASH_BYTES, number * HASH_BYTES)
-                if former and former != _NOT_INDEXED:
+                former = self._hashes.at(number)
+                if former:
                     transaction.delete(former, db=table)
                 if hashed:
                     transaction.put(hashed, customer, db=table)
@@ -135,25 +115,28 @@ class NextEpoch:
     def finish(self) -> None:
         """Drops the notes and closes; everything is durable."""
         self.close()
-        self._hashes_path.unlink()
-        sync_directory(self._hashes_path.parent)
+        self._hashes.path.unlink()
+        sync_directory(self._hashes.path.parent)
 
     def close(self) -> None:
         """Closes both environments; may be called again."""
         if self._closed:
             return
         self._closed = True
-        os.close(self._hashes)
+        self._hashes.close()
         self._keyring.close()
         self._index.close()
 
-    def _noted(self, size: int) -> Iterator[tuple[int, bytes]]:
-        for start in range(0, size, _PARTITION):
-            chunk = os.pread(self._hashes, _PARTITION * HASH_BYTES, start * HASH_BYTES)
-            for at in range(0, len(chunk), HASH_BYTES):
-                hashed = chunk[at : at + HASH_BYTES]
-                if hashed != _NOT_INDEXED:
-                    yield start + at // HASH_BYTES, hashed
+
+def fill_new_index(root: Path, epoch: int, region: int, notes: HashNotes) -> None:
+    """Fills the empty index of an epoch that no process has open."""
+    path = index_path(root, epoch)
+    index = Environment(path, INDEX_TABLES, read_only=False, readahead=False)
+    try:
+        index.open_tables()
+        notes.fill(index, region)
+    finally:
+        index.close()
 
 
 def discard_epoch(root: Path, epoch: int) -> None:

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from vault.errors import InvalidRequestError, KeyUnavailableError
-from vault.store import epochs, files, space
+from vault.store import copying, epochs, files, space
 from vault.store.entries import EntryType
 from vault.store.environment import Environment, ReaderSlot, translated
 from vault.store.epochs import EpochPlanes
@@ -261,6 +261,10 @@ class Store:
         """
         self._shared.follow(followers)
 
+    def unfollow(self) -> None:
+        """Closes mirror and witness; what is appended from here on they get when the vault is opened next."""
+        self._shared.unfollow()
+
     @property
     def followed(self) -> bool:
         """Whether a mirror or witness holds every entry that was acknowledged."""
@@ -287,6 +291,19 @@ class Store:
                 return prove(self._reading, seqs, cosigned.size, cosigned.note)
             note = self._reading.checkpoint(size).signed(key, self.sign)
             return prove(self._reading, seqs, size, note)
+
+    def copy_values(self, target: Path) -> Meta:
+        """Copies one moment of `values` into the new directory `target`; returns the copy's meta row."""
+        return copying.copy_values(self.path, target, self.vault_id, self._shared.values)
+
+    def copy_keyring(self, target: Path) -> int:
+        """Copies the keyring of the epoch in use into the new directory `target`; returns the epoch."""
+        planes = self._shared.hold_planes()
+        try:
+            planes.keyring.copy(target)
+            return planes.epoch
+        finally:
+            planes.release()
 
     def reader_check(self) -> int:
         """Frees the slots of readers that died, in every plane; returns how many."""
