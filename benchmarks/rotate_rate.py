@@ -2,12 +2,12 @@
 
     python -m benchmarks.rotate_rate --customers 1000000
 
-The vault is open in this process. The first rotation has it to itself, as it has the keeper's process, and tells
-what it costs: the CPU of the rotating thread, which does all the work but the swap. During the second one
-thread reads and one writes, a little at a time; they share the interpreter's lock with it, so it takes longer.
-The longest write stands beside the longest sync of a page, which the writing thread did after each of its
-writes to the same disk. Memory is what the process has to itself (RssAnon), sampled: pages of mapped files
-are the system's, and it takes them back.
+The vault is open in this process. The first rotation has it to itself, as it has the keeper's process,
+and tells what it costs: the CPU of the rotating thread, which does all the work but the swap. During the
+second one thread reads and one writes, a little at a time; they share the interpreter's lock with it, so
+it takes longer. The longest write stands beside the longest sync of a page, which the writing thread did
+after each of its writes to the same disk. Memory is what the process has to itself (RssAnon), sampled:
+pages of mapped files are the system's, and it takes them back.
 """
 
 import argparse
