@@ -174,9 +174,9 @@ def shred_a_customer(demo: Demo) -> None:
         shredded = vault.shred(external_id=row["Record ID"])
         milliseconds = (time.perf_counter() - begun) * 1000
     expect(shredded.values == len(tokens), f"{shredded.values} of {len(tokens)} values went")
-    expect(shredded.receipt is not None, "there is no receipt")
+    expect(shredded.certificate is not None, "there is no certificate")
     demo.say(f"{shredded.values} values, the external id among them, gone in {milliseconds:.0f} ms")
-    demo.say(f"{shredded.shred_id}, with a signed receipt")
+    demo.say(f"{shredded.shred_id}, with a signed certificate")
     workers = demo.vault.ready.workers
     asked: Counter[int] = Counter()
     for _ in range(_MOST_CONNECTIONS):

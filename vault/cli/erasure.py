@@ -41,7 +41,8 @@ Example:
 _CERTIFICATE = """Get the certificate of one shred, at the stage that it has reached.
 
 It goes to --out, which is never replaced, else to standard output, without a line end: its bytes are
-what was signed. The salt that came with the shred opens later certificates, too.
+what was signed. The salt that came with the shred opens later certificates, too. With --json: stage,
+key id and the certificate as a text.
 
 Example:
   cvault erasure certificate shr_0123456789abcdef0123456789abcdef --out certificate.json
@@ -125,16 +126,21 @@ def certificate(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write it here, with mode 0600.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Gets the newest certificate."""
     found = vault.certificate(shred_id)
-    if out is None:
+    if out is not None:
+        write_new(out, found.content)
+    if as_json:
+        content = found.content.decode()
+        print_json({"stage": found.stage, "key_id": found.key_id, "certificate": content})
+    elif out is not None:
+        print_line(f"{out}, at stage {found.stage}, signed by {found.key_id}")
+    else:
         sys.stdout.flush()
         sys.stdout.buffer.write(found.content)
         sys.stdout.buffer.flush()
-        return
-    write_new(out, found.content)
-    print_line(f"{out}, at stage {found.stage}, signed by {found.key_id}")
 
 
 def _in_words(root_key: "AwaitedRootKey") -> str:

@@ -11,6 +11,7 @@ Rules:
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from vault.core.erasures import ErasureRow, shred_id_text
 from vault.core.finality import Known, LedgerFinality
@@ -131,14 +132,18 @@ def _span(row: ErasureRow, known: Known) -> Span:
     return Span(known.reserved_seq(row.region, row.customer_no), row.ledger_seq, row.effective_ms)
 
 
+def effective(shred_id: bytes, row: ErasureRow) -> Erasure:
+    """What is true of a shred from the first moment on."""
+    return Erasure(
+        shred_id_text(shred_id), Stage.EFFECTIVE, row.effective_ms, row.ledger_seq, row.commitment
+    )  # fmt: skip
+
+
 def _erasure(shred_id: bytes, row: ErasureRow, verdict: Verdict) -> Erasure:
     final = verdict.stage in (Stage.FINAL, Stage.FINAL_BEST_EFFORT)
-    return Erasure(
-        shred_id=shred_id_text(shred_id),
+    return replace(
+        effective(shred_id, row),
         stage=verdict.stage,
-        effective_ms=row.effective_ms,
-        ledger_seq=row.ledger_seq,
-        commitment=row.commitment,
         final_ms=(verdict.final_ms or 0) if final else 0,
         assurance=verdict.assurance,
         waits_for=awaited(verdict),

@@ -9,7 +9,7 @@ Rules:
   shred is refused then.
 - A customer whose records are damaged can still be shredded.
 - The certificate is made after the commit, since it proves that the ledger holds the entry. A retry gets
-  the newest one. A reply that would grow too large leaves the last ones out.
+  the newest one. An answer can be without: a reply that would grow too large leaves the last ones out.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import islice, zip_longest
 from typing import Any
 
-from vault.core.certifying import Certifying
+from vault.core.certifying import Certifying, Shredded, effective
 from vault.core.engine import Engine
 from vault.core.erasures import ERASURES, ErasureRow, shred_id_bytes
 from vault.core.fieldinput import check_limit
@@ -146,7 +146,7 @@ class Shredding:
         following = str(_place(page[page_size - 1])) if len(page) > page_size else ""
         return Page(self._certifying.erasures(page[:page_size]), following)
 
-    def _found(self, caller: Caller, shred_id: str) -> tuple[bytes, ErasureRow]:
+    def _found(self, caller: Caller, shred_id: str) -> Shredded:
         """An erasure's row, for whoever may shred or inspect."""
         with self._engine.store.snapshot() as snapshot:
             grants = self._engine.directory(snapshot).access.principal(caller.principal)
@@ -299,19 +299,27 @@ class Shredding:
             ids = [bytes.fromhex(answer["shred_id"]) for answer in answers if "shred_id" in answer]
             rows = [self._row(snapshot, shred_id) for shred_id in ids]
         shreds = list(zip(ids, rows, strict=True))
-        certificates = self._certifying.certificates(shreds, self._engine.settings.limits.reply_bytes // 2)
-        erasures = iter(self._certifying.erasures(shreds))
-        given = zip_longest(shreds, certificates)
+        erasures, certificates = self._told(shreds)
+        given = zip_longest(shreds, erasures, certificates)
         results = []
         for answer in answers:
             if "error" in answer:
                 results.append(ShredResult(error=_remembered_error(answer["error"])))
                 continue
-            (shred_id, row), certificate = next(given)
+            (shred_id, row), erasure, certificate = next(given)
             salt = bytes.fromhex(answer["salt"]) if "salt" in answer else _salt(request, shred_id)
             count = len(row.generations)
-            results.append(ShredResult(row.values, count, salt, next(erasures), certificate))
+            results.append(ShredResult(row.values, count, salt, erasure, certificate))
         return results
+
+    def _told(self, shreds: Sequence[Shredded]) -> tuple[list[Erasure], list[Certificate]]:
+        """What is said of shreds that are done: they are answered even if no certificate can be made now."""
+        limit = self._engine.settings.limits.reply_bytes // 2
+        try:
+            return self._certifying.erasures(shreds), self._certifying.certificates(shreds, limit)
+        except VaultError:
+            # The salt cannot be had again, the certificate can: GetCertificate says what is wrong.
+            return [effective(*each) for each in shreds], []
 
     def _row(self, snapshot: Snapshot, shred_id: bytes) -> ErasureRow:
         body = self._engine.rows.get(snapshot, ERASURES, shred_id) if shred_id else None
@@ -338,5 +346,5 @@ def _remembered_error(reason: str) -> VaultError:
     return error_class(texts.get(Reason(reason), "the customer cannot be shredded"))
 
 
-def _place(shred: tuple[bytes, ErasureRow]) -> int:
+def _place(shred: Shredded) -> int:
     return shred[1].ledger_seq

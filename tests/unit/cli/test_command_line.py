@@ -51,7 +51,12 @@ def test_the_tree_is_complete() -> None:
     assert {path[1:] for path in LEAVES if path[0] == "customers"} == {("show",), ("list",), ("export",)}
     assert {path[1:] for path in LEAVES if path[0] == "principals"} == {("add",), ("list",), ("revoke",)}
     assert {path[1:] for path in LEAVES if path[0] == "policy"} == {("check",), ("show",), ("apply",)}
-    assert {path[1:] for path in LEAVES if path[0] == "erasure"} == {("list",), ("status",), ("verify",)}
+    assert {path[1:] for path in LEAVES if path[0] == "erasure"} == {
+        ("list",),
+        ("status",),
+        ("certificate",),
+        ("verify",),
+    }
     assert {path[1:] for path in LEAVES if path[0] == "audit"} == {("list",), ("status",)}
     assert {path for path in LEAVES if path[0] == "witness"} == WITNESS
 

@@ -45,8 +45,22 @@ def erasure(number: int) -> erasure_service_pb2.Erasure:
         effective_time=STAMP,
         ledger_seq=9,
         commitment=b"commitment",
-        receipt=erasure_service_pb2.Receipt(statement=b'{"n":1}', signature=b"s" * 64, key_id="k1"),
+        waits_for=[
+            erasure_service_pb2.AwaitedRootKey(
+                root_key_id="root-1",
+                epoch=1,
+                provider="aws-kms",
+                step=erasure_service_pb2.AWAITED_STEP_CONFIRMATION,
+                due_time=STAMP,
+            )
+        ],
     )
+
+
+def certificate(
+    stage: erasure_service_pb2.ErasureStage.ValueType = erasure_service_pb2.ERASURE_STAGE_EFFECTIVE,
+) -> erasure_service_pb2.Certificate:
+    return erasure_service_pb2.Certificate(content='{"n":"\u00e9"}'.encode(), stage=stage, key_id="k1")
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, text: str, *, terminal: bool) -> None:
@@ -299,40 +313,54 @@ def shredding(server: ScriptedVault) -> ScriptedVault:
             elif request.validate_only:
                 results.append(customer_service_pb2.ShredResult(values=3, dek_generations=1))
             else:
-                results.append(
-                    customer_service_pb2.ShredResult(
-                        values=3, dek_generations=1, salt=b"x" * 32, erasure=erasure(number)
-                    )
+                result = customer_service_pb2.ShredResult(
+                    values=3, dek_generations=1, salt=b"x" * 32, erasure=erasure(number)
                 )
+                if number == 0:  # the reply has no room for more
+                    result.certificate.CopyFrom(certificate())
+                results.append(result)
         return customer_service_pb2.BatchShredCustomersResponse(results=results)
 
     server.on("BatchShredCustomers", answer)
+    server.script("GetCertificate", erasure_service_pb2.GetCertificateResponse(certificate=certificate()))
     return server
 
 
-def test_shred_writes_receipts_that_only_the_owner_can_read(
+def test_shred_writes_certificates_and_salts_that_only_the_owner_can_read(
     cvault: Cvault, shredding: ScriptedVault, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "receipts"
-    ran = cvault("shred", "a", "b", "--yes", "--receipts", folder, "--json")
+    folder = tmp_path / "erased"
+    ran = cvault("shred", "a", "b", "--yes", "--certificates", folder, "--json")
     assert ran.code == 0
     first = json.loads(ran.out.splitlines()[0])
     assert (first["outcome"], first["values"], first["salt"]) == ("shredded", 3, b"x".hex() * 32)
     files = sorted(path.name for path in folder.iterdir())
     stems = [f"shr_{number:032x}" for number in range(2)]
-    assert files == sorted(f"{stem}.{ending}" for stem in stems for ending in ("json", "salt", "sig"))
-    assert (folder / f"{stems[0]}.json").read_bytes() == b'{"n":1}'
-    assert (folder / f"{stems[0]}.sig").read_bytes() == b"s" * 64
+    assert files == sorted(f"{stem}.{ending}" for stem in stems for ending in ("json", "salt"))
+    for stem in stems:
+        assert (folder / f"{stem}.json").read_bytes() == certificate().content
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert len(shredding.requests("BatchShredCustomers")) == 1
+    (asked,) = shredding.requests("GetCertificate")  # for the one that the answer lacked
+    assert asked.shred_id == stems[1]
 
 
-def test_a_receipt_folder_that_cannot_be_made_stops_before_anything_is_shredded(
+def test_salts_are_written_although_a_certificate_cannot_be_had(
+    cvault: Cvault, shredding: ScriptedVault, tmp_path: Path
+) -> None:
+    shredding.script("GetCertificate", Failure(grpc.StatusCode.INTERNAL, "INTERNAL", "broken"))
+    ran = cvault("shred", "a", "b", "c", "--yes", "--certificates", tmp_path)
+    assert (ran.code, ran.err) == (4, "error: broken [INTERNAL]\n")
+    assert [(tmp_path / f"shr_{number:032x}.salt").exists() for number in range(3)] == [True] * 3
+    assert "3 customers shredded" in ran.out
+
+
+def test_a_folder_that_cannot_be_made_stops_before_anything_is_shredded(
     cvault: Cvault, shredding: ScriptedVault, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    ran = cvault("shred", "a", "--yes", "--receipts", tmp_path / "file")
+    ran = cvault("shred", "a", "--yes", "--certificates", tmp_path / "file")
     assert ran.code == 2
     assert not shredding.received
 
@@ -350,11 +378,11 @@ def test_what_was_shredded_before_a_failure_is_told(
     assert "500 customers shredded" in ran.out
 
 
-def test_one_receipt_that_cannot_be_written_does_not_cost_the_others(
+def test_one_salt_that_cannot_be_written_does_not_cost_the_others(
     cvault: Cvault, shredding: ScriptedVault, tmp_path: Path
 ) -> None:
     (tmp_path / f"shr_{0:032x}.salt").write_bytes(b"an earlier one")
-    ran = cvault("shred", "a", "b", "--yes", "--receipts", tmp_path)
+    ran = cvault("shred", "a", "b", "--yes", "--certificates", tmp_path)
     assert (ran.code, "not replaced" in ran.err) == (2, True)
     assert (tmp_path / f"shr_{0:032x}.salt").read_bytes() == b"an earlier one"
     assert (tmp_path / f"shr_{1:032x}.salt").read_bytes() == b"x" * 32
@@ -416,18 +444,64 @@ def test_a_script_has_to_say_yes(
     assert not shredding.received
 
 
-def test_erasures(cvault: Cvault, server: ScriptedVault, tmp_path: Path) -> None:
+def test_erasures(cvault: Cvault, server: ScriptedVault) -> None:
     server.script("ListErasures", erasure_service_pb2.ListErasuresResponse(erasures=[erasure(1), erasure(2)]))
-    server.script("GetErasure", erasure_service_pb2.GetErasureResponse(erasure=erasure(1)))
     assert "2 erasures" in cvault("erasure", "list").out
-    lines = cvault("erasure", "list", "--limit", 1, "--json").out.splitlines()
+    lines = cvault("erasure", "list", "--limit", 1, "--stage", "effective", "--json").out.splitlines()
     assert [json.loads(line)["stage"] for line in lines] == ["effective"]
-    receipt = tmp_path / "receipt.json"
-    ran = cvault("erasure", "status", "shr_1", "--receipt", receipt, "--json")
-    assert ran.document["receipt"]["signature"] == b"s".hex() * 64
-    assert receipt.read_bytes() == b'{"n":1}'
-    assert receipt.with_name("receipt.json.sig").read_bytes() == b"s" * 64
-    again = cvault("erasure", "status", "shr_1", "--receipt", receipt)
+    stages = [each.stage for each in server.requests("ListErasures")]
+    assert stages == [0, erasure_service_pb2.ERASURE_STAGE_EFFECTIVE]
+    assert cvault("erasure", "list", "--stage", "gone").code == 2
+
+
+def test_the_status_of_an_erasure_says_in_words_what_it_waits_for(
+    cvault: Cvault, server: ScriptedVault
+) -> None:
+    found = erasure(1)
+    server.script("GetErasure", erasure_service_pb2.GetErasureResponse(erasure=found))
+    ran = cvault("erasure", "status", "shr_1")
+    assert "Waits for:" in ran.out
+    assert "aws-kms is to destroy it, not before 20" in ran.out
+    assert ran.out.splitlines()[-1].startswith("effective: no read through the vault can succeed")
+    (awaited,) = cvault("erasure", "status", "shr_1", "--json").document["waits_for"]
+    assert (awaited["root_key_id"], awaited["step"]) == ("root-1", "confirmation")
+    for step, words in (
+        (erasure_service_pb2.AWAITED_STEP_ROTATION, "a rotation ends it"),
+        (erasure_service_pb2.AWAITED_STEP_DESTRUCTION, "has still to be told"),
+        (erasure_service_pb2.AWAITED_STEP_BACKUPS, "the backups that aws-kms keeps of it end 20"),
+        (99, "this program does not know"),
+    ):
+        found.waits_for[0].step = step  # type: ignore[assignment]
+        server.script("GetErasure", erasure_service_pb2.GetErasureResponse(erasure=found))
+        assert words in cvault("erasure", "status", "shr_1").out
+
+
+def test_a_final_erasure_waits_for_nothing(cvault: Cvault, server: ScriptedVault) -> None:
+    final = erasure_service_pb2.Erasure(
+        shred_id="shr_1",
+        stage=erasure_service_pb2.ERASURE_STAGE_FINAL_BEST_EFFORT,
+        final_time=STAMP,
+        assurance="best-effort",
+    )
+    server.script("GetErasure", erasure_service_pb2.GetErasureResponse(erasure=final))
+    ran = cvault("erasure", "status", "shr_1")
+    assert "Waits for" not in ran.out
+    assert "not all of it can be proven" in ran.out.splitlines()[-1]
+
+
+def test_a_certificate_is_printed_or_written_to_the_byte(
+    cvault: Cvault, server: ScriptedVault, tmp_path: Path
+) -> None:
+    made = certificate(erasure_service_pb2.ERASURE_STAGE_FINAL)
+    server.script("GetCertificate", erasure_service_pb2.GetCertificateResponse(certificate=made))
+    assert cvault("erasure", "certificate", "shr_1").out.encode() == made.content
+    document = cvault("erasure", "certificate", "shr_1", "--json").document
+    assert document == {"stage": "final", "key_id": "k1", "certificate": made.content.decode()}
+    out = tmp_path / "certificate.json"
+    ran = cvault("erasure", "certificate", "shr_1", "--out", out)
+    assert (ran.code, out.read_bytes()) == (0, made.content)
+    assert "at stage final, signed by k1" in ran.out
+    again = cvault("erasure", "certificate", "shr_1", "--out", out)
     assert (again.code, "not replaced" in again.err) == (2, True)
 
 

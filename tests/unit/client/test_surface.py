@@ -41,7 +41,9 @@ ERASURE = erasure_service_pb2.Erasure(
     effective_time=STAMP,
     ledger_seq=9,
     commitment=b"commitment",
-    receipt=erasure_service_pb2.Receipt(statement=b"{}", signature=b"s" * 64, key_id="k"),
+)
+CERTIFICATE = erasure_service_pb2.Certificate(
+    content=b"{}", stage=erasure_service_pb2.ERASURE_STAGE_EFFECTIVE, key_id="k"
 )
 
 
@@ -91,6 +93,7 @@ def call_every_verb(vault: Any) -> None:
     vault.epoch_rotation("operations/1")
     vault.keyring_status()
     vault.get_erasure("shr_1")
+    vault.certificate("shr_1")
     list(vault.list_erasures())
     list(vault.list_access())
     vault.audit_status()
@@ -189,13 +192,58 @@ def test_an_export_reveals_or_raises(server: ScriptedVault, connect: Any) -> Non
         export.values[1].value.get()
 
 
-def test_a_shred_answers_receipt_and_salt(server: ScriptedVault, connect: Any) -> None:
-    result = customer_service_pb2.ShredResult(values=3, dek_generations=1, salt=b"s" * 32, erasure=ERASURE)
+def test_a_shred_answers_certificate_and_salt(server: ScriptedVault, connect: Any) -> None:
+    result = customer_service_pb2.ShredResult(
+        values=3, dek_generations=1, salt=b"s" * 32, erasure=ERASURE, certificate=CERTIFICATE
+    )
     server.script("ShredCustomer", customer_service_pb2.ShredCustomerResponse(result=result))
     shredded = connect().shred(external_id="c1")
     assert (shredded.outcome, shredded.shred_id, shredded.values) == ("shredded", "shr_1", 3)
-    assert (shredded.salt, shredded.receipt.statement) == (b"s" * 32, b"{}")
+    assert (shredded.salt, shredded.certificate.content) == (b"s" * 32, b"{}")
+    assert (shredded.certificate.stage, shredded.certificate.key_id) == ("effective", "k")
     assert (shredded.erasure.stage, shredded.erasure.effective) == ("effective", THEN)
+
+
+def test_an_erasure_says_how_far_it_is_and_what_it_waits_for(server: ScriptedVault, connect: Any) -> None:
+    awaited = erasure_service_pb2.AwaitedRootKey(
+        root_key_id="root-1",
+        epoch=1,
+        provider="aws-kms",
+        step=erasure_service_pb2.AWAITED_STEP_CONFIRMATION,
+        due_time=STAMP,
+    )
+    waiting, final = erasure_service_pb2.Erasure(), erasure_service_pb2.Erasure()
+    waiting.CopyFrom(ERASURE)
+    waiting.waits_for.append(awaited)
+    final.CopyFrom(ERASURE)
+    final.MergeFrom(
+        erasure_service_pb2.Erasure(
+            stage=erasure_service_pb2.ERASURE_STAGE_FINAL, final_time=STAMP, assurance="hardware"
+        )
+    )
+    server.script("GetErasure", erasure_service_pb2.GetErasureResponse(erasure=waiting))
+    found = connect().get_erasure("shr_1")
+    assert (found.final, found.assurance) == (None, "")
+    (key,) = found.waits_for
+    assert (key.root_key_id, key.epoch, key.provider, key.step, key.due) == (
+        "root-1",
+        1,
+        "aws-kms",
+        "confirmation",
+        THEN,
+    )
+    server.script("GetErasure", erasure_service_pb2.GetErasureResponse(erasure=final))
+    found = connect().get_erasure("shr_1")
+    assert (found.stage, found.final, found.assurance, found.waits_for) == ("final", THEN, "hardware", ())
+
+
+@pytest.mark.parametrize("stage", [None, "effective", "final-best-effort", "final"])
+def test_erasures_of_one_stage(server: ScriptedVault, connect: Any, stage: Any) -> None:
+    server.script("ListErasures", erasure_service_pb2.ListErasuresResponse())
+    assert list(connect().list_erasures(stage=stage)) == []
+    expected = stage.upper().replace("-", "_") if stage else "UNSPECIFIED"
+    sent = server.requests("ListErasures")[-1].stage
+    assert erasure_service_pb2.ErasureStage.Name(sent) == f"ERASURE_STAGE_{expected}"
 
 
 def test_a_preview_shreds_nothing(server: ScriptedVault, connect: Any) -> None:

@@ -175,16 +175,38 @@ def test_external_id_and_salt_open_the_commitment() -> None:
             verified(FINAL, **other)
 
 
-def test_the_ledger_proof_is_given_to_whoever_checks_it() -> None:
-    seen = []
-    assert verified(FINAL, check_ledger=seen.append).ledger_checked
-    assert seen == [verified(FINAL).statement.proof]
-
-    def refuse(proof: object) -> None:
-        raise IntegrityFailedError
-
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda proof: proof | {"checkpoint": proof["checkpoint"].replace("\n12\n", "\n13\n")},
+        lambda proof: proof | {"checkpoint": proof["checkpoint"].partition("\n\n")[0] + "\n"},
+        lambda proof: proof | {"checkpoint": ""},
+        lambda proof: proof | {"path": proof["path"][:-1]},
+        lambda proof: proof | {"tree_size": 13},
+        lambda proof: proof | {"leaf_hash": proof["path"][0]},
+    ],
+)
+def test_a_ledger_proof_that_does_not_hold_is_told_from_a_broken_certificate(change: Any) -> None:
+    document = json.loads(FINAL)
+    document["ledger"]["proof"] = change(document["ledger"]["proof"])
     with pytest.raises(IntegrityFailedError) as raised:
-        verified(FINAL, check_ledger=refuse)
+        verified(signed(document))
+    assert raised.value.details["check"] == "ledger"
+
+
+def test_the_checkpoint_may_be_signed_by_an_older_key_of_the_vault() -> None:
+    """The certificate names one key; the checkpoint counts if any of the given ones signed it."""
+    newer = bytes(range(32))
+    key = hazmat.public_key(newer)
+    body = json.loads(FINAL)
+    del body["signature"]
+    value = base64.b64encode(hazmat.sign(newer, SIGNED_PREFIX + canonical(body))).decode()
+    again = canonical(
+        body | {"signature": {"algorithm": "Ed25519", "key_id": signing_key_id(key), "value": value}}
+    )
+    assert verify(again, KEYS | {signing_key_id(key): key}, now_ms=NOW).ledger_checked
+    with pytest.raises(IntegrityFailedError) as raised:
+        verify(again, {signing_key_id(key): key}, now_ms=NOW)
     assert raised.value.details["check"] == "ledger"
 
 

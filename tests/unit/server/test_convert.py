@@ -1,3 +1,4 @@
+from dataclasses import replace
 from enum import IntEnum
 from typing import Any
 
@@ -9,9 +10,12 @@ from hypothesis import strategies as st
 
 from vault.errors import InvalidRequestError, InvalidValueError, Reason, ShreddedError
 from vault.model.access import Denial, Reveal
+from vault.model.assurance import Assurance
+from vault.model.erasure import Awaited, Stage, Step
 from vault.model.requests import (
     Access,
     AuditStatus,
+    Certificate,
     Customer,
     CustomerState,
     EntryResult,
@@ -24,7 +28,6 @@ from vault.model.requests import (
     Outcome,
     PolicyInForce,
     PrincipalInfo,
-    Receipt,
     ShredResult,
     TokenInfo,
     Translated,
@@ -35,7 +38,11 @@ from vault.server import convert
 
 HELD = HeldValue("cv1_ab", "email", ("work", "main"), 3)
 CUSTOMER = Customer("cv1_cd", CustomerState.ACTIVE, "FR", 1_700_000_000_123, 2, (HELD,))
-ERASURE = Erasure("shr_01", 1_700_000_000_456, 77, b"c" * 32, Receipt(b"{}", b"s" * 64, "key-1"))
+AWAITED = Awaited("root-2", 2, "aws-kms", Step.CONFIRMATION, 1_700_000_900_000)
+ERASURE = Erasure(
+    "shr_01", Stage.EFFECTIVE, 1_700_000_000_456, 77, b"c" * 32, waits_for=[AWAITED]
+)  # fmt: skip
+CERTIFICATE = Certificate(b"{}", Stage.EFFECTIVE, "key-1")
 
 
 def same_fields(message: object, model: object, names: str) -> bool:
@@ -185,13 +192,42 @@ def test_an_export_shows_values_and_why_some_are_missing() -> None:
     assert message.values[1].error.message == "gone"
 
 
-def test_a_shred_carries_salt_and_receipt() -> None:
-    message = convert.shred_result(ShredResult(5, 2, b"s" * 32, ERASURE))
+def test_a_shred_carries_salt_and_certificate() -> None:
+    message = convert.shred_result(ShredResult(5, 2, b"s" * 32, ERASURE, CERTIFICATE))
     assert (message.values, message.dek_generations, message.salt) == (5, 2, b"s" * 32)
     assert same_fields(message.erasure, ERASURE, "shred_id ledger_seq commitment")
-    assert same_fields(message.erasure.receipt, ERASURE.receipt, "statement signature key_id")
-    assert message.erasure.stage == 1
+    assert same_fields(message.certificate, CERTIFICATE, "content key_id")
+    assert (message.erasure.stage, message.certificate.stage) == (1, 1)
     assert message.erasure.effective_time.ToMilliseconds() == ERASURE.effective_ms
+    assert not message.erasure.HasField("final_time")
+
+
+def test_an_erasure_says_what_it_waits_for() -> None:
+    (awaited,) = convert.erasure(ERASURE).waits_for
+    assert same_fields(awaited, AWAITED, "root_key_id epoch provider")
+    assert (awaited.step, awaited.due_time.ToMilliseconds()) == (3, AWAITED.due_ms)
+    assert (
+        not convert.erasure(replace(ERASURE, waits_for=[replace(AWAITED, due_ms=None)]))
+        .waits_for[0]
+        .HasField("due_time")
+    )
+
+
+def test_a_final_erasure_says_since_when_and_how_sure() -> None:
+    final = replace(ERASURE, stage=Stage.FINAL, final_ms=9_000, assurance=Assurance.HARDWARE, waits_for=[])
+    message = convert.erasure(final)
+    assert (message.stage, message.final_time.ToMilliseconds(), message.assurance) == (3, 9_000, "hardware")
+
+
+@pytest.mark.parametrize("stage", [Stage.EFFECTIVE, Stage.FINAL_BEST_EFFORT, Stage.FINAL])
+def test_a_stage_goes_there_and_back(stage: Stage) -> None:
+    assert convert.to_stage(convert.erasure(replace(ERASURE, stage=stage)).stage) is stage
+
+
+def test_no_stage_means_any_and_an_unknown_one_is_refused() -> None:
+    assert convert.to_stage(0) is None
+    with pytest.raises(InvalidRequestError):
+        convert.to_stage(4)
 
 
 def test_a_refused_shred_carries_its_error() -> None:
