@@ -6,5 +6,7 @@
 - `ledger`: the append-only, hash-chained, signed file that no restore may undo.
 - `environment`, `epochs`: LMDB, which no other package sees.
 - `files`, `runfiles`, `space`: small files, what processes tell each other, full disks.
+- `copying`, `bundle`: copies of environments, and directories of copies. `lineage`: which ledger is whole.
+- `staging`, `hashnotes`: the keyring and index of a next epoch. `swapping`: restored stores come into place.
 - `inspection`: the offline check of what can be seen without keys.
 """
