@@ -286,6 +286,37 @@ def test_a_machine_is_lost(deployment: Deployment, backups: Path, tmp_path: Path
         assert desks.crm.store("crm-1", JANE).results[0].outcome == Outcome.UNCHANGED
 
 
+def test_a_copy_of_the_keyring_older_than_the_backup_brings_nobody_back(
+    deployment: Deployment, backups: Path, tmp_path: Path
+) -> None:
+    """It still has the keys of who was shredded, or sealed anew, before the backup."""
+    with deployment.opened() as desks:
+        kept, gone = desks.crm.tokens("crm-1", JANE), desks.crm.tokens("crm-2", ALBERT)
+        desks.crm.tokens("crm-3", ALBERT)
+    copied = copy_keyring(deployment.data_dir, deployment.settings, None, tmp_path / "keys")
+    with deployment.opened() as desks:
+        desks.eraser.shred(by_id("crm-2"))
+        desks.vault.rotate_dek(desks.admin.caller, by_id("crm-3"), "")
+    bundle = create_backup(deployment.data_dir, backups)
+    report = Restore(deployment.data_dir, deployment.settings, Sources(bundle.path, copied.path)).stage(None)
+    assert (report.findings, report.lost_key, report.exact) == (
+        [],
+        [3],
+        False,
+    )  # its new key was never copied
+    with deployment.opened() as desks:
+        desks.vault.shred(
+            desks.eraser.caller, [by_id("crm-3")], request_id="", validate_only=False, atomic=True
+        )
+    assert restore(deployment, bundle.path, keyring_copy=copied.path).exact
+    assert findings(deployment) == []
+    with deployment.opened() as desks:
+        assert desks.crm.read(kept).values == list(JANE.values())
+        assert desks.crm.denied(gone) == [Reason.SHREDDED] * 2
+        with desks.vault.engine.store.keyring() as keys:
+            assert [keys.generations(1, number) for number in (1, 2, 3)] == [[1], [], []]
+
+
 def test_keys_that_a_copy_lacks_are_told_and_not_swapped_in_silence(
     deployment: Deployment, backups: Path, tmp_path: Path
 ) -> None:

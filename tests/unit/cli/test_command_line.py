@@ -23,15 +23,20 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 ALL = dict(commands(typer.main.get_command(build())))
 LEAVES = [path for path, command in ALL.items() if not hasattr(command, "commands")]
 OFFLINE = {("init",), ("serve",), ("check",), ("version",)}
+OFFLINE |= {("keys", name) for name in ("copy", "copies", "verify", "prune")}
+OFFLINE |= {path for path in LEAVES if path[0] == "backup"}
 
 
 def test_the_tree_is_complete() -> None:
     top = {path[0] for path in ALL if path}
     assert top == {
         *("init", "serve", "status", "import", "tokenize", "detokenize", "shred", "check", "version"),
-        *("keys", "customers", "principals", "policy", "erasure", "audit"),
+        *("keys", "customers", "principals", "policy", "erasure", "audit", "backup"),
     }
-    assert {path[1:] for path in LEAVES if path[0] == "keys"} == {("status",), ("rotate-dek",)}
+    copies = {("copy",), ("copies",), ("verify",), ("prune",)}
+    assert {path[1:] for path in LEAVES if path[0] == "keys"} == {("status",), ("rotate-dek",), *copies}
+    backups = {("create",), ("list",), ("verify",), ("restore",), ("prune",)}
+    assert {path[1:] for path in LEAVES if path[0] == "backup"} == backups
     assert {path[1:] for path in LEAVES if path[0] == "customers"} == {("show",), ("list",), ("export",)}
     assert {path[1:] for path in LEAVES if path[0] == "principals"} == {("add",), ("list",), ("revoke",)}
     assert {path[1:] for path in LEAVES if path[0] == "policy"} == {("check",), ("show",), ("apply",)}
