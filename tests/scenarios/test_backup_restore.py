@@ -28,9 +28,10 @@ from vault.errors import (
 )
 from vault.keys.unlock import unlock
 from vault.model.requests import Outcome
-from vault.store.entries import GenerationShredded, KeyringCopied, Restored
+from vault.store.entries import GenerationShredded, KeyringCopied, Restored, ValuesCorrected, Void
 from vault.store.layout import split_value_key
 from vault.store.lineage import Known
+from vault.store.session import WriteSession
 from vault.store.store import Store
 
 JANE = {"name": "Jane Doe", "email": "jane@example.com"}
@@ -284,6 +285,37 @@ def test_a_machine_is_lost(deployment: Deployment, backups: Path, tmp_path: Path
         assert desks.crm.store("crm-1", JANE).results[0].outcome == Outcome.UNCHANGED
 
 
+def test_a_copy_of_the_keyring_older_than_the_backup_brings_nobody_back(
+    deployment: Deployment, backups: Path, tmp_path: Path
+) -> None:
+    """It still has the keys of who was shredded, or sealed anew, before the backup."""
+    with deployment.opened() as desks:
+        kept, gone = desks.crm.tokens("crm-1", JANE), desks.crm.tokens("crm-2", ALBERT)
+        desks.crm.tokens("crm-3", ALBERT)
+    copied = copy_keyring(deployment.data_dir, deployment.settings, None, tmp_path / "keys")
+    with deployment.opened() as desks:
+        desks.eraser.shred(by_id("crm-2"))
+        desks.vault.rotate_dek(desks.admin.caller, by_id("crm-3"), "")
+    bundle = create_backup(deployment.data_dir, backups)
+    report = Restore(deployment.data_dir, deployment.settings, Sources(bundle.path, copied.path)).stage(None)
+    assert (report.findings, report.lost_key, report.exact) == (
+        [],
+        [3],
+        False,
+    )  # its new key was never copied
+    with deployment.opened() as desks:
+        desks.vault.shred(
+            desks.eraser.caller, [by_id("crm-3")], request_id="", validate_only=False, atomic=True
+        )
+    assert restore(deployment, bundle.path, keyring_copy=copied.path).exact
+    assert findings(deployment) == []
+    with deployment.opened() as desks:
+        assert desks.crm.read(kept).values == list(JANE.values())
+        assert desks.crm.denied(gone) == [Reason.SHREDDED] * 2
+        with desks.vault.engine.store.keyring() as keys:
+            assert [keys.generations(1, number) for number in (1, 2, 3)] == [[1], [], []]
+
+
 def test_keys_that_a_copy_lacks_are_told_and_not_swapped_in_silence(
     deployment: Deployment, backups: Path, tmp_path: Path
 ) -> None:
@@ -356,6 +388,100 @@ def test_a_served_vault_is_backed_up_while_it_writes(deployment: Deployment, bac
     report = restore(deployment, min(made))
     assert report.exact
     assert report.customers + len(report.lost_newer) == len(tokens)
+
+
+def test_the_keyring_of_a_served_vault_is_copied(deployment: Deployment, tmp_path: Path) -> None:
+    """From another process, which appends to the ledger under the one write lock."""
+    command = [sys.executable, "-m", "vault.cli", "keys", "copy", str(tmp_path / "keys"),
+               "--data", str(deployment.data_dir)]  # fmt: skip
+    with deployment.opened() as desks:
+        written = 0
+        for _ in range(2):
+            copying = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+            while copying.poll() is None:
+                desks.crm.tokens(f"crm-{written}", JANE)
+                written += 1
+            assert copying.returncode == 0
+        desks.eraser.shred(by_id("crm-0"))
+        entries = [each.payload for each in desks.vault.engine.store.ledger()]
+    assert entries.count(KeyringCopied(1)) == 2
+    for path in (tmp_path / "keys").iterdir():
+        assert verify_copy(path, deployment.data_dir, None)[1] == []
+    assert findings(deployment) == []
+
+
+def test_a_generation_that_is_replaced_and_still_wrapped_opens(deployment: Deployment, backups: Path) -> None:
+    """As after a crash between the two commits of a key's rotation; no later key takes the number of one."""
+    with deployment.opened() as desks:
+        tokens = desks.crm.tokens("crm-1", JANE)
+        engine = desks.vault.engine
+        bundle = create_backup(deployment.data_dir, backups, store=engine.store)
+        with engine.store.snapshot() as snapshot:
+            grants = engine.directory(snapshot).access.principal(desks.admin.caller.principal)
+        reseal = desks.vault._rotating._reseal
+        engine.committer.submit(lambda session: reseal(session, grants, by_id("crm-1")))
+    report = restore(deployment, bundle.path)
+    assert (report.exact, report.lost_generation, report.customers) == (True, [], 1)
+    with deployment.opened() as desks:
+        assert desks.crm.read(tokens).values == list(JANE.values())
+        assert desks.vault.rotate_dek(desks.admin.caller, by_id("crm-1"), "")[0] == 3
+        assert desks.crm.read(tokens).values == list(JANE.values())
+        with desks.vault.engine.store.keyring() as keys:
+            assert keys.generations(1, 1) == [3]
+        entries = [each.payload for each in desks.vault.engine.store.ledger()]
+        assert entries[-2:] == [GenerationShredded(1, 1, 1), GenerationShredded(1, 1, 2)]
+    assert findings(deployment) == []
+
+
+def test_a_correction_that_was_void_is_no_floor(deployment: Deployment, backups: Path) -> None:
+    with deployment.opened() as desks:
+        (token,) = desks.crm.tokens("crm-1", {"name": "Jane Doe"})
+        engine = desks.vault.engine
+        bundle = create_backup(deployment.data_dir, backups, store=engine.store)
+        value_no = engine.secrets.codec.decode(token).value_no
+
+        def lost(session: WriteSession) -> None:
+            session.append(Void(session.append(ValuesCorrected(1, ((1, value_no, 2),)))))
+
+        engine.committer.submit(lost)
+    assert restore(deployment, bundle.path).outdated == []
+    with deployment.opened() as desks:
+        assert desks.crm.plain(token) == "Jane Doe"
+
+
+def test_a_rotation_that_died_before_its_swap_does_not_stand_in_the_way(
+    deployment: Deployment, backups: Path
+) -> None:
+    with deployment.opened() as desks:
+        tokens = desks.crm.tokens("crm-1", JANE)
+    bundle = create_backup(deployment.data_dir, backups)
+    command = [sys.executable, "-m", "tests.scenarios.support.rotating",
+               str(deployment.data_dir), "commit-ledger"]  # fmt: skip
+    killed = subprocess.run(command, check=False, timeout=60, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    shutil.rmtree(deployment.data_dir / "values")
+    report = restore(deployment, bundle.path)
+    assert (report.exact, report.epoch, report.customers) == (True, 1, 1)
+    with open_vault(deployment.data_dir, "after", unlocking=True) as desks:
+        assert desks.crm.read(tokens).values == list(JANE.values())
+        assert rotation(desks.vault).rotate() == 2
+    assert findings(deployment) == []
+
+
+def test_principals_that_are_lost_lend_their_number_to_nobody(deployment: Deployment, backups: Path) -> None:
+    with deployment.opened() as desks:
+        bundle = create_backup(deployment.data_dir, backups, store=desks.vault.engine.store)
+        desks.vault.create_principal(desks.admin.caller, "late", "", 0, "")
+        before = principal_number(desks, "late")
+    restore(deployment, bundle.path)
+    with deployment.opened() as desks:
+        desks.vault.create_principal(desks.admin.caller, "other", "", 0, "")
+        assert principal_number(desks, "other") == (1 << 24) + 1 > before
+
+
+def principal_number(desks: Desks, name: str) -> int:
+    with desks.vault.engine.store.snapshot() as snapshot:
+        return desks.vault.engine.directory(snapshot).principals[name].id
 
 
 def test_no_key_is_in_a_backup(deployment: Deployment, backups: Path) -> None:

@@ -23,6 +23,7 @@ OlderThan = Annotated[
     typer.Option("--older-than", metavar="DAYS", min=0, help="Remove such only as are older than this."),
 ]
 _DAY_MS = 86_400_000
+_LEFT_SECONDS = 7 * 86_400  # no copy takes so long to be made
 
 
 def time_of(created_ms: int) -> str:
@@ -52,7 +53,7 @@ def prune(
     as_json: bool,
 ) -> None:
     """Removes what need not be kept, and says what that was."""
-    from vault.store.bundle import bundles, outdated, remove
+    from vault.store.bundle import bundles, clear_leftovers, outdated, remove
 
     before_ms = None
     if older_than_days is not None:
@@ -61,6 +62,7 @@ def prune(
     going = outdated(found, keep=keep or 0, older_than_ms=before_ms, worthless=worthless)
     for each in going:
         remove(each)
+    clear_leftovers(directory, _LEFT_SECONDS)
     names = [each.path.name for each in going]
     if as_json:
         print_json({"removed": names, "kept": [each.path.name for each in found if each not in going]})

@@ -6,5 +6,7 @@
 - `tokenizing`, `rectifying`, `inspecting`, `exporting`, `shredding`, `rotating`, `administering`,
   `reporting`: the use cases.
 - `forgetting`: zeroes cached keys of whom any process shredded. `upkeep`: background work.
-- `checking`: the offline check.
+- `checking`: the offline check. `offline`: a vault's parts without serving.
+- `backup`, `keycopies`: copies of data and keyring.
+- `restore`, with `reapplying`, `survivors` and `restorereport`: the way back.
 """

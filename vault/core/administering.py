@@ -133,7 +133,8 @@ class Administering:
             if known is not None and known.revoked_ms:
                 raise InvalidRequestError("the principal was revoked; choose another name", field="name")
             self._trail.act(grants, "CreatePrincipal", name=name, certificate=bool(certificate))
-            number = max(current.principal_names, default=0) + 1
+            # The access log names principals by number, those too that a restore has lost.
+            number = max(*current.principal_names, session.meta.incarnation << 24) + 1
             made = known or RegisteredPrincipal(number, name, engine.now_ms())
             made = replace(made, expires_ms=expires_ms or made.expires_ms)
             engine.rows.put(session, PRINCIPALS, name.encode(), made.pack())

@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -152,9 +153,17 @@ def remove(bundle: Bundle) -> None:
     sync_directory(directory)
 
 
-def clear_leftovers(directory: Path) -> int:
-    """Removes what interrupted makings and removals left; returns how many. None may be going on."""
-    left = [each for each in directory.iterdir() if each.name.startswith((_PARTIAL, _REMOVING))]
+def clear_leftovers(directory: Path, untouched_for_seconds: float) -> int:
+    """Removes what interrupted makings and removals left; returns how many.
+
+    One that is going on changes its directory, so it is younger than `untouched_for_seconds`.
+    """
+    left = [
+        each
+        for each in directory.iterdir()
+        if each.name.startswith((_PARTIAL, _REMOVING))
+        and time.time() - each.stat().st_mtime >= untouched_for_seconds
+    ]
     for each in left:
         shutil.rmtree(each)
     return len(left)

@@ -32,6 +32,8 @@ OFFLINE = {
     ("keys", "passphrase"),
     ("erasure", "verify"),
 } | WITNESS
+OFFLINE |= {("keys", name) for name in ("copy", "copies", "verify", "prune")}
+OFFLINE |= {path for path in LEAVES if path[0] == "backup"}
 SILENT = {("serve",), ("witness", "serve")}
 
 
@@ -39,15 +41,19 @@ def test_the_tree_is_complete() -> None:
     top = {path[0] for path in ALL if path}
     assert top == {
         *("init", "serve", "status", "import", "tokenize", "detokenize", "shred", "check", "version"),
-        *("keys", "customers", "principals", "policy", "erasure", "audit", "witness"),
+        *("keys", "customers", "principals", "policy", "erasure", "audit", "witness", "backup"),
     }
+    copies = {("copy",), ("copies",), ("verify",), ("prune",)}
     assert {path[1:] for path in LEAVES if path[0] == "keys"} == {
         ("status",),
         ("rotate",),
         ("rotate-dek",),
         ("passphrase",),
         ("provider-check",),
+        *copies,
     }
+    backups = {("create",), ("list",), ("verify",), ("restore",), ("prune",)}
+    assert {path[1:] for path in LEAVES if path[0] == "backup"} == backups
     assert {path[1:] for path in LEAVES if path[0] == "customers"} == {("show",), ("list",), ("export",)}
     assert {path[1:] for path in LEAVES if path[0] == "principals"} == {("add",), ("list",), ("revoke",)}
     assert {path[1:] for path in LEAVES if path[0] == "policy"} == {("check",), ("show",), ("apply",)}

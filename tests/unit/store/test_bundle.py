@@ -47,7 +47,8 @@ def test_a_crash_leaves_nothing_that_looks_whole(tmp_path: Path, monkeypatch: py
     assert len(list(tmp_path.iterdir())) == 2
     assert bundles(tmp_path, "data") == []
     monkeypatch.undo()
-    assert clear_leftovers(tmp_path) == 2
+    assert clear_leftovers(tmp_path, 60) == 0  # they may be going on
+    assert clear_leftovers(tmp_path, 0) == 2
     assert list(tmp_path.iterdir()) == []
 
 
