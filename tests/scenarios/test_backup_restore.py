@@ -171,11 +171,14 @@ def test_numbers_given_out_after_the_backup_are_not_given_out_again(
         desks.crm.tokens("crm-1", JANE)
         bundle = create_backup(deployment.data_dir, backups, store=desks.vault.engine.store)
         after = desks.crm.tokens("crm-2", ALBERT)
-        number = number_of(desks, after[0])
-    restore(deployment, bundle.path)
+        gone = desks.crm.tokens("crm-3", ALBERT)
+        desks.eraser.shred(by_id("crm-3"))
+        numbers = number_of(desks, after[0]), number_of(desks, gone[0])
+    assert restore(deployment, bundle.path).lost_newer == [numbers[0]]
     with deployment.opened() as desks:
-        assert number_of(desks, desks.crm.tokens("crm-3", JANE)[0]) > number
+        assert number_of(desks, desks.crm.tokens("crm-4", JANE)[0]) > max(numbers)
         assert desks.crm.denied(after) == [Reason.DATA_LOSS] * 2
+        assert desks.crm.denied(gone) == [Reason.SHREDDED] * 2
 
 
 @pytest.fixture
