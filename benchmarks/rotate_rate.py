@@ -44,8 +44,9 @@ class Load:
 
     reads: int = 0
     failed: int = 0
-    writes: list[float] = field(default_factory=list)  # seconds of each
+    writes: list[tuple[float, str]] = field(default_factory=list)  # seconds of each, and when it ended
     syncs: list[float] = field(default_factory=list)
+    steps: "Steps | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +64,21 @@ class Steps:
 
     def __init__(self) -> None:
         self.found: list[Step] = []
-        self._name, self._done = "", 0
+        self.name, self._done = "", 0
         self._began = time.perf_counter(), time.thread_time()
 
     def report(self, progress: Progress) -> None:
         """The rotation's own reports."""
-        if progress.step != self._name:
+        if progress.step != self.name:
             self.note(progress.step)
         self._done = max(self._done, progress.done)
 
     def note(self, name: str) -> None:
         """A step begins, and the one before is over."""
         now = time.perf_counter(), time.thread_time()
-        if self._name:
-            self.found.append(Step(self._name, self._done, now[0] - self._began[0], now[1] - self._began[1]))
-        self._name, self._done, self._began = name, 0, now
+        if self.name:
+            self.found.append(Step(self.name, self._done, now[0] - self._began[0], now[1] - self._began[1]))
+        self.name, self._done, self._began = name, 0, now
 
 
 def main() -> None:
@@ -109,9 +110,9 @@ def _entry(name: str) -> Entry:
 
 
 def _measure(vault: Vault, customers: int, tokens: list[str]) -> None:
-    before, during = Load(), Load()
+    before, during = Load(), Load(steps=Steps())
     with _memory() as alone_memory:
-        steps = _rotate(vault)
+        steps = _rotate(vault, Steps())
     _print("alone", steps)
     cpu, target = sum(step.cpu_seconds for step in steps), TARGET_CPU_SECONDS * customers / 1_000_000
     print(f"keyring and external-id index   {cpu:.1f} s of CPU (at most {target:.1f})")
@@ -119,12 +120,12 @@ def _measure(vault: Vault, customers: int, tokens: list[str]) -> None:
     with _loaded(vault, tokens, before):
         time.sleep(_WARM_SECONDS)
     with _memory() as loaded_memory, _loaded(vault, tokens, during):
-        steps = _rotate(vault)
+        steps = _rotate(vault, during.steps or Steps())
     _print("under reads and writes", steps)
-    longest, sync = max(during.writes), max(during.syncs)
-    print(f"longest write                   {_ms(longest)} of {len(during.writes):,}")
+    (longest, step), sync = max(during.writes), max(during.syncs)
+    print(f"longest write                   {_ms(longest)} of {len(during.writes):,}; in step {step}")
     print(f"  longest sync of a page        {_ms(sync)} (at most {_ms(TARGET_PAUSE_SECONDS)} less)")
-    print(f"  longest write without it      {_ms(max(before.writes))} of {len(before.writes):,}")
+    print(f"  longest write without it      {_ms(max(before.writes)[0])} of {len(before.writes):,}")
     print(f"reads failed                    {during.failed} of {during.reads:,} (0)")
     print(f"memory                          {_mib(loaded_memory[0])} (at most {_mib(TARGET_MEMORY_BYTES)})")
 
@@ -144,8 +145,8 @@ def _mib(size: int) -> str:
     return f"{size / 2**20:.0f} MiB"
 
 
-def _rotate(vault: Vault) -> list[Step]:
-    engine, steps = vault.engine, Steps()
+def _rotate(vault: Vault, steps: Steps) -> list[Step]:
+    engine = vault.engine
     passphrase = Secret((engine.data_dir / "dev" / "passphrase").read_text())
     custodian = OwnCustodian(engine, engine.settings, passphrase)
     after = {"copied": "index", "followed": "swap", "swapped": "retire"}
@@ -183,7 +184,8 @@ def _loaded(vault: Vault, tokens: list[str], load: Load) -> Iterator[None]:
     def write() -> None:
         began = time.perf_counter()
         store(vault, [_entry(f"meanwhile-{uuid.uuid4()}")])
-        load.writes.append(time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        load.writes.append((seconds, load.steps.name if load.steps else ""))
         load.syncs.append(_sync(probe))
 
     threads = [threading.Thread(target=repeated(act)) for act in (read, write)]

@@ -11,7 +11,7 @@ from vault.errors import IntegrityFailedError, StorageFormatError
 from vault.store import entries, layout
 from vault.store.layout import CustomerRow, RowState, ValueHeader, ValueRecord, WrappedKey
 from vault.store.meta import META_HOT_BYTES, Meta
-from vault.store.sheet import SealedSheet, Sheet, SheetField
+from vault.store.sheet import SealedSheet, Sheet, SheetField, external_id_of
 
 u8, u16, u32 = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32))
 u64 = st.integers(0, 2**64 - 1)
@@ -113,6 +113,7 @@ def test_value_records_round_trip(header: ValueHeader, plain: bytes) -> None:
 def test_customer_rows_round_trip(row: CustomerRow) -> None:
     assert CustomerRow.unpack(row.pack()) == row
     assert row.authenticated() + row.mac == row.pack()
+    assert layout.live_generation(row.pack()) == (None if row.shredded else row.dek_generation)
 
 
 @given(customer_rows, u64)
@@ -160,6 +161,7 @@ def test_a_meta_row_of_a_later_format_is_refused_by_name(monkeypatch: pytest.Mon
 @given(sheets)
 def test_sheets_round_trip(sheet: Sheet) -> None:
     assert Sheet.unpack(sheet.pack()) == sheet
+    assert external_id_of(sheet.pack()) == sheet.external_id
 
 
 @given(sheets, st.data())
@@ -229,6 +231,8 @@ _ROW = CustomerRow(RowState.ACTIVE, 1, 1, 1, 0).pack()
         (WrappedKey.unpack, b"\x01" + bytes(32 + 15)),
         (SealedSheet.unpack, b"\x02" + bytes(80)),
         (SealedSheet.unpack, b"\x01" + bytes(2 + 24 + 15)),
+        (layout.live_generation, bytes(54)),
+        (layout.live_generation, b"\x01\x11" + bytes(51)),
         (layout.split_value_key, bytes(8)),
         (layout.split_customer_key, bytes(7)),
         (layout.split_dek_key, bytes(9)),

@@ -46,7 +46,7 @@ def test_the_index_is_what_was_noted(staged: NextEpoch, tmp_path: Path) -> None:
 def test_an_index_of_several_parts_is_whole(
     staged: NextEpoch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vault.store.staging._PARTITION", 64)
+    monkeypatch.setattr("vault.store.hashnotes._PARTITION", 64)
     staged.note_hashes(1, [hashed(number) for number in range(1, 1001)])
     staged.fill_index(REGION)
     staged.finish()
