@@ -30,6 +30,7 @@ OFFLINE = {
     ("version",),
     ("keys", "provider-check"),
     ("keys", "passphrase"),
+    ("keys", "rotate-token-key"),
     ("erasure", "verify"),
 } | WITNESS
 SILENT = {("serve",), ("witness", "serve")}
@@ -45,6 +46,7 @@ def test_the_tree_is_complete() -> None:
         ("status",),
         ("rotate",),
         ("rotate-dek",),
+        ("rotate-token-key",),
         ("passphrase",),
         ("provider-check",),
     }
