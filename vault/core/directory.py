@@ -17,7 +17,7 @@ Rules:
 import json
 import struct
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -103,8 +103,10 @@ class Directory:
 class DirectoryReader:
     """Keeps the directory of the newest access version that it has seen."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, on_change: Callable[[], None] = lambda: None) -> None:
+        """Reads by `rows`; `on_change` is called before a new access version is read."""
         self._rows = rows
+        self._on_change = on_change
         self._lock = threading.Lock()
         self._newest: Directory | None = None
 
@@ -122,6 +124,7 @@ class DirectoryReader:
         newest = self._newest
         if newest is not None and newest.version == access_version:
             return newest
+        self._on_change()
         with self._lock:
             loaded = load_directory(self._rows, reader, access_version)
             self._newest = loaded

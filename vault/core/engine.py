@@ -27,7 +27,7 @@ from vault.core.indexkeys import IndexKeys
 from vault.core.recovery import Recovery
 from vault.core.replay import Part, Request
 from vault.core.rows import Rows
-from vault.core.secrets import VaultSecrets
+from vault.core.secrets import SecretRows, VaultSecrets
 from vault.core.turn import Turn
 from vault.crypto import hazmat
 from vault.crypto.batches import batch_opener
@@ -184,9 +184,7 @@ def _open_parts(
         keyrings.add(Epoch(epoch or store.epoch), edk)
     index_keys = IndexKeys(keyrings)
     closing.callback(index_keys.close)
-    with store.keyring() as keys:
-        keyring = keyrings.at(keys.epoch)
-        secrets = VaultSecrets({name: keyring.unwrap_secret(name, row) for name, row in keys.secrets()})
+    secrets = VaultSecrets.read(SecretRows(store, keyrings))
     closing.callback(secrets.close)
     store.sign, store.verify = secrets.sign, secrets.verify
     followers = followers_of(settings.ledger, data_dir, store.vault_id, secrets)
@@ -221,7 +219,7 @@ def _open_parts(
     recovery = Recovery(book, rows, effects, region, settings.storage.request_id_hours)
     committer = Committer(store, recovery, settings.limits.waiting_writes, turn)
     closing.callback(committer.close)
-    directories = DirectoryReader(rows)
+    directories = DirectoryReader(rows, secrets.refresh)
     cache = DekCache(keyrings, cache_bytes, suite)
     masks = _Masks(catalog, directories)
     hot = HotPath(

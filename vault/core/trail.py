@@ -9,11 +9,14 @@ Rules:
 
 import json
 from collections.abc import Sequence
+from typing import Final
 
 from vault.audit.records import ActRecord, encode_act, reason_code
 from vault.audit.segments import SegmentWriter, now_ms
 from vault.errors import AuditUnavailableError, Reason
 from vault.policy.decision import Grants
+
+OPERATOR: Final = "local operator"
 
 
 class Trail:
@@ -37,6 +40,14 @@ class Trail:
             AuditUnavailableError: it could not be written.
         """
         self._write(grants.id, "", action, locators, reason, detail)
+
+    def local(self, action: str, **detail: object) -> None:
+        """Records an act of whoever has the vault's directory and passphrase.
+
+        Raises:
+            AuditUnavailableError: it could not be written.
+        """
+        self._write(0, OPERATOR, action, (), None, detail)
 
     def refusal(self, principal: str, principal_id: int, action: str, reason: Reason) -> None:
         """Records an attempt that was turned away. A full log loses it rather than the answer."""

@@ -9,12 +9,13 @@
 - Only the exact text is a token: no spaces, no other digits than ASCII's.
 
 The batch path treats a thousand tokens as one string: whole-string operations in C decide whether
-every token has the usual shape; if one has not, each is looked at on its own.
+every token has the shape and generation of the first; if one has not, each is looked at on its own.
 """
 
 import re
 from binascii import unhexlify
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from struct import Struct
 from typing import Final, cast
 
@@ -70,30 +71,70 @@ def parts(deciphered: bytes) -> TokenParts:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Generation:
+    """One token key and the text before what it enciphers."""
+
+    cipher: AesBlockCipher
+    prefix: str
+
+    @property
+    def chars(self) -> int:
+        return len(self.prefix) + _BODY_CHARS
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """All token keys at one moment. A method looks once, and so never mixes two moments."""
+
+    by_number: Mapping[int, _Generation]
+    current: _Generation
+
+    @classmethod
+    def of(cls, ciphers: Mapping[int, AesBlockCipher], current: int) -> "_Keys":
+        if current not in ciphers or not all(0 < generation < 10**5 for generation in ciphers):
+            raise ValueError("token key generations are 1 to 99999, the current one among them")
+        made = {number: _Generation(cipher, f"cv{number}_") for number, cipher in ciphers.items()}
+        return cls(made, made[current])
+
+
 class TokenCodec:
     """Encodes under the current token key and decodes under every one still accepted.
 
     Any thread may call every method.
     """
 
-    def __init__(self, ciphers: Mapping[int, AesBlockCipher], current: int) -> None:
-        """Takes the ciphers by generation of their key, and the generation to encode with."""
-        if current not in ciphers or not all(0 < generation < 10**5 for generation in ciphers):
-            raise ValueError("token key generations are 1 to 99999, the current one among them")
-        self._ciphers = dict(ciphers)
-        self._current = ciphers[current]
-        self._prefix = f"cv{current}_"
-        self._prefix_bytes = self._prefix.encode()
-        self._chars = len(self._prefix) + _BODY_CHARS
+    def __init__(
+        self,
+        ciphers: Mapping[int, AesBlockCipher],
+        current: int,
+        learn: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Takes the token keys.
+
+        Args:
+            ciphers: by generation of their key.
+            current: the generation to encode with.
+            learn: called when a token is of a generation that is not known, which another process may have
+                made a moment ago; may call `renew`.
+        """
+        self._keys = _Keys.of(ciphers, current)
+        self._learn = learn
+
+    def renew(self, ciphers: Mapping[int, AesBlockCipher], current: int) -> None:
+        """Takes other token keys from now on."""
+        self._keys = _Keys.of(ciphers, current)
 
     def encode(self, token: TokenParts) -> str:
         """The token's text."""
+        current = self._keys.current
         plain = block(token.region, token.domain, token.customer_no, token.value_no)
-        return self._prefix + self._current.encipher(plain).hex()
+        return current.prefix + current.cipher.encipher(plain).hex()
 
     def encode_many(self, blocks: Sequence[bytes]) -> list[str]:
         """The texts of blocks made by `block`, enciphered in one call."""
-        prefix, body = self._prefix, self._current.encipher(b"".join(blocks)).hex()
+        current = self._keys.current
+        prefix, body = current.prefix, current.cipher.encipher(b"".join(blocks)).hex()
         return [prefix + body[at : at + _BODY_CHARS] for at in range(0, len(body), _BODY_CHARS)]
 
     def decode(self, text: str) -> TokenParts:
@@ -107,10 +148,10 @@ class TokenCodec:
         if split is None:
             raise TokenMalformedError("not the text of a token")
         generation, enciphered = split
-        cipher = self._ciphers.get(generation)
-        if cipher is None:
+        known = self._knowing({generation}).get(generation)
+        if known is None:
             raise TokenUnknownError("no such token")
-        plain = cipher.decipher(enciphered)
+        plain = known.cipher.decipher(enciphered)
         if not plain.endswith(CHECK):
             raise TokenUnknownError("no such token")
         return parts(plain)
@@ -126,9 +167,19 @@ class TokenCodec:
             return self._decipher_each(tokens)
         return cast(list[Deciphered | None], list(_PARTS.iter_unpack(plain)))
 
+    def _knowing(self, generations: Set[int]) -> Mapping[int, _Generation]:
+        """The keys; looked for anew if one of these is not among them."""
+        if not generations <= self._keys.by_number.keys():
+            self._learn()
+        return self._keys.by_number
+
     def _decipher_usual(self, tokens: Sequence[str]) -> bytes | None:
-        """All blocks at once, or None if any token is not genuine or not of the current key."""
-        count, chars = len(tokens), self._chars
+        """All blocks at once, or None if any token is not genuine or not of the first one's generation."""
+        first = _split(tokens[0]) if tokens else None
+        generation = self._keys.by_number.get(first[0]) if first is not None else None
+        if generation is None:
+            return None
+        count, chars = len(tokens), generation.chars
         # Each length, not their sum: a token too long and one too short would make it up.
         if set(map(len, tokens)) != {chars}:
             return None
@@ -136,40 +187,45 @@ class TokenCodec:
             text = "".join(tokens).encode("ascii")
         except UnicodeEncodeError:
             return None
-        if not self._has_prefixes(text, count):
+        if not _has_prefixes(text, count, generation):
             text = text.lower()
-            if not self._has_prefixes(text, count):
+            if not _has_prefixes(text, count, generation):
                 return None
         # The prefixes stand `chars` apart: take out their first characters, then their second ...
         body = bytearray(text)
-        for removed in range(len(self._prefix)):
+        for removed in range(len(generation.prefix)):
             del body[:: chars - removed]
         try:
             enciphered = unhexlify(body)  # unlike bytes.fromhex, it skips no white space
         except ValueError:
             return None
-        plain = self._current.decipher(enciphered)
+        plain = generation.cipher.decipher(enciphered)
         genuine = all(plain[at::BLOCK_BYTES].count(0) == count for at in range(10, BLOCK_BYTES))
         return plain if genuine else None
-
-    def _has_prefixes(self, text: bytes, count: int) -> bool:
-        return all(text[at :: self._chars].count(char) == count for at, char in enumerate(self._prefix_bytes))
 
     def _decipher_each(self, tokens: Sequence[str]) -> list[Deciphered | None]:
         found: list[Deciphered | None] = [None] * len(tokens)
         waiting: dict[int, list[tuple[int, bytes]]] = {}
         for index, text in enumerate(tokens):
             split = _split(text)
-            if split is not None and split[0] in self._ciphers:
+            if split is not None:
                 waiting.setdefault(split[0], []).append((index, split[1]))
-        for generation, items in waiting.items():
-            plain = self._ciphers[generation].decipher(b"".join(enciphered for _, enciphered in items))
+        known = self._knowing(waiting.keys())
+        for number, items in waiting.items():
+            if number not in known:
+                continue
+            plain = known[number].cipher.decipher(b"".join(enciphered for _, enciphered in items))
             for (index, _), (home, customer, value, check) in zip(
                 items, _BLOCK.iter_unpack(plain), strict=True
             ):
                 if check == CHECK:
                     found[index] = (home, customer, value)
         return found
+
+
+def _has_prefixes(text: bytes, count: int, generation: _Generation) -> bool:
+    prefix = generation.prefix.encode()
+    return all(text[at :: generation.chars].count(char) == count for at, char in enumerate(prefix))
 
 
 def _split(text: str) -> tuple[int, bytes] | None:

@@ -126,6 +126,11 @@ class KeyringReader:
         self._index = index
         self._index_tables = index_tables
 
+    @property
+    def keyring_transaction(self) -> int:
+        """Number of the keyring's commit that is read; grows with each, within an epoch."""
+        return int(self._keyring.id())
+
     def dek(self, region: int, customer_no: int, generation: int) -> bytes | None:
         """The wrapped DEK of one generation."""
         return self._keyring.get(dek_key(region, customer_no, generation), db=self._keyring_tables["deks"])

@@ -30,6 +30,7 @@ OFFLINE = {
     ("version",),
     ("keys", "provider-check"),
     ("keys", "passphrase"),
+    ("keys", "rotate-token-key"),
     ("erasure", "verify"),
 } | WITNESS
 OFFLINE |= {("keys", name) for name in ("copy", "copies", "verify", "prune")}
@@ -48,6 +49,7 @@ def test_the_tree_is_complete() -> None:
         ("status",),
         ("rotate",),
         ("rotate-dek",),
+        ("rotate-token-key",),
         ("passphrase",),
         ("provider-check",),
         *copies,

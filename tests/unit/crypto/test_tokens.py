@@ -168,3 +168,38 @@ def test_block_holds_the_key_of_the_record() -> None:
 def test_codec_refuses_impossible_generations(generations: list[int], current: int) -> None:
     with pytest.raises(ValueError, match="generations"):
         TokenCodec(dict.fromkeys(generations, CIPHERS[1]), current)
+
+
+def test_a_generation_that_is_not_known_is_asked_for_once_a_batch_and_found() -> None:
+    asked = []
+
+    def learn() -> None:
+        asked.append(1)
+        codec.renew({1: CIPHERS[1], 2: CIPHERS[2]}, current=2)
+
+    codec = TokenCodec({1: CIPHERS[1]}, current=1, learn=learn)
+    parts = TokenParts(1, 1, 7, 3)  # type: ignore[arg-type]
+    old = codec.encode(parts)
+    new = CODEC.encode(parts)
+    assert codec.decipher_batch([new, old, new]) == [parts_of(block_of(parts))] * 3
+    assert asked == [1]
+    assert codec.decode(old) == codec.decode(new) == parts
+    assert codec.encode(parts) == new
+    assert asked == [1]
+
+
+def test_a_generation_that_nobody_has_stays_unknown() -> None:
+    asked = []
+    codec = TokenCodec({1: CIPHERS[1]}, current=1, learn=lambda: asked.append(1))
+    text = CODEC.encode(TokenParts(1, 1, 7, 3))  # type: ignore[arg-type]
+    with pytest.raises(TokenUnknownError):
+        codec.decode(text)
+    assert codec.decipher_batch([text, codec.encode(TokenParts(1, 1, 7, 3))])[0] is None  # type: ignore[arg-type]
+    assert asked == [1, 1]
+
+
+@pytest.mark.parametrize("generation", sorted(CIPHERS))
+def test_a_batch_of_one_generation_is_read_at_once(generation: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = TokenCodec(CIPHERS, current=generation).encode_many([tokens.block(1, 1, 7, n) for n in range(5)])
+    monkeypatch.delattr(TokenCodec, "_decipher_each")
+    assert CODEC.decipher_batch(texts) == [parts_of(tokens.block(1, 1, 7, n)) for n in range(5)]
