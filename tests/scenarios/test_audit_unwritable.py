@@ -3,9 +3,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from vault.core.receipts import verify_receipt
 
-from tests.scenarios.support.deployment import Desks, by_id, found_vault, open_vault
+from tests.scenarios.support.certificates import checked_shred
+from tests.scenarios.support.deployment import Deployment, Desks, by_id, found_vault, open_vault
 from tests.scenarios.support.small_disk import SmallDisk, on_small_disk
 from vault.errors import AuditUnavailableError, Reason
 
@@ -74,7 +74,7 @@ def full_audit_disk(disk: SmallDisk, directory: Path) -> None:
         refuses_every_read(desks, tokens)
         assert not desks.vault.audit_status(desks.privacy.caller).writable
 
-        a_single_shred_proceeds_and_a_bulk_one_does_not(desks)
+        a_single_shred_proceeds_and_a_bulk_one_does_not(deployment, desks)
 
         disk.empty()
         eventually(lambda: desks.vault.audit_status(desks.privacy.caller).writable)
@@ -84,11 +84,11 @@ def full_audit_disk(disk: SmallDisk, directory: Path) -> None:
         assert desks.vault.audit_status(desks.privacy.caller).gaps == 0
 
 
-def a_single_shred_proceeds_and_a_bulk_one_does_not(desks: Desks) -> None:
+def a_single_shred_proceeds_and_a_bulk_one_does_not(deployment: Deployment, desks: Desks) -> None:
     with pytest.raises(AuditUnavailableError):
         desks.eraser.shred_all([by_id("crm-2"), by_id("crm-3")])
     gone = desks.eraser.shred(by_id("crm-4"))
-    verify_receipt(gone.erasure.receipt, desks.vault.engine.secrets.public_key)
+    checked_shred(deployment, gone)
     entries = [entry.payload for entry in desks.vault.engine.store.ledger()]
     assert entries[-1].shred_id.hex() == gone.erasure.shred_id.removeprefix("shr_")
     assert entries[-1].principal_id > 0  # its ledger entry stands in for the record
@@ -104,7 +104,7 @@ def read_only_audit_disk(disk: SmallDisk, directory: Path) -> None:
     disk.remount("ro")
     with open_vault(deployment.data_dir, "test") as desks:  # it starts, to refuse with the reason
         refuses_every_read(desks, tokens)
-        a_single_shred_proceeds_and_a_bulk_one_does_not(desks)
+        a_single_shred_proceeds_and_a_bulk_one_does_not(deployment, desks)
         disk.remount("rw")
         eventually(lambda: desks.vault.audit_status(desks.privacy.caller).writable)
         assert desks.crm.read(tokens).values == list(JANE.values())

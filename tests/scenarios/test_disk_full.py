@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
-from vault.core.receipts import verify_receipt
 
+from tests.scenarios.support.certificates import checked_shred
 from tests.scenarios.support.deployment import by_id, by_token, found_vault, open_vault
 from tests.scenarios.support.small_disk import SmallDisk, on_small_disk
 from vault.errors import AuditUnavailableError, Reason, StorageFullError
@@ -31,7 +31,7 @@ def everything_on_one_full_disk(disk: SmallDisk, directory: Path) -> None:
             assert desks.crm.read(tokens[number]).values == list(JANE.values())
         for number in range(5):  # and shreds work, one after the other
             gone = desks.eraser.shred(by_id(f"crm-{number}"))
-            verify_receipt(gone.erasure.receipt, desks.vault.engine.secrets.public_key)
+            checked_shred(deployment, gone)
             assert desks.crm.denied(tokens[number]) == [Reason.SHREDDED] * 2
         with pytest.raises(AuditUnavailableError):
             read_without_end(desks, tokens[9] * 100)

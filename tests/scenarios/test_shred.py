@@ -1,14 +1,13 @@
-import base64
 import hashlib
-import json
 from dataclasses import replace
 
 import pytest
-from vault.core.receipts import newest_key, verify_receipt
 
+from tests.scenarios.support.certificates import checked, checked_shred, published_keys
 from tests.scenarios.support.deployment import by_id, by_token, new_id
 from tests.scenarios.support.elsewhere import opened_elsewhere
 from tests.scenarios.support.tampering import tampering
+from vault.erasure.verifying import verify
 from vault.errors import (
     ActionDeniedError,
     AlreadyShreddedError,
@@ -21,21 +20,26 @@ from vault.errors import (
     RequestIdReusedError,
     ShreddedError,
     TokenUnknownError,
+    VaultError,
 )
-from vault.model.requests import CustomerState, ValueState
+from vault.model.erasure import Stage
+from vault.model.requests import CustomerState, ShredResult, ValueState
 from vault.store.layout import customer_key, value_key
+from vault.store.ledger import Ledger
 
 JANE = {"name": "Jane Doe", "email": "jane@example.com", "phone/mobile": "+4930123456"}
 BOB = {"name": "Bob Roe"}
 
 
 def opens(commitment: bytes, external_id: str, salt: bytes) -> bool:
-    """As anybody with the salt can check it, from what the receipt documents."""
+    """As anybody with the salt can check it, from what is documented."""
     return commitment == hashlib.sha256(b"customervault erasure v1\0" + salt + external_id.encode()).digest()
 
 
-def public_key(deployment) -> bytes:
-    return newest_key(json.loads((deployment.data_dir / "public" / "keys.json").read_text()))
+def answer(gone: ShredResult) -> ShredResult:
+    """Without the certificate, which is made anew for each retry."""
+    assert gone.certificate is not None
+    return replace(gone, certificate=None)
 
 
 def test_after_a_shred_every_token_of_the_customer_is_dead_and_no_others(desks):
@@ -115,9 +119,11 @@ def test_a_retry_of_a_shred_answers_the_same_with_the_same_salt_also_in_a_new_pr
     with deployment.opened() as desks:
         desks.crm.store("crm-1", JANE)
         first = desks.eraser.shred(by_id("crm-1"), request_id)
-        assert desks.eraser.shred(by_id("crm-1"), request_id) == first
+        assert answer(desks.eraser.shred(by_id("crm-1"), request_id)) == answer(first)
     with deployment.opened() as desks:
-        assert desks.eraser.shred(by_id("crm-1"), request_id) == first
+        again = desks.eraser.shred(by_id("crm-1"), request_id)
+        assert answer(again) == answer(first)
+        checked_shred(deployment, again)
     assert opens(first.erasure.commitment, "crm-1", first.salt)
     assert not opens(first.erasure.commitment, "crm-2", first.salt)
 
@@ -127,7 +133,7 @@ def test_a_retry_does_not_shred_the_customer_that_came_after(desks):
     desks.crm.store("crm-1", JANE)
     first = desks.eraser.shred(by_id("crm-1"), request_id)
     tokens = desks.crm.tokens("crm-1", JANE)
-    assert desks.eraser.shred(by_id("crm-1"), request_id) == first
+    assert answer(desks.eraser.shred(by_id("crm-1"), request_id)) == answer(first)
     assert desks.crm.read(tokens).values == list(JANE.values())
 
 
@@ -155,47 +161,95 @@ def test_salts_are_unrelated_and_the_vault_keeps_none(deployment):
         assert salt.hex().encode() not in everything
 
 
-def test_the_receipt_verifies_offline_and_not_with_any_byte_changed(deployment):
+def test_the_certificate_verifies_offline_and_not_with_any_byte_changed(deployment):
     with deployment.opened() as desks:
         desks.crm.store("crm-1", JANE)
         gone = desks.eraser.shred(by_id("crm-1"))
         assert desks.vault.get_erasure(desks.eraser.caller, gone.erasure.shred_id) == gone.erasure
-    receipt, key = gone.erasure.receipt, public_key(deployment)
-    verify_receipt(receipt, key)
-    for at in range(len(receipt.statement)):
-        changed = receipt.statement[:at] + bytes([receipt.statement[at] ^ 1]) + receipt.statement[at + 1 :]
-        with pytest.raises(IntegrityFailedError):
-            verify_receipt(replace(receipt, statement=changed), key)
-    for at in range(64):
-        changed = receipt.signature[:at] + bytes([receipt.signature[at] ^ 1]) + receipt.signature[at + 1 :]
-        with pytest.raises(IntegrityFailedError):
-            verify_receipt(replace(receipt, signature=changed), key)
+    checked_shred(deployment, gone)
+    keys, now_ms = published_keys(deployment.data_dir), gone.erasure.effective_ms + 60_000
+    whom = {"external_id": b"crm-1", "salt": gone.salt}
+    assert verify(gone.certificate.content, keys, now_ms=now_ms, **whom).commitment_checked
+    for at in range(len(gone.certificate.content)):
+        changed = bytearray(gone.certificate.content)
+        changed[at] ^= 1
+        with pytest.raises(VaultError):
+            verify(bytes(changed), keys, now_ms=now_ms)
 
 
-def test_the_receipt_says_what_was_shredded_and_no_more_than_is_true(deployment):
+def test_the_certificate_says_what_was_shredded_and_no_more_than_is_true(deployment):
     with deployment.opened() as desks:
         desks.crm.store("crm-1", JANE)
         gone = desks.eraser.shred(by_id("crm-1"))
         ledger = {entry.seq: entry for entry in desks.vault.engine.store.ledger()}
-    said = json.loads(gone.erasure.receipt.statement)
-    assert said["stage"] == "effective"
-    assert said["assurance"] == "best-effort"
-    assert (said["values"], said["dek_generations"], said["epochs"]) == (4, [1], [1])
-    assert said["commitment"]["value"] == gone.erasure.commitment.hex()
-    assert ledger[said["ledger"]["seq"]].payload.commitment == gone.erasure.commitment
-    assert len(said["not_covered"]) == 3
-    assert "crm-1" not in gone.erasure.receipt.statement.decode()
-    assert not any(value in gone.erasure.receipt.statement.decode() for value in JANE.values())
+    statement = checked_shred(deployment, gone).statement
+    conclusion = checked_shred(deployment, gone).conclusion
+    assert (conclusion.stage, conclusion.assurance, conclusion.final_ms) == (Stage.EFFECTIVE, None, None)
+    assert (statement.values, [each.generation for each in statement.generations]) == (4, [1])
+    assert [(each.epoch, each.provider) for each in statement.attempts] == [(1, "file")]
+    assert statement.proof.leaf_hash == ledger[statement.entry_seq].leaf
+    assert ledger[statement.entry_seq].payload.commitment == gone.erasure.commitment
+    assert not statement.held_outside
+    assert any("roll-back" in each for each in statement.not_covered)
+    content = gone.certificate.content.decode()
+    assert not any(value in content for value in ("crm-1", *JANE.values()))
 
 
-def test_the_statement_is_reproducible_json(deployment):
+def test_a_batch_gives_a_certificate_for_each_that_was_shredded(deployment):
+    with deployment.opened() as desks:
+        for number in range(300):
+            desks.crm.store(f"crm-{number}", BOB)
+        results = desks.eraser.shred_all([by_id(f"crm-{number}") for number in range(-1, 300)])
+    assert results[0].certificate is None
+    for each in results[1:]:
+        checked_shred(deployment, each)
+    assert len({each.certificate.content for each in results[1:]}) == 300
+
+
+def test_a_reply_that_would_grow_too_large_leaves_certificates_out(deployment):
+    with (deployment.data_dir / "vault.toml").open("a") as file:
+        file.write("[limits]\nreply_bytes = 12000\n")
+    with deployment.opened() as desks:
+        for number in range(8):
+            desks.crm.store(f"crm-{number}", BOB)
+        results = desks.eraser.shred_all([by_id(f"crm-{number}") for number in range(8)])
+        left_out = [each for each in results if each.certificate is None]
+        assert 1 < len(left_out) < 8
+        assert left_out == results[-len(left_out) :]
+        for each in left_out:
+            assert len(each.salt) == 32
+            late = desks.vault.get_certificate(desks.eraser.caller, each.erasure.shred_id)
+            assert checked(deployment, late).statement.commitment == each.erasure.commitment
+
+
+def test_a_certificate_that_cannot_be_made_does_not_cost_the_salt(deployment, monkeypatch):
     with deployment.opened() as desks:
         desks.crm.store("crm-1", JANE)
-        statement = desks.eraser.shred(by_id("crm-1")).erasure.receipt.statement
-    document = json.loads(statement)
-    assert statement == json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-    history = json.loads((deployment.data_dir / "public" / "keys.json").read_text())
-    assert len(base64.b64decode(history[0]["public_key"])) == 32
+
+        def damaged(*_):
+            raise IntegrityFailedError
+
+        monkeypatch.setattr(Ledger, "inclusion_proofs", damaged)
+        gone = desks.eraser.shred(by_id("crm-1"))
+        assert (gone.certificate, gone.erasure.stage, len(gone.salt)) == (None, Stage.EFFECTIVE, 32)
+        assert opens(gone.erasure.commitment, "crm-1", gone.salt)
+        with pytest.raises(IntegrityFailedError):
+            desks.vault.get_certificate(desks.eraser.caller, gone.erasure.shred_id)
+        monkeypatch.undo()
+        checked(deployment, desks.vault.get_certificate(desks.eraser.caller, gone.erasure.shred_id))
+
+
+def test_who_may_shred_or_inspect_gets_certificates(desks):
+    desks.crm.store("crm-1", JANE)
+    shred_id = desks.eraser.shred(by_id("crm-1")).erasure.shred_id
+    for desk in (desks.eraser, desks.crm, desks.admin):
+        assert desks.vault.get_certificate(desk.caller, shred_id).stage is Stage.EFFECTIVE
+        assert desks.vault.get_erasure(desk.caller, shred_id).shred_id == shred_id
+    for desk in (desks.agent, desks.nobody):
+        with pytest.raises(ActionDeniedError):
+            desks.vault.get_certificate(desk.caller, shred_id)
+        with pytest.raises(ActionDeniedError):
+            desks.vault.get_erasure(desk.caller, shred_id)
 
 
 def test_a_preview_counts_what_would_go_and_changes_nothing(desks):

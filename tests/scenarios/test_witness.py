@@ -1,6 +1,5 @@
 """A vault watched by a witness in another process: no older copy brings back what was shredded."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -8,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenarios.support.certificates import checked, checked_shred
 from tests.scenarios.support.deployment import Deployment, by_id, new_id
 from tests.scenarios.support.witness import log_key, remembered, watch, witnessing
 from vault.core.engine import Engine
+from vault.erasure.certificate import Statement
 from vault.errors import LedgerBehindError, Reason, WitnessUnavailableError
 from vault.store.proofs import ledger_key
-from vault.tlog.notes import VerifierKey
+from vault.tlog import notes
+from vault.tlog.notes import Note, VerifierKey
 
 
 def copied(deployment: Deployment, directory: Path) -> Path:
@@ -23,6 +25,13 @@ def copied(deployment: Deployment, directory: Path) -> Path:
 def put_back(deployment: Deployment, older: Path) -> None:
     shutil.rmtree(deployment.data_dir)
     shutil.copytree(older, deployment.data_dir, symlinks=True)
+
+
+def signers(statement: Statement, *keys: str) -> list[str]:
+    """Which of the keys have signed the checkpoint that a certificate quotes."""
+    assert statement.proof is not None
+    note = Note.parse(statement.proof.checkpoint.encode())
+    return [str(each.key) for each in notes.verify(note, [VerifierKey.parse(key) for key in keys])]
 
 
 def proved(engine: Engine, seq: int, witness_key: str) -> list[VerifierKey]:
@@ -43,9 +52,12 @@ def test_a_shred_undone_by_putting_an_older_copy_back_is_not_served(
             assert desks.crm.plain(token) == "Jane Doe"
             gone = desks.eraser.shred(by_id("crm-1"))
             assert desks.crm.denied([token]) == [Reason.SHREDDED]
-            statement = json.loads(gone.erasure.receipt.statement)
-            assert not [each for each in statement["not_covered"] if "witness" in each]
-            seq = statement["ledger"]["seq"]
+            statement = checked_shred(deployment, gone).statement
+            assert statement.held_outside
+            assert not [each for each in statement.not_covered if "roll-back" in each]
+            seq = statement.entry_seq
+            both = [log_key(deployment), witness.key]
+            assert signers(statement, *both) == both
             assert remembered(tmp_path / "witness")["size"] == seq
             keys = proved(desks.vault.engine, seq, witness.key)
             assert [str(each) for each in keys] == [log_key(deployment), witness.key]
@@ -102,7 +114,14 @@ def test_without_the_witness_reads_go_on_and_shreds_wait(deployment: Deployment,
             again = desks.eraser.shred(by_id("crm-1"), request_id)
             assert again.erasure is not None
             assert desks.crm.denied(tokens) == [Reason.SHREDDED]
-            seq = json.loads(again.erasure.receipt.statement)["ledger"]["seq"]
+            seq = checked_shred(deployment, again).statement.entry_seq
             assert remembered(directory)["size"] == seq
+        # A certificate is to be had without the witness, too: signed by the vault alone.
+        followers = desks.vault.engine.store._shared.followers
+        assert followers is not None
+        assert followers._witnessing is not None
+        followers._witnessing.newest = None
+        alone = checked(deployment, desks.vault.get_certificate(desks.eraser.caller, again.erasure.shred_id))
+        assert signers(alone.statement, log_key(deployment), witness.key) == [log_key(deployment)]
     finally:
         vault.__exit__(None, None, None)
