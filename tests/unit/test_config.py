@@ -48,6 +48,14 @@ def test_a_table_within_a_section_is_read_as_strictly():
         assert part in said
 
 
+def test_a_number_may_be_left_unset():
+    assert parse_settings("[keys]\n").keys.provider_backups_days is None
+    assert parse_settings("[keys]\nprovider_backups_days = 0\n").keys.provider_backups_days == 0
+    for wrong in ("-1", '"7"', "true"):
+        said = problems(f"[keys]\nprovider_backups_days = {wrong}\n")
+        assert "keys.provider_backups_days: must be a whole number" in said
+
+
 def test_an_unknown_section_is_an_error():
     assert "[sever]: unknown section" in problems("[sever]\nworkers = 1\n")
 

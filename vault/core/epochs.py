@@ -180,7 +180,7 @@ class EpochRotation:
             gone, assurance, holds_from_ms = True, Assurance.BEST_EFFORT, self._engine.now_ms()
         if gone:
             said = assurance.value, done.evidence, done.retention, done.backups_ms
-            self._append(RootKeyEnded(root_key_id, holds_from_ms, *said))
+            self._append(RootKeyEnded(root_key_id, holds_from_ms, *said), not_before_ms=holds_from_ms)
         elif root_key_id not in history.ending:
             self._append(RootKeyEnding(root_key_id, holds_from_ms))
 
@@ -190,8 +190,15 @@ class EpochRotation:
     def _history(self) -> "History":
         return History.of(self._engine.store.ledger())
 
-    def _append(self, entry: EpochIntent | EpochAbandoned | RootKeyEnding | RootKeyEnded) -> None:
-        self._engine.committer.submit(lambda session: session.append(entry), erase=True)
+    def _append(
+        self, entry: EpochIntent | EpochAbandoned | RootKeyEnding | RootKeyEnded, *, not_before_ms: int = 0
+    ) -> None:
+        def job(session: WriteSession) -> None:
+            # The clock may have been set back since it showed that time; a confirmation is never dated before.
+            session.now_ms = max(session.now_ms, not_before_ms)
+            session.append(entry)
+
+        self._engine.committer.submit(job, erase=True)
 
 
 class History:

@@ -32,6 +32,21 @@ def test_each_provider_is_opened_by_its_name(tmp_path, provider):
     assert opened(tmp_path, provider, COMPLETE[provider]).name == provider
 
 
+DAY_MS = 86_400_000
+
+
+@pytest.mark.parametrize("provider", ["pkcs11", "transit"])
+@pytest.mark.parametrize(("days", "expected"), [("", None), ("0", 0), ("35", 35 * DAY_MS)])
+def test_how_long_the_providers_backups_live_is_as_configured(tmp_path, provider, days, expected):
+    line = f"provider_backups_days = {days}\n" if days else ""
+    assert opened(tmp_path, provider, line + COMPLETE[provider])._backups_ms == expected
+
+
+def test_backups_that_outlive_everybody_are_a_mistake(tmp_path):
+    with pytest.raises(InvalidRequestError, match="provider_backups_days: at most 36,500"):
+        opened(tmp_path, "transit", "provider_backups_days = 36501\n" + TRANSIT)
+
+
 def test_another_provider_than_the_one_of_new_epochs_can_be_opened(tmp_path):
     assert isinstance(opened(tmp_path, "aws-kms", AWS_KMS, "file"), FileProvider)
     assert isinstance(opened(tmp_path, "file", AWS_KMS, "aws-kms"), AwsKmsProvider)

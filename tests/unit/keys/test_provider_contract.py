@@ -15,6 +15,7 @@ from vault.keys.transit_provider import TransitProvider
 KEY = bytes(range(32))
 CONTEXT = b"customervault edk v1\0" + bytes(16) + bytes([0, 0, 0, 1])
 MINUTE_MS = 60_000
+BACKUPS_MS = {"file": None, "pkcs11": 5 * MINUTE_MS, "aws-kms": 0, "transit": 7 * MINUTE_MS}
 ENDED = {"aws-kms": KeyState.PENDING_DESTRUCTION}
 ASSURANCE = {"aws-kms": Assurance.SERVICE_ATTESTED, "transit": Assurance.SERVICE_ATTESTED}
 
@@ -28,12 +29,12 @@ def again(request, tmp_path) -> Callable[[], KeyProvider]:
         return lambda: FileProvider(tmp_path / "root", passphrase=None, key_file=key_file)
     if request.param == "pkcs11":
         settings = request.getfixturevalue("pkcs11_settings")
-        return lambda: Pkcs11Provider(settings, None)
+        return lambda: Pkcs11Provider(settings, None, backups_ms=BACKUPS_MS["pkcs11"])
     if request.param == "aws-kms":
         settings = request.getfixturevalue("aws_kms_settings")
         return lambda: AwsKmsProvider(settings, tmp_path / "root")
     settings = request.getfixturevalue("transit_settings")
-    return lambda: TransitProvider(settings)
+    return lambda: TransitProvider(settings, backups_ms=BACKUPS_MS["transit"])
 
 
 @pytest.fixture
@@ -145,6 +146,7 @@ def test_a_destruction_holds_once_it_is_seen_and_never_early(provider, root):
     assert (said.root_key_id, said.assurance) == (root, provider.assurance)
     assert said.evidence
     assert said.retention
+    assert said.backups_ms == BACKUPS_MS[provider.name]
     assert said.effective_ms is not None
     assert said.effective_ms >= before.observed_ms
     assert not said.holds(before)
