@@ -19,22 +19,18 @@ and its tokens answer DATA_LOSS. Last comes RESTORED, with the incarnation that 
 The keyring may be a copy that is older than the values, so the ledger's shreds are done to it from the first.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from vault.core.offline import Offline
 from vault.errors import CustomerUnknownError, DataLossError, IntegrityFailedError, ShreddedError
-from vault.keys.provider import Assurance
-from vault.keys.unlock import EdkFile
-from vault.model.ids import CUSTOMER_ROW, CustomerNo, Epoch, ValueNo
+from vault.model.ids import CUSTOMER_ROW, CustomerNo, ValueNo
 from vault.store.entries import (
     EpochCurrent,
-    EpochIntent,
     GenerationShredded,
     NumbersReserved,
     PrincipalRevoked,
     Restored,
-    RootKeyEnded,
     Shred,
     ValuesCorrected,
     ValuesDeleted,
@@ -62,8 +58,6 @@ class LedgerFacts:
     shreds: dict[int, int] = field(default_factory=dict)  # entry by customer
     generations_shredded: set[tuple[int, int]] = field(default_factory=set)  # (customer, generation)
     epochs: list[tuple[int, int]] = field(default_factory=list)  # (entry, epoch that came into use with it)
-    intents: dict[int, EpochIntent] = field(default_factory=dict)  # the last one of an epoch
-    assurances: dict[str, str] = field(default_factory=dict)  # by root key
 
     @classmethod
     def of(cls, entries: Iterable[LedgerEntry]) -> "LedgerFacts":
@@ -80,12 +74,8 @@ class LedgerFacts:
                     facts.shreds[number] = entry.seq
                 case GenerationShredded(customer_no=number, generation=generation):
                     facts.generations_shredded.add((number, generation))
-                case EpochIntent(epoch=epoch) as intent:
-                    facts.intents[epoch] = intent
                 case EpochCurrent(epoch=epoch):
                     facts.epochs.append((entry.seq, epoch))
-                case RootKeyEnded(root_key_id=root_key_id, assurance=assurance):
-                    facts.assurances[root_key_id] = assurance
                 case Void(seq=seq):
                     facts.epochs = [each for each in facts.epochs if each[0] != seq]
         return facts
@@ -94,15 +84,6 @@ class LedgerFacts:
     def epoch(self) -> int:
         """The epoch in use after the last entry."""
         return self.epochs[-1][1] if self.epochs else 0
-
-    def key_at(self, seq: int, current: EdkFile) -> EdkFile:
-        """What a receipt says of the epoch key in use at an entry; the weakest, where nobody knows."""
-        epoch = max((each for each in self.epochs if each[0] < seq), default=(0, current.epoch))[1]
-        if epoch == current.epoch:
-            return current
-        intent = self.intents[epoch]
-        assurance = self.assurances.get(intent.root_key_id, Assurance.BEST_EFFORT.value)
-        return EdkFile(Epoch(epoch), intent.provider, intent.root_key_id, assurance, 0, b"")
 
 
 @dataclass(slots=True)
@@ -121,14 +102,10 @@ class Reapplied:
 class Reapplying:
     """One restore's work within one write session."""
 
-    def __init__(
-        self, vault: Offline, session: WriteSession, facts: LedgerFacts, begins: Callable[[int], None]
-    ) -> None:
-        """`begins` is told the number of each shred's entry before it is done, for its receipt."""
+    def __init__(self, vault: Offline, session: WriteSession, facts: LedgerFacts) -> None:
         self._vault = vault
         self._session = session
         self._facts = facts
-        self._begins = begins
         self._done = Reapplied(incarnation=facts.restores + 1)
 
     def run(self) -> Reapplied:
@@ -173,7 +150,6 @@ class Reapplying:
                 case Shred(customer_no=number):
                     if self._row(number) is not None:
                         done.shredded.append(number)
-                    self._begins(entry.seq)
                     vault.recovery.finish(session, entry)
                 case ValuesDeleted(values=values):
                     done.deleted += [each for each in values if self._record(*each) is not None]

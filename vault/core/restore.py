@@ -128,11 +128,10 @@ class Restore:
             vault_id=backup.vault_id,
             keyring_dir=keyring_path(staged, current.epoch),
         )
-        seqs = [0]
         with HashNotes(staged.parent / _NOTES) as notes:
             with open_offline(staged, self._settings, edk, staged=True) as vault:
                 with vault.store.write("erase") as session:
-                    done = Reapplying(vault, session, facts, seqs.append).run()
+                    done = Reapplying(vault, session, facts).run()
                 self._after_step("reapplied")
                 found = open_survivors(vault, notes)
             fill_new_index(staged, current.epoch, vault.region, notes)
