@@ -65,6 +65,14 @@ def test_the_rules_accept_a_good_history():
     assert broken_rules(GOOD) == []
 
 
+def test_of_two_creations_that_overlap_the_later_one_may_have_been_first():
+    first = Operation("store", 0, 100, external_id="a", customer="A", created=True, token="t1", value="v1")
+    second = operation("store", 10, external_id="a", customer="B", created=True, token="t2", value="v2")
+    shred = operation("shred", 20, external_id="a")
+    assert broken_rules([first, second, shred]) == []
+    assert broken_rules([first, second]) != []
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_the_rules_see_what_is_wrong(name):
     assert broken_rules(BAD[name]) != []

@@ -177,7 +177,10 @@ def _reused_numbers(done: list[Operation]) -> Iterable[str]:
 
 
 def _doubled_customers(done: list[Operation]) -> Iterable[str]:
-    """Two customers of one external id never live at once: a shred lies between their creations."""
+    """Two customers of one external id never live at once: a shred lies between their creations.
+
+    Of two calls that overlap, either may have taken effect first, whichever began first.
+    """
     shreds, creations = defaultdict(list), defaultdict(list)
     for each in done:
         if each.act == "shred":
@@ -186,7 +189,8 @@ def _doubled_customers(done: list[Operation]) -> Iterable[str]:
             creations[each.external_id].append(each)
     for external_id, made in creations.items():
         for earlier, later in pairwise(made):
-            between = [s for s in shreds[external_id] if s.ended > earlier.began and s.began < later.ended]
+            last = max(earlier.ended, later.ended)
+            between = [s for s in shreds[external_id] if s.ended > earlier.began and s.began < last]
             if not between:
                 yield f"{external_id} was created twice with no shred between"
         if len(made) > len(shreds[external_id]) + 1:
