@@ -194,7 +194,7 @@ class EpochRotation:
         self, entry: EpochIntent | EpochAbandoned | RootKeyEnding | RootKeyEnded, *, not_before_ms: int = 0
     ) -> None:
         def job(session: WriteSession) -> None:
-            # The clock may have been set back since it showed that time; a confirmation is never dated before.
+            # The clock may have been set back since it showed that time. A confirmation is not dated before.
             session.now_ms = max(session.now_ms, not_before_ms)
             session.append(entry)
 

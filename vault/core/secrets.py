@@ -1,7 +1,7 @@
 """The vault's own secrets: rows of the keyring, opened once when the vault opens.
 
     token-key/<n>     AES-256 key of token generation n (decimal)
-    signing-key       Ed25519 seed: ledger entries and receipts
+    signing-key       Ed25519 seed: ledger entries, checkpoints, certificates
     row-mac           keyed BLAKE2b over administrative rows and tombstones
     request-mac       keyed BLAKE2b over request ids and request bodies
     ca-key            the vault's own CA, PEM
