@@ -98,6 +98,8 @@ def written(name: str, table: object) -> list[str]:
     own, inner = [f"[{name}]"], []
     for each in fields(table):
         value = getattr(table, each.name)
+        if value is None:  # what is unset is left out
+            continue
         if is_dataclass(value):
             inner += written(f"{name}.{each.name}", value)
         else:

@@ -1,7 +1,7 @@
 """The vault's own secrets: rows of the keyring, opened when the vault opens, and again when they change.
 
     token-key/<n>     AES-256 key of token generation n (decimal); the greatest n encodes
-    signing-key       Ed25519 seed: ledger entries and receipts
+    signing-key       Ed25519 seed: ledger entries, checkpoints, certificates
     row-mac           keyed BLAKE2b over administrative rows and tombstones
     request-mac       keyed BLAKE2b over request ids and request bodies
     ca-key            the vault's own CA, PEM

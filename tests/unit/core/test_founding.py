@@ -106,7 +106,7 @@ def test_a_crash_at_any_step_leaves_something_that_can_be_founded_again(data_dir
     opened(data_dir).close()
 
 
-def test_the_public_key_that_receipts_need_is_published(data_dir):
+def test_the_public_key_that_certificates_need_is_published(data_dir):
     make(data_dir)
     (entry,) = json.loads((data_dir / "public" / "keys.json").read_text())
     vault = opened(data_dir)

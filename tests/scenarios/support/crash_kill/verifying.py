@@ -95,4 +95,4 @@ def _expect_same_answer(client: Vault, subject: Subject) -> None:
         again = client.shred(
             token=next(iter(subject.tokens.values())), request_id=subject.shredded_by.request_id
         )
-        assert again.shred_id == subject.shredded_by.shred_id, "another receipt for the same request"
+        assert again.shred_id == subject.shredded_by.shred_id, "another shred for the same request"
