@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.store.samples import SIGNING_KEY, VAULT_ID, sign, verify
 from vault.errors import IntegrityFailedError, StorageFormatError, StorageFullError, StorageStoppedError
-from vault.store.entries import Payload, PrincipalRevoked, ValuesDeleted, Void
+from vault.store.entries import EntryType, Payload, PrincipalRevoked, ValuesDeleted, Void
 from vault.store.ledger import AHEAD_BYTES, CHUNK_BYTES, Ledger, pack_body
 
 FRAME = 4 + 18 + 8 + 32 + 64  # with a payload of 8 bytes
@@ -69,6 +69,14 @@ def test_bytes_are_the_documented_ones(ledger: Ledger, path: Path) -> None:
     assert content[: len(expected)] == expected
     assert not any(content[len(expected) :])
     assert ledger.last.chain == chain
+
+
+def test_entries_of_some_types_are_the_others_left_out(ledger: Ledger) -> None:
+    append(ledger, Void(1), PrincipalRevoked(2), Void(3), long_payload(2))
+    voids = frozenset({EntryType.VOID})
+    assert [entry.seq for entry in ledger.entries(0, voids)] == [1, 3]
+    assert [entry.seq for entry in ledger.entries(1, voids)] == [3]
+    assert list(ledger.entries(0, frozenset())) == []
 
 
 def test_entries_come_back_in_order_and_from_any_number_on(ledger: Ledger, path: Path) -> None:
