@@ -7,7 +7,8 @@ Row in `requests` (with the MAC of `rows`), written in the commit of the write t
 Rules:
 - The request id itself is not kept, only its keyed hash. The salt of a shred's commitment is made
   from it, so a retry gets the same salt although the vault keeps none.
-- The fingerprint is a keyed hash of method and body: the same id with another body is refused.
+- The fingerprint is a keyed hash of request id, method and body: the same id with another body is refused.
+  The id in it is random and not kept, so that an old copy of these rows confirms no guess of a body.
 - An answer holds customer and value numbers, outcomes and reasons; no value, no token, no id.
 """
 
@@ -64,7 +65,7 @@ class Request:
         # Unicode is refused elsewhere.
         lengths = array("Q", (len(texts), *map(len, texts))).tobytes()
         packed = "".join(texts).encode(errors="surrogatepass")
-        self._fingerprint = secrets.request_mac(b"body\0" + lengths + packed)
+        self._fingerprint = secrets.request_mac(b"body\0" + name + lengths + packed)
 
     @property
     def salt_seed(self) -> bytes | None:
