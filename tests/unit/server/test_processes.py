@@ -26,6 +26,7 @@ SERVICES = {
         f"customervault.v1.{name}Service"
         for name in ("Audit", "Customer", "Erasure", "Key", "Policy", "Token")
     ),
+    "google.longrunning.Operations",
     "grpc.health.v1.Health",
     "grpc.reflection.v1alpha.ServerReflection",
 }
