@@ -11,6 +11,7 @@ those of the keeper's whole process.
 """
 
 import argparse
+import itertools
 import sys
 import tempfile
 import time
@@ -125,7 +126,7 @@ def _rotate(vault: ThrowAwayVault) -> None:
 def _steps(vault: ThrowAwayVault) -> list[Step]:
     """From the log; the last two lines of which are the last step and the end."""
     begun = [(entry["step"], _moment(entry)) for entry in vault.logged("rotation step")]
-    pairs = zip(begun, begun[1:], strict=False)
+    pairs = itertools.pairwise(begun)
     return [Step(name, began, ended) for (name, began), (_, ended) in pairs]
 
 
