@@ -1,4 +1,4 @@
-"""A development vault opened in this process, for profiles and to fill one: no gRPC, no workers, no client."""
+"""A development vault opened in this process, for profiles or to fill it: no gRPC, no workers, no client."""
 
 import tempfile
 import uuid

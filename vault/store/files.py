@@ -142,8 +142,8 @@ def remove_durably(path: Path) -> None:
 def remove_gradually(path: Path) -> None:
     """Unlinks a large file durably, and then frees its space slice by slice.
 
-    Freed at once, it makes the syncs of everybody on that file system wait (200 MB on ext4: 0.2 s). No process
-    may have the file mapped: what is cut off would be SIGBUS to it.
+    Freed at once, it makes the syncs of everybody on that file system wait (200 MB on ext4: 0.2 s).
+    No process may have the file mapped: what is cut off would be SIGBUS to it.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
