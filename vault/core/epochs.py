@@ -126,6 +126,8 @@ class EpochRotation:
             staged.close()
             raise
         self._after_step("swapped")
+        progress.step, progress.done, progress.total = "retire", 0, 0
+        self._report(progress)
         self.resume()
         progress.step = "done"
         self._report(progress)
@@ -268,11 +270,13 @@ class _Copy:
             self._copy_secrets()
             self._copy_customers()
             self._after_step("copied")
+            self._step("index", self._staged.counts()[0])
             self._staged.fill_index(self._engine.region)
             self._verify()
             self._after_step("verified")
             self._follow()
             self._after_step("followed")
+            self._step("swap", 0)
             self._engine.committer.submit(self._swap, erase=True, alone=True)
         finally:
             self._rewrapping.free()

@@ -40,7 +40,7 @@ class Operation:
     """One rotation of the epoch; times in milliseconds since 1970, 0 for not yet.
 
     Attributes:
-        step: what is being done: begin, copy, verify, follow, done.
+        step: what is being done: begin, copy, index, verify, follow, swap, retire, done.
         done, total: customers' keys in that step.
         reason, message: why it failed, as in the errors of the API.
     """

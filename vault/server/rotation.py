@@ -84,6 +84,8 @@ class Rotations:
         if not new_step and time.monotonic() < self._reported + _REPORT_SECONDS:
             return
         self._reported = time.monotonic()
+        if new_step:
+            log.info("rotation step", epoch=progress.epoch, step=progress.step)
         now = self._engine.now_ms()
         self._operation = replace(
             self._operation,

@@ -20,7 +20,7 @@ from vault.core.vault import Vault
 from vault.crypto.hazmat import GuardedMemory
 from vault.errors import KeyUnavailableError
 from vault.model.ids import Epoch
-from vault.server import child
+from vault.server import child, metrics
 from vault.server.calls import HARD_LIMIT_FACTOR, Calls
 from vault.server.child import Child
 from vault.server.control import Message
@@ -40,6 +40,7 @@ class Worker:
         start = process.start
         settings = start.settings
         self._vault = Vault.open(start.data_dir, settings, edks, process_name=start.name)
+        self._vault.engine.committer.observe = metrics.count_commit
         self._server = grpc.server(
             ThreadPoolExecutor(settings.server.threads, thread_name_prefix="call"),
             options=options(settings),

@@ -15,6 +15,7 @@ Rules:
 - Any failure of a commit but a full disk stops all writing, in every process, until the stores are checked.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -49,10 +50,12 @@ class WriteSession(PlaneWriter):
     Attributes:
         meta: this session's copy of the meta row; changes to it are committed with the rest.
         now_ms: Unix time of this session in milliseconds; never before the vault's stored floor.
+        locked_at: when this session had the write lock, on the clock of `time.perf_counter`, in seconds.
     """
 
     meta: Meta
     now_ms: int
+    locked_at: float
 
     def __init__(self, shared: Shared, purpose: Purpose) -> None:
         super().__init__()
@@ -70,6 +73,7 @@ class WriteSession(PlaneWriter):
         if self._purpose == "data":
             require_room(shared.root, shared.low_water_bytes)
         self._open.append(shared.acquire())
+        self.locked_at = time.perf_counter()
         try:
             shared.require_writes()  # another session may have failed while this one waited
             self._begin()

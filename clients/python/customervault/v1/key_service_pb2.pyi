@@ -174,7 +174,7 @@ class RotateEpochMetadata(_message.Message):
     REMAINING_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     step: _builtins.str
-    """"begin", "copy", "verify", "follow", "done"; empty until it begins."""
+    """"begin", "copy", "index", "verify", "follow", "swap", "retire", "done"; empty until it begins."""
     done: _builtins.int
     """Customers' keys in this step."""
     total: _builtins.int
