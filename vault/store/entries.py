@@ -23,6 +23,7 @@ of a request's id and of its body, 16 bytes each, so that whoever finishes the e
     15 RESTORED              incarnation u8 | copied_seq u64: data of an earlier moment was put back
     16 KEYRING_COPIED        epoch u32: a copy of its keyring was made
     17 KEYRING_VERIFIED      epoch u32 | copy u64, its entry KEYRING_COPIED: every key in that copy was opened
+    18 NAMES_NUMBERED        kind u8 | up_to u32: names of this kind ("d", "f", "p") have numbers up to that
 
 A text is n u16 and n bytes of UTF-8.
 
@@ -44,6 +45,7 @@ _ATTEMPT = struct.Struct(">II")
 _ENDED = struct.Struct(">QQ")
 _RESTORED = struct.Struct(">BQ")
 _VERIFIED = struct.Struct(">IQ")
+_NUMBERED = struct.Struct(">cI")
 _UNKNOWN_MS = 2**64 - 1
 
 NO_REQUEST = bytes(32)
@@ -69,6 +71,7 @@ class EntryType(IntEnum):
     RESTORED = 15
     KEYRING_COPIED = 16
     KEYRING_VERIFIED = 17
+    NAMES_NUMBERED = 18
 
 
 class Payload(Protocol):
@@ -446,6 +449,25 @@ class KeyringVerified:
         return cls(*_VERIFIED.unpack(payload))
 
 
+@dataclass(frozen=True, slots=True)
+class NamesNumbered:
+    """Numbers up to `up_to` were given to names of a kind (one byte: domain, field class or purpose)."""
+
+    TYPE: ClassVar[EntryType] = EntryType.NAMES_NUMBERED
+    kind: bytes
+    up_to: int
+
+    def pack(self) -> bytes:
+        """5 bytes."""
+        return _NUMBERED.pack(self.kind, self.up_to)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Self:
+        """Read a payload."""
+        _expect(payload, _NUMBERED.size)
+        return cls(*_NUMBERED.unpack(payload))
+
+
 AnyPayload = (
     Genesis
     | NumbersReserved
@@ -464,6 +486,7 @@ AnyPayload = (
     | Restored
     | KeyringCopied
     | KeyringVerified
+    | NamesNumbered
 )
 
 _CLASSES: dict[int, type[AnyPayload]] = {
@@ -486,6 +509,7 @@ _CLASSES: dict[int, type[AnyPayload]] = {
         Restored,
         KeyringCopied,
         KeyringVerified,
+        NamesNumbered,
     )
 }
 
