@@ -8,8 +8,8 @@ from vault.core.directory import (
     DOMAIN,
     PURPOSE,
     RegisteredPrincipal,
-    assign_numbers,
     changed,
+    number_names,
     store_policy,
 )
 from vault.core.engine import Engine
@@ -74,8 +74,8 @@ class Administering:
             grants.require(Action.ADMIN)
             changes = describe_change(current.access.policy, policy)
             self._trail.act(grants, "ApplyPolicy", changes=changes[:200])
-            assign_numbers(engine.rows, session, current.numbers[DOMAIN], DOMAIN, list(policy.domains))
-            assign_numbers(engine.rows, session, current.numbers[PURPOSE], PURPOSE, list(policy.purposes))
+            number_names(engine.rows, session, current.numbers[DOMAIN], DOMAIN, list(policy.domains))
+            number_names(engine.rows, session, current.numbers[PURPOSE], PURPOSE, list(policy.purposes))
             now = engine.now_ms()
             version = store_policy(engine.rows, session, document, applied_ms=now, principal_id=grants.id)
             changed(engine.rows, session)

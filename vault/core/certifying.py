@@ -19,6 +19,7 @@ from vault.core.secrets import VaultSecrets
 from vault.erasure.awaiting import awaited
 from vault.erasure.certificate import ErasedGeneration, LedgerProof, Scope, Statement, issue, not_covered
 from vault.erasure.finality import Span, Stage, Verdict
+from vault.model.erasure import MissingCopies
 from vault.model.ids import Generation
 from vault.model.requests import Certificate, Erasure
 from vault.store import proofs
@@ -33,10 +34,13 @@ _FIRST = Generation(1)
 class Certifying:
     """Answers about shreds, for one open vault."""
 
-    def __init__(self, store: Store, secrets: VaultSecrets, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, store: Store, secrets: VaultSecrets, now_ms: Callable[[], int], verified_copies: int = 0
+    ) -> None:
         self._store = store
         self._secrets = secrets
         self._now_ms = now_ms
+        self._verified_copies = verified_copies
         self._finality = LedgerFinality(store)
         self._key = proofs.ledger_key(store.vault_id, secrets.public_key)
 
@@ -68,7 +72,10 @@ class Certifying:
         """
         known = self._finality.known()
         now_ms = self._time_ms(known)
-        return [_erasure(*each, known.rule.verdict(_span(each[1], known), now_ms)) for each in shreds]
+        missing = known.rule.missing_copies(self._verified_copies)
+        return [
+            _erasure(*each, known.rule.verdict(_span(each[1], known), now_ms), missing) for each in shreds
+        ]
 
     def stages(self) -> Callable[[ErasureRow], Stage]:
         """The stages of many shreds at one moment; the rule is asked once for all that had the same keyrings.
@@ -139,12 +146,12 @@ def effective(shred_id: bytes, row: ErasureRow) -> Erasure:
     )  # fmt: skip
 
 
-def _erasure(shred_id: bytes, row: ErasureRow, verdict: Verdict) -> Erasure:
+def _erasure(shred_id: bytes, row: ErasureRow, verdict: Verdict, missing: MissingCopies | None) -> Erasure:
     final = verdict.stage in (Stage.FINAL, Stage.FINAL_BEST_EFFORT)
     return replace(
         effective(shred_id, row),
         stage=verdict.stage,
         final_ms=(verdict.final_ms or 0) if final else 0,
         assurance=verdict.assurance,
-        waits_for=awaited(verdict),
+        waits_for=awaited(verdict, missing),
     )

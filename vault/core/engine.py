@@ -16,9 +16,9 @@ from vault.core.directory import (
     FIELD_CLASS,
     Directory,
     DirectoryReader,
-    assign_numbers,
     changed,
     load_directory,
+    number_names,
 )
 from vault.core.effects import Effects
 from vault.core.following import followers_of
@@ -312,7 +312,7 @@ def _declare_field_classes(engine: Engine) -> None:
 
     def job(session: WriteSession) -> None:
         held = engine.directory(session).numbers[FIELD_CLASS]
-        if assign_numbers(engine.rows, session, held, FIELD_CLASS, list(engine.catalog.names)):
+        if number_names(engine.rows, session, held, FIELD_CLASS, list(engine.catalog.names)):
             changed(engine.rows, session)
 
     engine.committer.submit(job)

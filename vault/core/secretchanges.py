@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from vault.core.directory import changed
 from vault.core.engine import Engine
-from vault.core.epochs import History
+from vault.core.epochhistory import History
 from vault.errors import KeyUnavailableError
 from vault.store.session import WriteSession
 

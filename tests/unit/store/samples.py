@@ -102,7 +102,7 @@ def finish_shred(session: WriteSession, number: int, seq: int) -> None:
 def recover(store: Store) -> int:
     """Finishes pending shreds; returns how many entries were pending."""
     with store.write("erase") as session:
-        pending = session.pending_entries()
+        pending = list(session.pending_entries())
         for entry in pending:
             if isinstance(entry.payload, Shred):
                 finish_shred(session, entry.payload.customer_no, entry.seq)
