@@ -189,7 +189,9 @@ def test_numbers_of_names_given_after_the_backup_are_not_given_again(
     """Domains, purposes, field classes: tokens and access records of after the backup name their numbers."""
 
     def apply(desks: Desks, *names: str) -> None:
-        document = POLICY + "".join(f"[domains.{each}]\n[purposes.{each}]\n" for each in names)
+        document = POLICY + "".join(
+            f'[domains.{each}]\n[purposes.{each}]\ndescription = "For the test"\n' for each in names
+        )
         desks.vault.apply_policy(desks.admin.caller, document, validate_only=False, request_id="")
 
     def numbers(desks: Desks) -> dict[bytes, dict[str, int]]:

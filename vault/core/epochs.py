@@ -18,8 +18,8 @@ Rules:
   numbers (new ones).
 - Before `CURRENT` is renamed, a crash means: give the attempt up, destroy its root key too, begin again.
   After it there is only forward. `resume` finds out which, and whoever runs rotations calls it first.
-- Until the copies are verified, the old root key and keyring stay, so that the loss of the new keyring's
-  only file is not the loss of every value. Reads and writes go on; `resume` destroys them when it is time.
+- Until the copies are verified, the old root key and keyring stay: with them, the loss of the new keyring's
+  only file has not ended every value. Reads and writes go on; `resume` destroys them when it is time.
 - Nothing here holds a key in `bytes`: keys go from slot to slot of guarded memory.
 """
 
