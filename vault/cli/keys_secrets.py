@@ -1,6 +1,6 @@
-"""`cvault keys rotate-token-key`: changes one of the vault's own secrets, on the vault's machine.
+"""`cvault keys rotate-token-key` and `rotate-signing-key`: change the vault's own secrets, on its machine.
 
-The command opens the vault beside the processes that serve it, or without them, and needs the passphrase.
+The commands open the vault beside the processes that serve it, or without them, and need the passphrase.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import typer
 
 from vault.cli.exits import UsageError
 from vault.cli.options import DEFAULT_DATA, DataDir, Json, PassphraseFile
-from vault.cli.output import print_json, print_line
+from vault.cli.output import print_json, print_line, print_remark
 from vault.cli.passphrase import development_passphrase, read_passphrase
 from vault.cli.texts import texts
 
@@ -30,11 +30,23 @@ Examples:
   cvault keys rotate-token-key --data /var/lib/customer-vault
   cvault keys rotate-token-key --data /var/lib/customer-vault --withdraw 1
 """
+_SIGNING = """Give the vault a new signing key. The vault may run meanwhile.
+
+It signs the ledger, receipts and certificates from now on. What the old key signed stays verifiable:
+public/keys.json holds both; hand it on to whoever checks certificates.
+
+Where there is a witness, it has to know the new key before. The first call then ends with exit code 4 and
+prints the key: start the witness with --log for the old key and the new one, and repeat the command.
+
+Example:
+  cvault keys rotate-signing-key --data /var/lib/customer-vault
+"""
 _PROCESS = "cvault"
 
 
 def register(group: typer.Typer) -> None:
     """Adds the commands to the group `keys`."""
+    group.command("rotate-signing-key", **texts(_SIGNING, "Rotate the signing key."))(rotate_signing_key)
     group.command("rotate-token-key", **texts(_GENERATIONS, "Rotate the token key."))(rotate_token_key)
 
 
@@ -61,6 +73,27 @@ def rotate_token_key(
     else:
         print_line(f"new tokens are of generation {accepted[-1]}: cv{accepted[-1]}_")
         print_line(f"accepted: {', '.join(map(str, accepted))}")
+
+
+def rotate_signing_key(
+    data: DataDir = DEFAULT_DATA, passphrase_file: PassphraseFile = None, as_json: Json = False
+) -> None:
+    """Rotates the signing key."""
+    from vault.core.signingkey import rotate_signing_key as rotate
+    from vault.errors import WitnessUnavailableError
+
+    with _opened(data, passphrase_file) as (engine, trail):
+        try:
+            key_id = rotate(engine, trail)
+        except WitnessUnavailableError as error:
+            if "key" in error.details:
+                print_remark(f"start the witness with one more --log: {error.details['key']}")
+            raise
+        keys = engine.data_dir / "public" / "keys.json"
+    if as_json:
+        print_json({"signing_key_id": key_id, "public_keys": str(keys)})
+    else:
+        print_line(f"the vault signs with {key_id}; {keys} has all its public keys")
 
 
 @contextmanager

@@ -20,12 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vault.config import Settings
-from vault.core.backup import CA_FILE, DATA, KEYS_FILE, LEDGER_PATH, verifier
+from vault.core.backup import CA_FILE, DATA, LEDGER_PATH, ledger_keys
 from vault.core.keycopies import KEYRING_KIND, PLANE
+from vault.core.keyhistory import KEYS_FILE
 from vault.core.offline import open_offline
 from vault.core.reapplying import LedgerFacts, Reapplying
 from vault.core.restorereport import RestoreReport, report_of
 from vault.core.survivors import Survivors, open_survivors
+from vault.crypto import hazmat
 from vault.errors import IntegrityFailedError, InvalidRequestError, KeyUnavailableError, VaultError
 from vault.keys.unlock import EdkFile, unlock_copy
 from vault.model.secret import Secret
@@ -154,7 +156,7 @@ class Restore:
 
     def _stage_ledger(self, backup: Bundle, staged: Path) -> LedgerFacts:
         """Puts the ledger that holds all others in place of the backup's."""
-        verify = verifier(self._data_dir if (self._data_dir / KEYS_FILE).exists() else backup.path)
+        keys = ledger_keys(self._data_dir if (self._data_dir / KEYS_FILE).exists() else backup.path)
         live, given = self._data_dir / LEDGER_PATH, self._sources.ledger
         if given is not None and given.is_dir():
             given = given / LEDGER_PATH if (given / LEDGER_PATH).exists() else given / LEDGER_PATH.name
@@ -167,14 +169,14 @@ class Restore:
         known = [*self._sources.known, *self._known(backup)]
         best, chosen = None, at_hand[0]
         for path in at_hand:
-            with opened_ledger(path, backup.vault_id, verify) as ledger:
+            with opened_ledger(path, backup.vault_id, hazmat.verify, keys) as ledger:
                 if best is None or ledger.last.seq > best.seq:
                     best, chosen = head_of(ledger, str(path)), path
                 known.append(head_of(ledger, str(path)))
         for bundle in filter(None, (backup, self._keyring_copy(backup))):
-            with opened_ledger(bundle.path / LEDGER_PATH, backup.vault_id, verify) as ledger:
+            with opened_ledger(bundle.path / LEDGER_PATH, backup.vault_id, hazmat.verify, keys) as ledger:
                 known.append(head_of(ledger, str(bundle.path)))
-        with opened_ledger(chosen, backup.vault_id, verify) as ledger:
+        with opened_ledger(chosen, backup.vault_id, hazmat.verify, keys) as ledger:
             require_whole(ledger, known)
             facts = _facts(ledger)
             (staged / LEDGER_PATH).unlink()

@@ -22,6 +22,7 @@ of a request's id and of its body, 16 bytes each, so that whoever finishes the e
                              | text, assurance | text, evidence | text, retention
     15 RESTORED              incarnation u8 | copied_seq u64: data of an earlier moment was put back
     16 KEYRING_COPIED        epoch u32: a copy of its keyring was made
+    17 SIGNING_KEY_CHANGED   public key 32 (Ed25519): verifies the entries after this one
 
 A text is n u16 and n bytes of UTF-8.
 
@@ -66,6 +67,7 @@ class EntryType(IntEnum):
     ROOT_KEY_ENDED = 14
     RESTORED = 15
     KEYRING_COPIED = 16
+    SIGNING_KEY_CHANGED = 17
 
 
 class Payload(Protocol):
@@ -424,6 +426,24 @@ class KeyringCopied:
         return cls(int.from_bytes(payload, "big"))
 
 
+@dataclass(frozen=True, slots=True)
+class SigningKeyChanged:
+    """The vault has another signing key, from the next entry on."""
+
+    TYPE: ClassVar[EntryType] = EntryType.SIGNING_KEY_CHANGED
+    public_key: bytes
+
+    def pack(self) -> bytes:
+        """32 bytes."""
+        return self.public_key
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Self:
+        """Read a payload."""
+        _expect(payload, 32)
+        return cls(payload)
+
+
 AnyPayload = (
     Genesis
     | NumbersReserved
@@ -441,6 +461,7 @@ AnyPayload = (
     | RootKeyEnded
     | Restored
     | KeyringCopied
+    | SigningKeyChanged
 )
 
 _CLASSES: dict[int, type[AnyPayload]] = {
@@ -462,6 +483,7 @@ _CLASSES: dict[int, type[AnyPayload]] = {
         RootKeyEnded,
         Restored,
         KeyringCopied,
+        SigningKeyChanged,
     )
 }
 

@@ -31,6 +31,7 @@ OFFLINE = {
     ("keys", "provider-check"),
     ("keys", "passphrase"),
     ("keys", "rotate-token-key"),
+    ("keys", "rotate-signing-key"),
     ("erasure", "verify"),
 } | WITNESS
 OFFLINE |= {("keys", name) for name in ("copy", "copies", "verify", "prune")}
@@ -50,6 +51,7 @@ def test_the_tree_is_complete() -> None:
         ("rotate",),
         ("rotate-dek",),
         ("rotate-token-key",),
+        ("rotate-signing-key",),
         ("passphrase",),
         ("provider-check",),
         *copies,

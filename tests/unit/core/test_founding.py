@@ -111,7 +111,7 @@ def test_the_public_key_that_certificates_need_is_published(data_dir):
     (entry,) = json.loads((data_dir / "public" / "keys.json").read_text())
     vault = opened(data_dir)
     try:
-        assert entry["key_id"] == vault.engine.secrets.signing_key_id
+        assert entry["key_id"] == vault.engine.secrets.signing_key.key_id
     finally:
         vault.close()
 
