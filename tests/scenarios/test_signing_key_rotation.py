@@ -22,7 +22,7 @@ from vault.core.signingkey import rotate_signing_key
 from vault.core.trail import Trail
 from vault.crypto import hazmat
 from vault.erasure.verifying import verify
-from vault.errors import IntegrityFailedError, InvalidRequestError, KeyUnavailableError, LedgerBehindError
+from vault.errors import IntegrityFailedError, InvalidRequestError, KeyUnavailableError
 from vault.model.requests import Certificate
 from vault.store.entries import SigningKeyChanged
 from vault.store.files import Format
@@ -81,7 +81,7 @@ def test_both_keys_verify_what_they_have_signed(deployment: Deployment, tmp_path
         file.write_bytes(certificate.content)
         command = ["erasure", "verify", str(file), "--keys", str(keys_file)]
         assert main([*command, "--trust", old.key_id]) == 0
-        assert main([*command, "--trust", new.key_id]) == (0 if certificate is new else 2)
+        assert main([*command, "--trust", new.key_id]) == (0 if certificate is new else 1)
     with pytest.raises(InvalidRequestError):
         verify(new.content, before, now_ms=2**60)
     assert findings(deployment) == []
@@ -229,8 +229,7 @@ def test_every_process_goes_over_to_the_new_key(
         for number in range(6):
             with server.connect("crm") as crm, server.connect("eraser") as eraser:
                 crm.tokenize(f"crm-{number}", JANE)
-                content = eraser.shred(external_id=f"crm-{number}").certificate
-                assert json.loads(content)["signature"]["key_id"] == key_id
+                assert eraser.shred(external_id=f"crm-{number}").certificate.key_id == key_id
     assert findings(deployment) == []
 
 
@@ -240,7 +239,6 @@ def test_a_witness_follows_from_the_key_that_it_was_given(deployment: Deployment
     with witnessing(directory, first) as witness:
         watch(deployment, witness)
         with deployment.opened() as desks:
-            before = desks.vault.engine.secrets.signing_key._seed
             rotate(desks)
             rotate(desks)
             shred(deployment, desks, "crm-1")
@@ -252,12 +250,6 @@ def test_a_witness_follows_from_the_key_that_it_was_given(deployment: Deployment
         with witnessing(directory, known, listen=listen), deployment.opened() as desks:
             certificate = shred(deployment, desks, f"crm-{known[-6:]}")
             assert checked(deployment, certificate).statement.held_outside
-    with witnessing(directory, first, listen=listen), deployment.opened() as desks:
-        engine = desks.vault.engine
-        engine.store.sign = lambda _, message: hazmat.sign(before, message)
-        desks.crm.store("crm-2", JANE)
-        with pytest.raises(LedgerBehindError):
-            desks.eraser.shred(by_id("crm-2"))
 
 
 def test_a_new_witness_follows_a_ledger_whose_key_has_changed(deployment: Deployment, tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from vault.core.directory import (
     stamp,
     store_policy,
 )
-from vault.core.engine import Engine
 from vault.core.indexkeys import EXTERNAL_INDEX
 from vault.core.keyhistory import publish
 from vault.core.rows import Rows
@@ -29,7 +28,6 @@ from vault.core.secrets import (
     TOKEN_KEY,
     VaultSecrets,
 )
-from vault.core.vault import Vault
 from vault.crypto import certificates, hazmat
 from vault.errors import InvalidRequestError
 from vault.fields.config import load_field_classes
@@ -136,22 +134,6 @@ def found(
     return Founded(
         vault_id.hex(), data_dir / "tls" / "ca.crt", target / f"{admin}.crt", target / f"{admin}.key"
     )
-
-
-def issue_server_certificate(vault: Vault, settings: Settings) -> None:
-    """Writes `tls/server.crt` and `.key` when they are missing or in the last third of their life."""
-    engine: Engine = vault.engine
-    directory = engine.data_dir / "tls"
-    certificate = directory / "server.crt"
-    if certificate.exists() and (directory / "server.key").exists():
-        left = certificates.describe(certificate.read_bytes()).not_after - datetime.now(UTC)
-        if left.days * 3 > settings.server.certificate_days:
-            return
-    ca = (engine.secrets.ca_key_pem, (directory / "ca.crt").read_bytes())
-    server = settings.server
-    made = certificates.issue_server(ca, server.dns_names, server.ip_addresses, server.certificate_days)
-    write_durably(directory / "server.key", made.key_pem)
-    write_durably(certificate, made.cert_pem)
 
 
 def _new_secrets(vault_id: bytes) -> tuple[dict[str, bytes], bytes]:

@@ -6,7 +6,7 @@
     signing-key/former/<key id>   32 bytes, a public key that signed before
     row-mac           keyed BLAKE2b over administrative rows and tombstones
     request-mac       keyed BLAKE2b over request ids and request bodies
-    ca-key            the vault's own CA, PEM
+    ca-key            the vault's own CA, PEM; ca-key/former and ca-certs: see `core.authority`
 
 MAC keys live in guarded memory, and do not change while a vault lives; token, signing and CA keys live in
 OpenSSL's heap while used.
@@ -36,6 +36,8 @@ FORMER_SIGNING_KEY: Final = "signing-key/former/"
 ROW_MAC: Final = "row-mac"
 REQUEST_MAC: Final = "request-mac"
 CA_KEY: Final = "ca-key"
+FORMER_CA_KEY: Final = "ca-key/former"
+CA_CERTS: Final = "ca-certs"
 _HASH_KEYS: Final = (ROW_MAC, REQUEST_MAC)
 
 
@@ -154,6 +156,8 @@ class VaultSecrets:
         former = {key for name, key in secrets.items() if name.startswith(FORMER_SIGNING_KEY)}
         self.public_keys = frozenset(former | {self.signing_key.public_key})
         self.ca_key_pem = secrets[CA_KEY]
+        self.former_ca_key_pem = secrets.get(FORMER_CA_KEY, b"")
+        self.ca_certs_pem = secrets.get(CA_CERTS, b"")
 
     @property
     def public_key(self) -> bytes:

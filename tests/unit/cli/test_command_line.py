@@ -32,6 +32,7 @@ OFFLINE = {
     ("keys", "passphrase"),
     ("keys", "rotate-token-key"),
     ("keys", "rotate-signing-key"),
+    ("keys", "rotate-ca"),
     ("erasure", "verify"),
 } | WITNESS
 OFFLINE |= {("keys", name) for name in ("copy", "copies", "verify", "prune")}
@@ -52,6 +53,7 @@ def test_the_tree_is_complete() -> None:
         ("rotate-dek",),
         ("rotate-token-key",),
         ("rotate-signing-key",),
+        ("rotate-ca",),
         ("passphrase",),
         ("provider-check",),
         *copies,

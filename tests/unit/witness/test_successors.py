@@ -56,7 +56,7 @@ def test_it_goes_on_from_whichever_key_it_was_given(given: int) -> None:
         ([announced(5, SEEDS[3], KEYS[1])], Refusal.NOT_SIGNED),
         (CHAIN[1:], Refusal.NOT_SIGNED),
         ([CHAIN[0], announced(7, SEEDS[0], KEYS[3])], Refusal.INCONSISTENT),
-        ([CHAIN[0], announced(7, SEEDS[1], KEYS[0])], Refusal.INCONSISTENT),
+        ([*CHAIN[:2], announced(11, SEEDS[2], KEYS[1])], Refusal.INCONSISTENT),
         ([announced(4, SEEDS[0], KEYS[1])], Refusal.INCONSISTENT),
     ],
     ids=["by a stranger", "a gap", "a second successor", "back again", "within what was cosigned"],
