@@ -1,4 +1,4 @@
-"""The vault's own CA changes while the vault serves: both CAs first, then only the new one; nothing restarts."""
+"""The vault's own CA changes while it serves: both CAs first, then the new one alone; nothing restarts."""
 
 import threading
 from collections.abc import Iterator
@@ -98,14 +98,12 @@ def test_old_clients_work_then_both_then_only_new_ones(server: Server, tmp_path:
                 rotate(server, "--finish")
                 for channel in (open_connection, another):
                     refused = call(channel, METHOD, b"")
-                    assert (refused.code, refused.reason) == (
-                        grpc.StatusCode.UNAUTHENTICATED,
-                        "UNAUTHENTICATED",
-                    )
+                    assert refused.code is grpc.StatusCode.UNAUTHENTICATED
+                    assert refused.reason == "UNAUTHENTICATED"
                 with pytest.raises(UnauthenticatedError):
                     stale.shred(external_id="crm-2")
                 with pytest.raises(UnauthenticatedError):
-                    admin.list_principals()
+                    list(admin.list_principals())
                 with old.connect() as next_connection, pytest.raises(VaultError):
                     next_connection.shred(external_id="crm-2")
                 trusting = server.channel_with(*(each.read_bytes() for each in server.certificate("eraser")))

@@ -1,6 +1,7 @@
 """`cvault keys rotate-token-key`, `rotate-signing-key`, `rotate-ca`: changes of the vault's own secrets.
 
-The commands run on the vault's machine. They open the vault beside the processes that serve it, or without them, and need the passphrase.
+The commands run on the vault's machine and need the passphrase. They open the vault beside the processes
+that serve it, or without them.
 """
 
 from collections.abc import Iterator
