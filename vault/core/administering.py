@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from vault.core.authority import ca_certificates
 from vault.core.directory import (
     DOMAIN,
     PURPOSE,
@@ -108,7 +109,7 @@ class Administering:
                 f"a certificate lives at most {_MAX_CERTIFICATE_DAYS} days", field="days"
             )
         certificate, expires_ms = "", 0
-        ca_pem = (engine.data_dir / "tls" / "ca.crt").read_text()
+        ca_pem = ca_certificates(engine).decode()
         if certificate_request_pem:
             signed = certificates.sign_request(
                 engine.secrets.ca_key_pem,

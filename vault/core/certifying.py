@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from vault.core.erasures import ErasureRow, shred_id_text
 from vault.core.finality import Known, LedgerFinality
-from vault.core.secrets import VaultSecrets
+from vault.core.secrets import SigningKey, VaultSecrets
 from vault.erasure.awaiting import awaited
 from vault.erasure.certificate import ErasedGeneration, LedgerProof, Scope, Statement, issue, not_covered
 from vault.erasure.finality import Span, Stage, Verdict
@@ -42,7 +42,6 @@ class Certifying:
         self._now_ms = now_ms
         self._verified_copies = verified_copies
         self._finality = LedgerFinality(store)
-        self._key = proofs.ledger_key(store.vault_id, secrets.public_key)
 
     def certificates(self, shreds: Sequence[Shredded], limit_bytes: int | None = None) -> list[Certificate]:
         """The newest certificates; with a limit, of the first shreds whose certificates it holds.
@@ -54,11 +53,13 @@ class Certifying:
             return []
         known = self._finality.known()
         issued_ms = max(self._time_ms(known), *[row.effective_ms for _, row in shreds])
-        proven = self._store.prove([row.ledger_seq for _, row in shreds], self._key)
+        signer = self._secrets.signing_key
+        key = proofs.ledger_key(self._store.vault_id, signer.public_key)
+        proven = self._store.prove([row.ledger_seq for _, row in shreds], key, signer.sign)
         made: list[Certificate] = []
         size = 0
         for (shred_id, row), proof in zip(shreds, proven, strict=True):
-            made.append(self._issue(shred_id, row, known, issued_ms, proof))
+            made.append(self._issue(shred_id, row, known, issued_ms, proof, signer))
             size += len(made[-1].content)
             if limit_bytes is not None and size > limit_bytes:
                 return made[:-1]
@@ -102,7 +103,13 @@ class Certifying:
         return max(self._now_ms(), known.time_ms)
 
     def _issue(
-        self, shred_id: bytes, row: ErasureRow, known: Known, issued_ms: int, proof: proofs.LedgerProof
+        self,
+        shred_id: bytes,
+        row: ErasureRow,
+        known: Known,
+        issued_ms: int,
+        proof: proofs.LedgerProof,
+        signer: SigningKey,
     ) -> Certificate:
         span, held_outside = _span(row, known), self._store.followed
         stage = known.rule.verdict(span, issued_ms).stage
@@ -131,8 +138,7 @@ class Certifying:
             ),
             not_covered=not_covered(stage, held_outside=held_outside),
         )
-        key_id = self._secrets.signing_key_id
-        return Certificate(issue(statement, self._secrets.sign, key_id), stage, key_id)
+        return Certificate(issue(statement, signer.sign, signer.key_id), stage, signer.key_id)
 
 
 def _span(row: ErasureRow, known: Known) -> Span:

@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from vault.config import Settings
-from vault.core.backup import LEDGER_PATH, Problem, check_ledger, take_ledger, take_public, verifier
+from vault.core.backup import LEDGER_PATH, Problem, check_ledger, ledger_keys, take_ledger, take_public
 from vault.core.epochhistory import History
 from vault.core.offline import open_offline
+from vault.crypto import hazmat
 from vault.crypto.hazmat import GuardedMemory
 from vault.crypto.slots import SlotPool
 from vault.errors import InvalidRequestError, OverloadedError, VaultError
@@ -173,7 +174,9 @@ def worth_of(bundle: Bundle, data_dir: Path) -> Worth:
     found = Format.read(data_dir)
     if bundle.vault_id != found.vault_id:
         raise InvalidRequestError(f"{bundle.path} is another vault's copy")
-    with opened_ledger(data_dir / LEDGER_PATH, found.vault_id, verifier(data_dir)) as ledger:
+    with opened_ledger(
+        data_dir / LEDGER_PATH, found.vault_id, hazmat.verify, ledger_keys(data_dir)
+    ) as ledger:
         history = History.of(ledger.entries())
     if bundle.facts["root_key_id"] in history.ended:
         return Worth.WORTHLESS

@@ -32,7 +32,7 @@ def change_secrets(engine: Engine, job: Callable[[WriteSession], T]) -> T:
         changed(engine.rows, session)
         return result
 
-    result = engine.committer.submit(guarded)
+    result = engine.committer.submit(guarded, alone=True)
     engine.secrets.refresh()
     return result
 

@@ -24,6 +24,7 @@ of a request's id and of its body, 16 bytes each, so that whoever finishes the e
     16 KEYRING_COPIED        epoch u32: a copy of its keyring was made
     17 KEYRING_VERIFIED      epoch u32 | copy u64, its entry KEYRING_COPIED: every key in that copy was opened
     18 NAMES_NUMBERED        kind u8 | up_to u32: names of this kind ("d", "f", "p") have numbers up to that
+    21 SIGNING_KEY_CHANGED   public key 32 (Ed25519): verifies the entries after this one
 
 A text is n u16 and n bytes of UTF-8.
 
@@ -72,6 +73,7 @@ class EntryType(IntEnum):
     KEYRING_COPIED = 16
     KEYRING_VERIFIED = 17
     NAMES_NUMBERED = 18
+    SIGNING_KEY_CHANGED = 21
 
 
 class Payload(Protocol):
@@ -468,6 +470,24 @@ class NamesNumbered:
         return cls(*_NUMBERED.unpack(payload))
 
 
+@dataclass(frozen=True, slots=True)
+class SigningKeyChanged:
+    """The vault has another signing key, from the next entry on."""
+
+    TYPE: ClassVar[EntryType] = EntryType.SIGNING_KEY_CHANGED
+    public_key: bytes
+
+    def pack(self) -> bytes:
+        """32 bytes."""
+        return self.public_key
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Self:
+        """Read a payload."""
+        _expect(payload, 32)
+        return cls(payload)
+
+
 AnyPayload = (
     Genesis
     | NumbersReserved
@@ -487,6 +507,7 @@ AnyPayload = (
     | KeyringCopied
     | KeyringVerified
     | NamesNumbered
+    | SigningKeyChanged
 )
 
 _CLASSES: dict[int, type[AnyPayload]] = {
@@ -510,6 +531,7 @@ _CLASSES: dict[int, type[AnyPayload]] = {
         KeyringCopied,
         KeyringVerified,
         NamesNumbered,
+        SigningKeyChanged,
     )
 }
 
