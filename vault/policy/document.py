@@ -24,6 +24,8 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from vault.errors import PolicyInvalidError
 from vault.model.access import Action, Reveal
+from vault.policy.cedar import read_rules
+from vault.policy.examples import read_examples
 from vault.policy.jurisdictions import is_place
 from vault.policy.purposes import read_purposes, read_residency
 from vault.policy.reading import Path, Reader, Table, known, place
@@ -65,7 +67,7 @@ def parse_policy(text: str, field_classes: Collection[str]) -> Policy:
             4,000 characters is counted instead.
     """
     root = _load(text)
-    reader = _DocumentReader(field_classes)
+    reader = _DocumentReader(text, field_classes)
     policy = reader.read(root)
     if reader.problems:
         raise _invalid(reader.problems)
@@ -104,8 +106,9 @@ def _invalid(problems: Sequence[str]) -> PolicyInvalidError:
 class _DocumentReader(Reader):
     """Walks one document."""
 
-    def __init__(self, field_classes: Collection[str]) -> None:
+    def __init__(self, document: str, field_classes: Collection[str]) -> None:
         super().__init__()
+        self._document = document
         self._field_classes = frozenset(field_classes)
         self._domains: Collection[str] = ()
         self._purposes: Collection[str] = ()
@@ -129,7 +132,12 @@ class _DocumentReader(Reader):
             own=own,
             roles=roles,
             residency=read_residency(self, root.get("residency", {})),
-            rules=self.text((), root, "rules"),
+            rules=self._read_rules(self.text((), root, "rules"), own, roles),
+            examples=read_examples(
+                self,
+                root.get("examples", []),
+                {"principal": own, "purpose": purposes, "field_class": self._field_classes},
+            ),
         )
         if not policy.administrators:
             self.problem(("principals",), 'nobody may "admin"; this policy could never be changed again')
@@ -175,6 +183,21 @@ class _DocumentReader(Reader):
                 training_until_ms=self._moment(where, table, "training_valid_until"),
             )
         return principals
+
+    def _read_rules(self, text: str, principals: Collection[str], roles: Collection[str]) -> str:
+        """The document's own Cedar policies; a problem names the line of the document, if it can be told."""
+        names = {
+            "Principal": principals,
+            "Role": roles,
+            "Purpose": self._purposes,
+            "FieldClass": self._field_classes,
+        }
+        position = self._document.find(text)
+        before = self._document.count("\n", 0, position) if position > 0 else 0
+        for line, problem in read_rules(text, names)[1]:
+            where = f"line {line + before}" if position > 0 else f"its line {line}"
+            self.problem(("rules",), f"{where}: {problem}")
+        return text
 
     def _rules(self, where: Path, table: Table) -> Rules:
         acts = self.choices(where, table, "may", _ACTIONS, "action")

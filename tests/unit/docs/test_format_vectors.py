@@ -13,7 +13,7 @@ import pytest
 
 from vault.audit import records
 from vault.core.indexkeys import external_hash
-from vault.core.records import open_record, sheet_aad
+from vault.core.records import open_record
 from vault.core.rows import Rows
 from vault.core.secrets import VaultSecrets
 from vault.crypto import hazmat
