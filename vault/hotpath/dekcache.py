@@ -6,7 +6,7 @@ Rules:
 - An entry also keeps the last verified bytes of its customer row: a hot read compares them to the
   row it just read, and only a difference costs a MAC. A shred changes the row, so no entry outlives it.
 - What the row says to decisions is worked out when it is verified: `place` and `consents` (`policy.reads`).
-  Of a row that does not tell all (SLOW_PATH) the terms are kept, `consents` is 0, and each batch sets `place`.
+  Of a row that does not tell all (SLOW_PATH) the terms are kept, `consents` is 0, and a batch sets `place`.
 - The owner serializes all use (one batch at a time): a slot is never recycled while a batch uses it.
 - Bounded in bytes. Eviction is a clock over insertion order: an entry used since the hand last
   passed gets a second round.
