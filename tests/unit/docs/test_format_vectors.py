@@ -29,7 +29,7 @@ from vault.store.layout import CustomerRow, RowState, ValueHeader, ValueRecord, 
 from vault.store.ledger import Ledger, pack_body
 from vault.store.meta import Meta
 from vault.store.proofs import LedgerProof, ledger_key
-from vault.store.sheet import SHEET_HEADER, SealedSheet, Sheet
+from vault.store.sheet import SHEET_HEADER, SealedSheet, Sheet, sheet_aad
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 
