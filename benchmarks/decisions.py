@@ -2,7 +2,7 @@
 
 Two vaults in this process hold the same contacts. One has the development policy, and customers of whom
 nothing is known. In the other the purpose stands on consent in some countries and on other bases elsewhere;
-there are residency, training and a rule of the policy's own, customers of 28 countries, all with consents, and
+there are residency, training and an own rule, customers of 28 countries, all with consents, and
 5 % whose situation stands in terms beside their rows. Everything is allowed, so both open the same values.
 
 Batches of 500 in contact shape go to one and the other in turn; what is compared are the medians.
