@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from vault.core.indexkeys import IndexKeys
-from vault.core.records import open_record, seal_record, sheet_aad
+from vault.core.records import open_record, seal_record
 from vault.core.secrets import VaultSecrets
 from vault.crypto import hazmat
 from vault.crypto.suites import XCHACHA20_POLY1305
@@ -38,9 +38,9 @@ from vault.store.layout import (
 )
 from vault.store.layout import value_no as new_value_no
 from vault.store.session import WriteSession
-from vault.store.sheet import SHEET_FORMAT, SHEET_HEADER, Sheet, SheetField, external_id_of
+from vault.store.sheet import SHEET_FORMAT, SHEET_HEADER, Sheet, SheetField, external_id_of, sheet_aad
 from vault.store.snapshot import KeyringSnapshot, Snapshot, ValuesReader
-from vault.store.terms import NO_TERMS, Terms
+from vault.store.terms import NO_TERMS, Terms, terms_digest
 
 _LAST_COUNTER = 2**16 - 1
 # Stands for a row that is lost or unreadable, when its customer is shredded.
@@ -193,7 +193,7 @@ class Book:
             sheet = self._open_sheet(reader, number, dek)
             if external_id and sheet.external_id != external_id:
                 raise IntegrityFailedError
-            if row.restrictions != terms_digest(sheet.terms, dek):
+            if row.restrictions != terms_digest(sheet.terms, dek.row_mac):
                 raise IntegrityFailedError
             yield OpenCustomer.of(number, row, sheet, dek)
 
@@ -337,7 +337,7 @@ class Book:
             row = replace(
                 row,
                 flags=RowFlag.SLOW_PATH if customer.terms.bears_on_reads else 0,
-                restrictions=terms_digest(customer.terms, customer.dek),
+                restrictions=terms_digest(customer.terms, customer.dek.row_mac),
             )
         packed = row.advanced(*customer.counter)
         session.put_value(key, packed + customer.dek.row_mac(self._vault_id + key + packed))
@@ -409,9 +409,3 @@ class Book:
             raise DataLossError("the sheet of a live customer is missing")
         aad = sheet_aad(self._vault_id, key, raw[:3])
         return opener.open(XCHACHA20_POLY1305, sheet_key, raw[3:27], raw[27:], aad)
-
-
-def terms_digest(terms: Terms, dek: OpenDek) -> int:
-    """What a customer row says of the terms in its sheet; 0 where there are none."""
-    packed = terms.pack()
-    return int.from_bytes(dek.row_mac(b"terms" + packed)[:8], "big") if packed else 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from vault.config import Settings
 from vault.core.administering import Administering
 from vault.core.engine import Engine, EpochKeys, open_engine
+from vault.core.explaining import Explaining
 from vault.core.exporting import Exporting
 from vault.core.fieldinput import check_limit
 from vault.core.inspecting import Inspecting
@@ -23,6 +24,7 @@ from vault.core.tokenizing import Tokenizing
 from vault.core.trail import Trail
 from vault.errors import VaultError
 from vault.model.access import Reveal
+from vault.model.consent import LawfulBasis
 from vault.model.erasure import Stage
 from vault.model.requests import (
     Access,
@@ -35,11 +37,13 @@ from vault.model.requests import (
     Entry,
     EntryResult,
     Erasure,
+    ExplainQuery,
     Export,
     KeyringStatus,
     Outcome,
     Page,
     PolicyInForce,
+    PolicyVersion,
     PrincipalInfo,
     Revealed,
     ShredResult,
@@ -47,6 +51,7 @@ from vault.model.requests import (
     Translated,
 )
 from vault.model.secret import Secret
+from vault.policy.explaining import Explanation
 
 _DEFAULT_PAGE = 100
 _LARGEST_PAGE = 1000
@@ -67,6 +72,7 @@ class Vault:
         self._operating = Operating(engine, self._trail)
         self._administering = Administering(engine, self._trail)
         self._reporting = Reporting(engine, self._trail)
+        self._explaining = Explaining(engine, self._trail)
 
     @classmethod
     def open(cls, data_dir: Path, settings: Settings, edks: EpochKeys, *, process_name: str) -> "Vault":
@@ -101,10 +107,17 @@ class Vault:
             caller, entries, domain=domain, request_id=request_id, atomic=atomic, method=method
         )
 
-    def detokenize(self, caller: Caller, tokens: Sequence[str], purpose: str, reveal: Reveal) -> Revealed:
+    def detokenize(
+        self,
+        caller: Caller,
+        tokens: Sequence[str],
+        purpose: str,
+        reveal: Reveal,
+        basis: LawfulBasis | None = None,
+    ) -> Revealed:
         """Opens tokens for a purpose; see `hotpath.detokenize`."""
         check_limit("batch_tokens", len(tokens), self.engine.settings.limits.batch_tokens)
-        return self.engine.hot.detokenize(caller, tokens, purpose, reveal)
+        return self.engine.hot.detokenize(caller, tokens, purpose, reveal, basis=basis)
 
     def update_value(self, caller: Caller, token: str, value: Secret, request_id: str) -> Outcome:
         """Rectifies one value; see `rectifying`."""
@@ -152,9 +165,11 @@ class Vault:
         """Customers by number; see `inspecting`."""
         return self._inspecting.list(caller, _page(page_size), page_token, domain, show_shredded)
 
-    def export_customer(self, caller: Caller, ref: CustomerRef, purpose: str, domain: str) -> Export:
+    def export_customer(
+        self, caller: Caller, ref: CustomerRef, purpose: str, domain: str, basis: LawfulBasis | None = None
+    ) -> Export:
         """All values of a customer; see `exporting`."""
-        return self._exporting.export(caller, ref, purpose, domain)
+        return self._exporting.export(caller, ref, purpose, domain, basis)
 
     def shred(
         self,
@@ -200,9 +215,17 @@ class Vault:
         """State of the access log; see `reporting`."""
         return self._reporting.audit_status(caller)
 
-    def get_policy(self, caller: Caller) -> PolicyInForce:
-        """The policy in force; see `administering`."""
-        return self._administering.get_policy(caller)
+    def get_policy(self, caller: Caller, version: int = 0) -> PolicyInForce:
+        """The policy in force, or a version of it; see `administering`."""
+        return self._administering.get_policy(caller, version)
+
+    def list_policy_versions(self, caller: Caller, page_size: int, page_token: str) -> Page[PolicyVersion]:
+        """Versions of the policy, the newest first; see `administering`."""
+        return self._administering.list_policy_versions(caller, _page(page_size), page_token)
+
+    def explain(self, caller: Caller, query: ExplainQuery) -> Explanation:
+        """Why a read is answered as it is; see `explaining`."""
+        return self._explaining.explain(caller, query)
 
     def apply_policy(
         self, caller: Caller, document: str, *, validate_only: bool, request_id: str

@@ -14,7 +14,7 @@ an earlier moment do not pass for those of now. Its flag SLOW_PATH says that the
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -185,6 +185,12 @@ class Terms:
 
 
 NO_TERMS: Final = Terms()
+
+
+def terms_digest(terms: Terms, row_mac: Callable[[bytes], bytes]) -> int:
+    """What a customer row says of the terms in its sheet, by the MAC of its rows; 0 where there are none."""
+    packed = terms.pack()
+    return int.from_bytes(row_mac(b"terms" + packed)[:8], "big") if packed else 0
 
 
 class _Reader:

@@ -98,6 +98,8 @@ def call_every_verb(vault: Any) -> None:
     list(vault.list_access())
     vault.audit_status()
     vault.get_policy()
+    list(vault.policy_versions())
+    vault.explain("support", "name")
     vault.apply_policy("")
     vault.create_principal("p")
     list(vault.list_principals())
@@ -319,7 +321,9 @@ def test_administration_answers(server: ScriptedVault, connect: Any) -> None:
         "CreatePrincipal",
         policy_service_pb2.CreatePrincipalResponse(principal=principal, certificate_pem="PEM", ca_pem="CA"),
     )
-    server.script("ApplyPolicy", policy_service_pb2.ApplyPolicyResponse(version=4, warnings=["w"]))
+    server.script(
+        "ApplyPolicy", policy_service_pb2.ApplyPolicyResponse(version=4, warnings=["w"], changes=["c"])
+    )
     server.script("RotateDek", key_service_pb2.RotateDekResponse(dek_generation=2, values_resealed=5))
     vault = connect()
     created = vault.create_principal("crm", "CSR", certificate_days=30)
@@ -327,7 +331,7 @@ def test_administration_answers(server: ScriptedVault, connect: Any) -> None:
     assert created.principal.revoked is None
     assert (created.certificate_pem, created.ca_pem) == ("PEM", "CA")
     applied = vault.apply_policy("x = 1", validate_only=True)
-    assert (applied.version, applied.warnings) == (4, ("w",))
+    assert (applied.version, applied.warnings, applied.changes) == (4, ("w",), ("c",))
     assert vault.rotate_dek(token="cv1_c").values_resealed == 5
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from vault.audit import records
 from vault.core.indexkeys import external_hash
-from vault.core.records import open_record, sheet_aad
+from vault.core.records import open_record
 from vault.core.rows import Rows
 from vault.core.secrets import VaultSecrets
 from vault.crypto import hazmat
@@ -24,12 +24,13 @@ from vault.erasure.verifying import verify
 from vault.errors import IntegrityFailedError
 from vault.keys.keyring import Keyring
 from vault.keys.opendek import SLOT_BYTES, DekOpener, OpenDek
+from vault.model.consent import LawfulBasis
 from vault.model.ids import CustomerNo, Epoch, Generation, Region
 from vault.store.layout import CustomerRow, RowState, ValueHeader, ValueRecord, split_dek_key
 from vault.store.ledger import Ledger, Sign, pack_body
 from vault.store.meta import Meta
 from vault.store.proofs import LedgerProof, ledger_key
-from vault.store.sheet import SHEET_HEADER, SealedSheet, Sheet
+from vault.store.sheet import SHEET_HEADER, SealedSheet, Sheet, sheet_aad
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 
@@ -290,4 +291,6 @@ def test_audit_record(case: Case) -> None:
     chunks = [records.read_body_chunk(group.locator, group.items) for group in decoded.groups]
     unknown = b"".join(code.to_bytes(1, "big") + n.to_bytes(4, "big") for code, n in decoded.unknown)
     stamp = [fields[name] for name in ("seq", "time_ms", "principal_id", "action", "purpose_id")]
-    assert records.encode_read(*stamp, b"".join(chunks), unknown) == frame
+    basis = LawfulBasis(fields["basis"]) if "basis" in fields else None
+    assert decoded.basis == basis
+    assert records.encode_read(*stamp, b"".join(chunks), unknown, basis) == frame
