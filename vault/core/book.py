@@ -24,6 +24,7 @@ from vault.errors import (
 )
 from vault.keys.keyrings import Keyrings
 from vault.keys.opendek import DekOpener, OpenDek
+from vault.model.consent import ConsentState
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, Generation, Region, ValueNo
 from vault.store.layout import (
     CustomerRow,
@@ -40,7 +41,7 @@ from vault.store.layout import value_no as new_value_no
 from vault.store.session import WriteSession
 from vault.store.sheet import SHEET_FORMAT, SHEET_HEADER, Sheet, SheetField, external_id_of
 from vault.store.snapshot import KeyringSnapshot, Snapshot, ValuesReader
-from vault.store.terms import NO_TERMS, Terms
+from vault.store.terms import NO_TERMS, ROW_PURPOSES, Terms, with_row_consent
 
 _LAST_COUNTER = 2**16 - 1
 # Stands for a row that is lost or unreadable, when its customer is shredded.
@@ -95,6 +96,19 @@ class OpenCustomer:
         del self.lines[value_no]
         self.changed = True
 
+    def set_consent(self, purpose: int, state: ConsentState, expires_ms: int = 0) -> None:
+        """What the customer says of a purpose from now on; with an end, or beyond the row, in the terms.
+
+        Raises:
+            LimitExceededError: the terms hold as many as they can.
+        """
+        in_row = purpose <= ROW_PURPOSES and not expires_ms
+        self.terms = self.terms.with_consent(purpose, ConsentState.NONE if in_row else state, expires_ms)
+        if purpose <= ROW_PURPOSES:
+            said = state if in_row else ConsentState.NONE
+            self.row = replace(self.row, consents=with_row_consent(self.row.consents, purpose, said))
+        self.changed = True
+
     def take_counter(self, incarnation: int) -> int:
         """The next counter of this incarnation; `Book.save` writes how far it went.
 
@@ -124,8 +138,8 @@ class Book:
         deks: DekOpener,
         suite: int,
     ) -> None:
-        self._vault_id = vault_id
-        self._region = region
+        self.vault_id = self._vault_id = vault_id
+        self.region = self._region = region
         self._secrets = secrets
         self._keyrings = keyrings
         self._index_keys = index_keys

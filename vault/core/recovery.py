@@ -4,13 +4,15 @@ Whoever takes the write lock calls this first. Crash recovery and the unfinished
 this one path, so every effect here is idempotent. A restore (`reapplying`) takes from it what holds for old
 values, too:
 
-    SHRED                 key rows, index row, values and sheet removed; tombstone and erasure row written
+    SHRED                 key rows, index row, values, sheet and consent events removed; tombstone and erasure
+                          row written
     VALUES_DELETED        the values become tombstones
     VALUES_CORRECTED      void, if the new value did not reach the store: its caller was told of no success
     GENERATION_REPLACED   void, if the re-sealed values did not reach the store
     GENERATION_SHREDDED   the key row of that generation removed
     PRINCIPAL_REVOKED     the principal is marked revoked
     EPOCH_CURRENT         void, if that keyring did not come into use
+    CONSENT_ENDED         the consent ends, and an event says so
     others                speak for themselves; nothing to do
 """
 
@@ -24,6 +26,7 @@ from vault.core.rows import Rows
 from vault.errors import DataLossError
 from vault.model.ids import CustomerNo, Generation, Region
 from vault.store.entries import (
+    ConsentEnded,
     EpochCurrent,
     GenerationReplaced,
     GenerationShredded,
@@ -78,6 +81,8 @@ class Recovery:
             case EpochCurrent(epoch=epoch):
                 if epoch != session.epoch:
                     session.append(Void(entry.seq))
+            case ConsentEnded():
+                self._effects.end_consent(session, entry.payload)
             case PrincipalRevoked(principal_id=principal_id):
                 self._revoke(session, principal_id, entry.time_ms)
 

@@ -22,6 +22,7 @@ of a request's id and of its body, 16 bytes each, so that whoever finishes the e
                              | text, assurance | text, evidence | text, retention
     15 RESTORED              incarnation u8 | copied_seq u64: data of an earlier moment was put back
     16 KEYRING_COPIED        epoch u32: a copy of its keyring was made
+    20 CONSENT_ENDED         customer | kind u8 (1 withdrawn, 2 refused, 3 objected) | purpose u32 | time_ms u64
 
 A text is n u16 and n bytes of UTF-8.
 
@@ -42,6 +43,7 @@ _GENERATION = struct.Struct(">6sH")
 _ATTEMPT = struct.Struct(">II")
 _ENDED = struct.Struct(">QQ")
 _RESTORED = struct.Struct(">BQ")
+_CONSENT_ENDED = struct.Struct(">6sBIQ")
 _UNKNOWN_MS = 2**64 - 1
 
 NO_REQUEST = bytes(32)
@@ -66,6 +68,7 @@ class EntryType(IntEnum):
     ROOT_KEY_ENDED = 14
     RESTORED = 15
     KEYRING_COPIED = 16
+    CONSENT_ENDED = 20
 
 
 class Payload(Protocol):
@@ -424,6 +427,41 @@ class KeyringCopied:
         return cls(int.from_bytes(payload, "big"))
 
 
+class Ending(IntEnum):
+    """How a consent ended; numbers are part of the format."""
+
+    WITHDRAWN = 1
+    REFUSED = 2
+    OBJECTED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentEnded:
+    """A customer withdrew, refused or objected; no restore may bring the consent back."""
+
+    TYPE: ClassVar[EntryType] = EntryType.CONSENT_ENDED
+    region: int
+    customer_no: int
+    ending: Ending
+    purpose: int
+    time_ms: int
+
+    def pack(self) -> bytes:
+        """19 bytes."""
+        customer = customer_key(self.region, self.customer_no)
+        return _CONSENT_ENDED.pack(customer, self.ending, self.purpose, self.time_ms)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Self:
+        """Read a payload."""
+        _expect(payload, _CONSENT_ENDED.size)
+        customer, ending, purpose, time_ms = _CONSENT_ENDED.unpack(payload)
+        try:
+            return cls(*_customer(customer), Ending(ending), purpose, time_ms)
+        except ValueError as error:
+            raise IntegrityFailedError from error
+
+
 AnyPayload = (
     Genesis
     | NumbersReserved
@@ -441,6 +479,7 @@ AnyPayload = (
     | RootKeyEnded
     | Restored
     | KeyringCopied
+    | ConsentEnded
 )
 
 _CLASSES: dict[int, type[AnyPayload]] = {
@@ -462,6 +501,7 @@ _CLASSES: dict[int, type[AnyPayload]] = {
         RootKeyEnded,
         Restored,
         KeyringCopied,
+        ConsentEnded,
     )
 }
 
