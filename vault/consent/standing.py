@@ -82,8 +82,3 @@ def remaining_bases(purpose: Purpose, jurisdiction: str, state: ConsentState) ->
     if purpose.direct_marketing:
         return ()
     return tuple([each for each in others if each not in OBJECTABLE])
-
-
-def needs_consent(purpose: Purpose, jurisdiction: str) -> bool:
-    """Whether consent is the basis that a purpose stands on unless a reader states another."""
-    return purpose.bases_in(jurisdiction)[:1] == (LawfulBasis.CONSENT,)

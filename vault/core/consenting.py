@@ -38,10 +38,11 @@ from vault.model.consent import ConsentState, LawfulBasis
 from vault.model.consents import ConsentAct, ConsentAnswer, Evidence, Saying, SignalAnswer
 from vault.model.requests import Caller, CustomerRef
 from vault.policy.decision import Grants
+from vault.policy.rules import Purpose
 from vault.store.entries import ConsentEnded
 from vault.store.session import WriteSession
 
-_MAX_NOTICE_CHARACTERS: Final = 128
+_MAX_NOTICE: Final = 128
 _METHOD: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}\Z")
 _ACTORS: Final = frozenset({Actor.CUSTOMER, Actor.AGENT, Actor.GUARDIAN})
 _KINDS: Final = {
@@ -86,10 +87,9 @@ class Consenting:
             directory = engine.directory(session)
             grants = directory.access.principal(caller.principal)
             grants.require(Action.CONSENT)
-            answers = [
-                self._answer(session, directory, grants, act, method, index if atomic else None)
-                for index, act in enumerate(acts)
-            ]
+            if atomic and len(acts) > 1:
+                self._require_all(session, directory, grants, acts)
+            answers = [self._answer(session, directory, grants, act, method) for act in acts]
             request.remember(session, answers)
             return answers
 
@@ -120,35 +120,39 @@ class Consenting:
         answers = self.record(caller, acts, request_id=request_id, atomic=True, method="IngestSignal")
         return SignalAnswer(recognized=True, answers=answers)
 
+    def _require_all(
+        self, session: WriteSession, directory: Directory, grants: Grants, acts: Sequence[ConsentAct]
+    ) -> None:
+        """Raises BatchAbortedError unless every act can be recorded; before anything is written."""
+        engine = self._engine
+        for index, act in enumerate(acts):
+            try:
+                _purpose(directory, act)
+                _require_fit(act, session.now_ms)
+                customer_no = require(engine, grants, session, act.customer)
+                with engine.book.open(session, session, customer_no, named_id(act.customer)):
+                    continue
+            except VaultError as error:
+                raise BatchAbortedError(
+                    f"act {index} cannot be recorded: {error}", index=str(index), cause=error.reason
+                ) from error
+
     def _answer(
-        self,
-        session: WriteSession,
-        directory: Directory,
-        grants: Grants,
-        act: ConsentAct,
-        method: str,
-        index: int | None,
+        self, session: WriteSession, directory: Directory, grants: Grants, act: ConsentAct, method: str
     ) -> dict[str, Any]:
-        """One act's answer as it is remembered; `index` is its place in a batch that is all or nothing."""
+        """One act's answer as it is remembered."""
         try:
             return self._act(session, directory, grants, act, method)
         except AuditUnavailableError:
             raise
         except VaultError as error:
-            if index is not None:
-                raise BatchAbortedError(
-                    f"act {index} cannot be recorded: {error}", index=str(index), cause=error.reason
-                ) from error
             return {"error": error.reason.value, "text": str(error)}
 
     def _act(
         self, session: WriteSession, directory: Directory, grants: Grants, act: ConsentAct, method: str
     ) -> dict[str, Any]:
         engine, name = self._engine, act.purpose
-        declared = directory.access.policy.purposes.get(name)
-        number = directory.numbers[PURPOSE].get(name)
-        if number is None or (declared is None and act.saying is Saying.GIVEN):
-            raise PurposeUnknownError("the policy declares no such purpose")
+        number, declared = _purpose(directory, act)
         _require_fit(act, session.now_ms)
         customer_no = require(engine, grants, session, act.customer)
         with engine.book.open(session, session, customer_no, named_id(act.customer)) as customer:
@@ -199,14 +203,27 @@ class Consenting:
         return made
 
 
+def _purpose(directory: Directory, act: ConsentAct) -> tuple[int, Purpose | None]:
+    """The purpose's number, and what the policy says of it: nothing, once it is not declared any more.
+
+    Raises:
+        PurposeUnknownError: it never was, or is not and consent is to be given to it.
+    """
+    declared = directory.access.policy.purposes.get(act.purpose)
+    number = directory.numbers[PURPOSE].get(act.purpose)
+    if number is None or (declared is None and act.saying is Saying.GIVEN):
+        raise PurposeUnknownError("the policy declares no such purpose")
+    return number, declared
+
+
 def _require_fit(act: ConsentAct, now_ms: int) -> None:
     """Raises InvalidRequestError unless an act's particulars have their form."""
     said = act.evidence
     if act.expires_ms and (act.saying is not Saying.GIVEN or act.expires_ms <= now_ms):
         raise InvalidRequestError("only a consent has an end, and it lies ahead", field="expire_time")
-    if len(said.notice_version) > _MAX_NOTICE_CHARACTERS or not said.notice_version.isprintable():
+    if len(said.notice_version) > _MAX_NOTICE or not said.notice_version.isprintable():
         raise InvalidRequestError(
-            f"a notice version has up to {_MAX_NOTICE_CHARACTERS} printable characters",
+            f"a notice version has up to {_MAX_NOTICE} printable characters",
             field="notice_version",
         )
     if len(said.text_sha256) not in (0, HASH_BYTES):

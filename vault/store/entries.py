@@ -22,7 +22,7 @@ of a request's id and of its body, 16 bytes each, so that whoever finishes the e
                              | text, assurance | text, evidence | text, retention
     15 RESTORED              incarnation u8 | copied_seq u64: data of an earlier moment was put back
     16 KEYRING_COPIED        epoch u32: a copy of its keyring was made
-    20 CONSENT_ENDED         customer | kind u8 (1 withdrawn, 2 refused, 3 objected) | purpose u32 | time_ms u64
+    20 CONSENT_ENDED         customer | ending u8 (see `Ending`) | purpose u32 | time_ms u64
 
 A text is n u16 and n bytes of UTF-8.
 

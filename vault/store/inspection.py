@@ -2,8 +2,8 @@
 
     ledger    chain, numbers, signatures where `verify` is given; nothing behind `applied` is missing
     meta      checksum, region, epoch; numbers given out < next_customer_no <= what the ledger has reserved
-    values    every value, sheet and consent event has its customer; an active customer has a sheet;
-              a shredded one has none of the three, and its shred is in the ledger; whom the ledger says shredded, is
+    values    every value, sheet and consent event has its customer; an active customer has a sheet; a
+              shredded one has none of them, and its shred is in the ledger; whom the ledger says shredded, is
     consents  a customer's events are numbered without gaps, each under a DEK that is there
     keyring   an active customer has the DEK of its generation; a shredded one has none
     index     rows point at customers that are not shredded, at most one to each
