@@ -155,7 +155,7 @@ def _check_customer(
                 "error", "INDEX_WRONG", "index", f"customer {number}: its external id is not in the index"
             )
         try:
-            consents.verify(snapshot, customer)
+            consents.standings(snapshot, customer)
         except VaultError:
             yield Finding("error", "CONSENTS_WRONG", "values", f"customer {number}: its consent events")
         listed = {entry.value_no for entry in customer.sheet.fields}

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Final
 
 from vault.consent.events import Actor, ConsentEvent, Kind, require_chain
-from vault.consent.standing import standings, state_after
+from vault.consent.standing import Standing, standings, state_after
 from vault.core.book import Book, OpenCustomer
 from vault.core.directory import PURPOSE
 from vault.core.rows import Rows
@@ -115,9 +115,16 @@ class ConsentLedger:
             for event in events:
                 self._put(session, fresh, key, event)
 
-    def verify(self, reader: Snapshot | WriteSession, customer: OpenCustomer) -> None:
-        """Raises IntegrityFailedError unless the chain holds and row and terms say what follows from it."""
-        found = standings(self.events(reader, customer))
+    def standings(
+        self, reader: Snapshot | WriteSession, customer: OpenCustomer
+    ) -> tuple[list[ConsentEvent], dict[int, Standing]]:
+        """All events of a customer, and where each purpose stands by them.
+
+        Raises:
+            IntegrityFailedError: the chain does not hold, or row and terms say something else.
+        """
+        events = self.events(reader, customer)
+        found = standings(events)
         said = {
             purpose: (state, 0)
             for purpose in range(1, ROW_PURPOSES + 1)
@@ -126,6 +133,7 @@ class ConsentLedger:
         said |= {each.purpose: (each.state, each.expires_ms) for each in customer.terms.consents}
         if said != {purpose: (each.state, each.expires_ms) for purpose, each in found.items()}:
             raise IntegrityFailedError
+        return events, found
 
     def _put(
         self,

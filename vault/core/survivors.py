@@ -37,7 +37,7 @@ def open_survivors(vault: Offline, notes: HashNotes) -> Survivors:
                 with vault.book.open(snapshot, keys, number) as customer:
                     hashed = vault.index_keys.external_hash(keys, customer.external_id)
                     notes.note(number, [hashed])
-                    consents.verify(snapshot, customer)
+                    consents.standings(snapshot, customer)
                     found.values += _open_values(vault, snapshot, customer)
                     found.customers += 1
             except VaultError:
