@@ -134,21 +134,33 @@ class ConsentEvent:
 def _event(document: Any) -> ConsentEvent:
     return ConsentEvent(
         kind=Kind(document["kind"]),
-        purpose=document["purpose"]["number"],
-        purpose_name=document["purpose"]["name"],
-        time_ms=document["time_ms"],
-        seq=document["seq"],
+        purpose=_number(document["purpose"]["number"]),
+        purpose_name=_text(document["purpose"]["name"]),
+        time_ms=_number(document["time_ms"]),
+        seq=_number(document["seq"]),
         previous=bytes.fromhex(document["previous"]),
-        notice_version=document["notice_version"],
+        notice_version=_text(document["notice_version"]),
         text_sha256=bytes.fromhex(document["text_sha256"] or ""),
-        locale=document["locale"],
-        method=document["method"],
+        locale=_text(document["locale"]),
+        method=_text(document["method"]),
         acted=Actor(document["actor"]["acted"]),
-        principal=document["actor"]["principal"],
-        acted_ms=document["acted_ms"] or 0,
-        expires_ms=document["expires_ms"] or 0,
-        jurisdiction=document["jurisdiction"],
+        principal=_text(document["actor"]["principal"]),
+        acted_ms=_number(document["acted_ms"] or 0),
+        expires_ms=_number(document["expires_ms"] or 0),
+        jurisdiction=_text(document["jurisdiction"]),
     )
+
+
+def _number(stated: Any) -> int:
+    if type(stated) is not int:
+        raise TypeError("not a number")
+    return stated
+
+
+def _text(stated: Any) -> str:
+    if not isinstance(stated, str):
+        raise TypeError("not a text")
+    return stated
 
 
 def require_chain(events: Sequence[ConsentEvent], count: int, head: bytes) -> None:
