@@ -371,6 +371,25 @@ def test_a_withdrawal_that_a_crash_interrupts_took_effect_once_it_is_in_the_ledg
         assert kinds(desks.privacy, "jane") == ["given", "withdrawn"]
 
 
+def test_a_withdrawal_reaches_a_customer_whose_sheet_is_damaged(deployment: Deployment) -> None:
+    """A crash left it in the ledger alone; the row, which reads go by, is closed without the sheet."""
+    with deployment.opened() as desks:
+        privacy = govern(desks)
+        desks.crm.store("jane", JANE)
+        say(privacy, "jane", "marketing", Saying.GIVEN)
+    key = value_key(1, 1)[:6]
+    with tampering(deployment) as session:
+        sheet = session.sheet(key)
+        session.put_sheet(key, sheet[:-1] + bytes([sheet[-1] ^ 1]))
+    with deployment.opened() as desks:
+        engine = desks.vault.engine
+        with engine.store.snapshot() as snapshot:
+            purpose = engine.directory(snapshot).numbers[b"p"]["marketing"]
+        ending = ConsentEnded(1, 1, Ending.OBJECTED, purpose, engine.now_ms())
+        engine.committer.submit(lambda session: engine.effects.end_consent(session, ending), erase=True)
+        assert said(desks, "marketing") is ConsentState.OBJECTED
+
+
 def test_a_receipt_is_checked_offline_and_fails_on_any_changed_byte(deployment, desks):
     privacy = desks.privacy
     say(privacy, "jane", "marketing", Saying.GIVEN)

@@ -195,21 +195,41 @@ class Book:
             DataLossError: the customer's key or sheet is missing.
             IntegrityFailedError: row or sheet fails its authentication, or it is somebody else.
         """
-        row = self.live_row(reader, number)
-        dek_row = keys.dek(self._region, number, Generation(row.dek_generation))
-        if dek_row is None:
-            raise DataLossError("the key of a live customer is missing from the keyring")
-        with self._deks.unwrap(
-            dek_row, keys.epoch, self._region, number, Generation(row.dek_generation)
-        ) as dek:
-            if not hazmat.constant_time_equal(dek.row_mac(self._row_message(number, row)), row.mac):
-                raise IntegrityFailedError
+        with self._open_row(reader, keys, number) as (row, dek):
             sheet = self._open_sheet(reader, number, dek)
             if external_id and sheet.external_id != external_id:
                 raise IntegrityFailedError
             if row.restrictions != terms_digest(sheet.terms, dek):
                 raise IntegrityFailedError
             yield OpenCustomer.of(number, row, sheet, dek)
+
+    @contextmanager
+    def _open_row(
+        self, reader: WriteSession | Snapshot, keys: WriteSession | KeyringSnapshot, number: CustomerNo
+    ) -> Iterator[tuple[CustomerRow, OpenDek]]:
+        row = self.live_row(reader, number)
+        generation = Generation(row.dek_generation)
+        dek_row = keys.dek(self._region, number, generation)
+        if dek_row is None:
+            raise DataLossError("the key of a live customer is missing from the keyring")
+        with self._deks.unwrap(dek_row, keys.epoch, self._region, number, generation) as dek:
+            if not hazmat.constant_time_equal(dek.row_mac(self._row_message(number, row)), row.mac):
+                raise IntegrityFailedError
+            yield row, dek
+
+    def close_consent(
+        self, session: WriteSession, number: CustomerNo, purpose: int, state: ConsentState
+    ) -> None:
+        """Ends a consent of a customer whose sheet cannot be opened, in the row alone.
+
+        Raises:
+            VaultError: the row cannot be opened either, or is nobody's.
+        """
+        with self._open_row(session, session, number) as (row, dek):
+            closed = replace(row, consents=with_row_consent(row.consents, purpose, state))
+            packed = closed.advanced(row.counter_incarnation, row.next_counter)
+            key = value_key(self._region, number, CUSTOMER_ROW)
+            session.put_value(key, packed + dek.row_mac(self._vault_id + key + packed))
 
     @contextmanager
     def create(

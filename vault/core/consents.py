@@ -21,7 +21,7 @@ from vault.core.directory import PURPOSE
 from vault.core.rows import Rows
 from vault.crypto import hazmat
 from vault.crypto.suites import XCHACHA20_POLY1305
-from vault.errors import IntegrityFailedError
+from vault.errors import DataLossError, IntegrityFailedError
 from vault.keys.opendek import OpenDek
 from vault.model.consent import ConsentState
 from vault.model.ids import CustomerNo
@@ -103,6 +103,16 @@ class ConsentLedger:
             )
             self.record(session, customer, event)
             self._book.save(session, customer)
+
+    def end_without_sheet(self, session: WriteSession, entry: ConsentEnded) -> None:
+        """The same for a customer whose sheet is damaged: no event can be added, but reads are closed."""
+        state = state_after(_KINDS[entry.ending], ConsentState.NONE)
+        if entry.purpose > ROW_PURPOSES:
+            return  # such a consent stands in the sheet, without which nothing is read
+        try:
+            self._book.close_consent(session, CustomerNo(entry.customer_no), entry.purpose, state)
+        except (DataLossError, IntegrityFailedError):
+            return  # without row or key nothing is read either
 
     def reseal(self, session: WriteSession, old: OpenCustomer, fresh: OpenCustomer) -> None:
         """Seals a customer's events under the DEK of `fresh`. Their bytes, and so the chain, stay.

@@ -47,8 +47,10 @@ class Effects:
         """Ends a consent whose end is not in the store, and adds the event of it."""
         try:
             self._consents.end(session, entry)
-        except (CustomerUnknownError, ShreddedError, DataLossError, IntegrityFailedError):
-            return  # whoever is gone or cannot be opened is not served for any purpose
+        except (CustomerUnknownError, ShreddedError):
+            return  # gone altogether
+        except (DataLossError, IntegrityFailedError):
+            self._consents.end_without_sheet(session, entry)
 
     def delete_value(self, session: WriteSession, number: CustomerNo, value_no: int) -> None:
         """Turns a value into a tombstone, unless it is one or its customer is gone."""
