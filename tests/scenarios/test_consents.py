@@ -157,6 +157,13 @@ def test_only_exactly_1_opts_out_of_sale_and_sharing(desks, sec_gpc, signal):
         assert [each.event for each in again.answers] == [0, 0]
 
 
+def test_a_signal_of_nobody_is_told_so(desks):
+    with pytest.raises(CustomerUnknownError):
+        desks.vault.ingest_signal(desks.privacy.caller, by_id("nobody"), "1", Evidence(), "")
+    with pytest.raises(ActionDeniedError):
+        desks.vault.ingest_signal(desks.crm.caller, by_id("jane"), "0", Evidence(), "")
+
+
 def test_batches_record_each_or_all_or_nothing(desks):
     privacy, vault = desks.privacy, desks.vault
     desks.crm.store("albert", JANE)

@@ -104,6 +104,7 @@ class Consenting:
 
         Raises:
             DeniedError: the caller may not record consents.
+            CustomerUnknownError, ShreddedError: there is nobody to record it of.
         """
         engine = self._engine
         with engine.store.snapshot() as snapshot:
@@ -117,7 +118,10 @@ class Consenting:
             for name, purpose in access.policy.purposes.items()
             if sells_or_shares(purpose)
         ]
-        answers = self.record(caller, acts, request_id=request_id, atomic=True, method="IngestSignal")
+        answers = self.record(caller, acts, request_id=request_id, atomic=False, method="IngestSignal")
+        for answer in answers:
+            if answer.error is not None:
+                raise answer.error  # all are of one customer: what refuses one refuses all
         return SignalAnswer(recognized=True, answers=answers)
 
     def _require_all(
