@@ -31,7 +31,7 @@ def evidence_message(evidence: consents.Evidence | None) -> api.ConsentEvidence 
         text_sha256=evidence.text_sha256,
         locale=evidence.locale,
         method=evidence.method,
-        actor=api.ConsentActor.values()[_ACTORS.index(evidence.actor)],
+        actor=api.ConsentActor.values()[_number(_ACTORS, evidence.actor)],
         act_time=timestamp(evidence.acted),
     )
 
@@ -42,7 +42,7 @@ def decision_number(decision: consents.ConsentDecision) -> "api.ConsentDecision.
     Raises:
         ValueError: There is no such decision.
     """
-    return api.ConsentDecision.values()[_DECISIONS.index(decision)]
+    return api.ConsentDecision.values()[_number(_DECISIONS, decision)]
 
 
 def entry_message(entry: consents.ConsentEntry) -> api.ConsentEntry:
@@ -104,6 +104,12 @@ def event(message: api.ConsentEvent) -> consents.ConsentEvent:
         sha256=message.sha256,
         previous_sha256=message.previous_sha256,
     )
+
+
+def _number(names: Sequence[str], name: str) -> int:
+    if name not in names[1:]:
+        raise ValueError(f"{name!r} is none of {', '.join(names[1:])}")
+    return names.index(name)
 
 
 def _time(time: Timestamp) -> datetime | None:

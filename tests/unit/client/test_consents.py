@@ -105,4 +105,6 @@ def test_an_absent_header_is_told_from_an_empty_one(
 def test_an_unknown_decision_is_not_sent(server: ScriptedVault, connect: Any) -> None:
     with pytest.raises(ValueError, match="maybe"):
         connect().record_consent("marketing", "maybe", external_id="c1")
+    with pytest.raises(ValueError, match="somebody"):
+        connect().withdraw_consent("marketing", external_id="c1", evidence=Evidence(actor="somebody"))  # type: ignore[arg-type]
     assert server.received == []
