@@ -227,6 +227,12 @@ def test_only_a_consent_has_an_end_and_it_lies_ahead(desks, saying, expires_ms):
         say(desks.privacy, "jane", "marketing", saying, expires_ms=expires_ms)
 
 
+def test_a_clock_that_is_a_little_ahead_does_not_stop_a_withdrawal(desks):
+    ahead = desks.vault.engine.now_ms() + 60_000
+    answer = say(desks.privacy, "jane", "marketing", Saying.WITHDRAWN, evidence=Evidence(acted_ms=ahead))
+    assert answer.state is ConsentState.WITHDRAWN
+
+
 def test_events_come_in_pages(desks):
     privacy = desks.privacy
     for _ in range(5):

@@ -25,8 +25,10 @@ from vault.core.references import named_id, require
 from vault.core.replay import Part
 from vault.core.trail import Trail
 from vault.errors import (
-    AuditUnavailableError,
     BatchAbortedError,
+    CallerError,
+    DataLossError,
+    IntegrityFailedError,
     InvalidRequestError,
     PurposeUnknownError,
     Reason,
@@ -43,6 +45,7 @@ from vault.store.entries import ConsentEnded
 from vault.store.session import WriteSession
 
 _MAX_NOTICE: Final = 128
+_CLOCK_TOLERANCE_MS: Final = 5 * 60_000  # a caller's clock that is ahead does not stop a withdrawal
 _METHOD: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}\Z")
 _ACTORS: Final = frozenset({Actor.CUSTOMER, Actor.AGENT, Actor.GUARDIAN})
 _KINDS: Final = {
@@ -144,12 +147,10 @@ class Consenting:
     def _answer(
         self, session: WriteSession, directory: Directory, grants: Grants, act: ConsentAct, method: str
     ) -> dict[str, Any]:
-        """One act's answer as it is remembered."""
+        """One act's answer as it is remembered. What a moment may mend is raised, and not remembered."""
         try:
             return self._act(session, directory, grants, act, method)
-        except AuditUnavailableError:
-            raise
-        except VaultError as error:
+        except (CallerError, DataLossError, IntegrityFailedError) as error:
             return {"error": error.reason.value, "text": str(error)}
 
     def _act(
@@ -238,7 +239,7 @@ def _require_fit(act: ConsentAct, now_ms: int) -> None:
         raise InvalidRequestError("a method has up to 64 characters of [a-z0-9_.-]", field="method")
     if said.acted not in _ACTORS:
         raise InvalidRequestError("a customer, an agent or a guardian acts", field="actor")
-    if not 0 <= said.acted_ms <= now_ms:
+    if not 0 <= said.acted_ms <= now_ms + _CLOCK_TOLERANCE_MS:
         raise InvalidRequestError("nobody acts in the future", field="act_time")
 
 
