@@ -80,6 +80,7 @@ class Rotating:
                 fresh = OpenCustomer.of(number, row, old.sheet, dek)
                 fresh.past_locators = (*old.past_locators, locator)
                 resealed = self._move(session, old, fresh)
+                engine.consents.reseal(session, old, fresh)
                 engine.book.save(session, fresh)
         return [number, generation, resealed]
 

@@ -9,7 +9,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from vault.config import Settings
+from vault.consent.events import ConsentEvent
 from vault.core.administering import Administering
+from vault.core.consenting import Consenting
+from vault.core.consentreading import ConsentReading
 from vault.core.engine import Engine, EpochKeys, open_engine
 from vault.core.explaining import Explaining
 from vault.core.exporting import Exporting
@@ -25,6 +28,14 @@ from vault.core.trail import Trail
 from vault.errors import VaultError
 from vault.model.access import Reveal
 from vault.model.consent import LawfulBasis
+from vault.model.consents import (
+    ConsentAct,
+    ConsentAnswer,
+    Evidence,
+    PurposeConsent,
+    Receipt,
+    SignalAnswer,
+)
 from vault.model.erasure import Stage
 from vault.model.requests import (
     Access,
@@ -68,6 +79,8 @@ class Vault:
         self._inspecting = Inspecting(engine, self._trail)
         self._exporting = Exporting(engine, self._inspecting)
         self._shredding = Shredding(engine, self._trail)
+        self._consenting = Consenting(engine, self._trail)
+        self._consent_reading = ConsentReading(engine, self._trail)
         self._rotating = Rotating(engine, self._trail)
         self._operating = Operating(engine, self._trail)
         self._administering = Administering(engine, self._trail)
@@ -188,6 +201,53 @@ class Vault:
     def rotate_dek(self, caller: Caller, ref: CustomerRef, request_id: str) -> tuple[int, int]:
         """A new DEK generation; see `rotating`."""
         return self._rotating.rotate(caller, ref, request_id)
+
+    def record_consents(
+        self,
+        caller: Caller,
+        acts: Sequence[ConsentAct],
+        *,
+        request_id: str,
+        atomic: bool = False,
+        method: str = "BatchRecordConsents",
+    ) -> list[ConsentAnswer]:
+        """What customers say of purposes; see `consenting`."""
+        return self._consenting.record(caller, acts, request_id=request_id, atomic=atomic, method=method)
+
+    def record_consent(
+        self, caller: Caller, act: ConsentAct, *, request_id: str, method: str = "RecordConsent"
+    ) -> ConsentAnswer:
+        """What one customer says of one purpose; see `consenting`."""
+        (answer,) = self.record_consents(caller, [act], request_id=request_id, method=method)
+        if answer.error is not None:
+            raise answer.error
+        return answer
+
+    def ingest_signal(
+        self, caller: Caller, ref: CustomerRef, sec_gpc: str | None, evidence: Evidence, request_id: str
+    ) -> SignalAnswer:
+        """A browser's signal; see `consenting`."""
+        return self._consenting.ingest(caller, ref, sec_gpc, evidence, request_id)
+
+    def consent_state(
+        self, caller: Caller, ref: CustomerRef, purposes: Sequence[str] = ()
+    ) -> list[PurposeConsent]:
+        """Where purposes stand with a customer; see `consentreading`."""
+        return self._consent_reading.state(caller, ref, purposes)
+
+    def list_consent_events(
+        self, caller: Caller, ref: CustomerRef, purpose: str, page_size: int, page_token: str
+    ) -> Page[ConsentEvent]:
+        """A customer's consent events; see `consentreading`."""
+        return self._consent_reading.events(caller, ref, purpose, _page(page_size), page_token)
+
+    def consent_receipt(self, caller: Caller, ref: CustomerRef, event: int, domain: str) -> Receipt:
+        """A signed receipt of one event; see `consentreading`."""
+        return self._consent_reading.receipt(caller, ref, event, domain)
+
+    def export_consents(self, caller: Caller, ref: CustomerRef, domain: str) -> bytes:
+        """A customer's consent records as JSON-LD; see `consent.records`."""
+        return self._consent_reading.export(caller, ref, domain)
 
     def keyring_status(self, caller: Caller) -> KeyringStatus:
         """State of the keyring; see `reporting`."""

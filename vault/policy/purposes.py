@@ -1,6 +1,7 @@
 """Reads the sections `purposes` and `residency` of the policy document.
 
-[purposes.<purpose>]        description; iri, allow_restricted, direct_marketing, break_glass, training
+[purposes.<purpose>]        description; iri, allow_restricted, sale_or_sharing, direct_marketing,
+                            break_glass, training
 [purposes.<purpose>.descriptions]   <locale> = text
 [purposes.<purpose>.benefits]       <locale> = text
 [purposes.<purpose>.bases]          <jurisdiction, "EU", "EEA" or "*"> = [lawful bases]
@@ -23,6 +24,7 @@ _KEYS: Final = (
     "descriptions",
     "benefits",
     "bases",
+    "sale_or_sharing",
     "direct_marketing",
     "break_glass",
     "training",
@@ -70,6 +72,7 @@ def _purpose(reader: Reader, where: Path, table: Table) -> Purpose:
         descriptions=_by_locale(reader, (*where, "descriptions"), table.get("descriptions", {})),
         benefits=_by_locale(reader, (*where, "benefits"), table.get("benefits", {})),
         bases=_bases(reader, (*where, "bases"), table.get("bases", {})),
+        sale_or_sharing=reader.flag(where, table, "sale_or_sharing"),
         direct_marketing=reader.flag(where, table, "direct_marketing"),
         break_glass=reader.flag(where, table, "break_glass"),
         training=reader.flag(where, table, "training"),

@@ -36,6 +36,7 @@ class Purpose:
         descriptions: further ones, by BCP 47 locale.
         benefits: what the customer has from it, by BCP 47 locale.
         bases: lawful bases by jurisdiction, group of them or `*`; the first is meant where none is stated.
+        sale_or_sharing: sells or shares data, so that a browser's Global Privacy Control opts out of it.
         direct_marketing: an objection ends it, whatever the basis (GDPR art. 21(3)).
         break_glass: open only to whoever has an approval that has not ended.
         training: open only to principals whose training is valid.
@@ -47,6 +48,7 @@ class Purpose:
     descriptions: Mapping[str, str] = field(default_factory=dict)
     benefits: Mapping[str, str] = field(default_factory=dict)
     bases: Mapping[str, Sequence[LawfulBasis]] = field(default_factory=dict)
+    sale_or_sharing: bool = False
     direct_marketing: bool = False
     break_glass: bool = False
     training: bool = False

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin
 import grpc
 import pytest
 from customervault import AsyncVault, Entry, Field, Vault, errors
+from customervault.consents import ConsentEntry
 from customervault.v1 import (
     audit_service_pb2,
     common_pb2,
@@ -88,6 +89,15 @@ def call_every_verb(vault: Any) -> None:
     vault.export(external_id="c1")
     vault.shred(external_id="c1")
     vault.shred_many(["c1"])
+    vault.record_consent("marketing", external_id="c1")
+    vault.record_consents([ConsentEntry("c1", "marketing")])
+    vault.withdraw_consent("marketing", external_id="c1")
+    vault.record_objection("marketing", external_id="c1")
+    vault.consent_state(external_id="c1")
+    list(vault.list_consent_events(external_id="c1"))
+    vault.consent_receipt(1, external_id="c1")
+    vault.export_consents(external_id="c1")
+    vault.ingest_signal("1", external_id="c1")
     vault.rotate_dek(external_id="c1")
     vault.rotate_epoch()
     vault.epoch_rotation("operations/1")
