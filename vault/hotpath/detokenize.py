@@ -51,16 +51,15 @@ from vault.errors import (
     VaultError,
 )
 from vault.hotpath.dekcache import CachedDek, DekCache
+from vault.hotpath.situations import judge_terms, read_terms
 from vault.model.access import Denial, Reveal
-from vault.model.consent import ConsentState, LawfulBasis
+from vault.model.consent import LawfulBasis
 from vault.model.requests import Caller, Revealed
 from vault.policy.decision import DENIALS, AccessTable
 from vault.policy.reads import CONSENT_BITS, Reads
 from vault.store.layout import HEADER, CustomerRow, RowFlag, RowState, ValueFlag
-from vault.store.sheet import Sheet
 from vault.store.snapshot import Snapshot
 from vault.store.store import Store
-from vault.store.terms import Terms, terms_digest
 
 _TOKEN_UNKNOWN: Final = reason_code(Reason.TOKEN_UNKNOWN)
 _INTEGRITY_FAILED: Final = reason_code(Reason.INTEGRITY_FAILED)
@@ -214,7 +213,7 @@ class HotPath:
                 if entry is not None:
                     entry.used = True
                     if entry.terms is not None:
-                        self._judge_terms(entry, reads, now_ms)
+                        judge_terms(entry, reads, now_ms)
                     runs.append((entry, len(keys)))
             if entry is None:
                 missed.append((index, failed))
@@ -358,19 +357,6 @@ class HotPath:
             return reason_code(error.reason)
         return reason_code(Reason.INTERNAL)
 
-    def _judge_terms(self, entry: CachedDek, reads: Reads, now_ms: int) -> None:
-        """Finds the place of a customer whose situation the row alone does not tell."""
-        terms, purpose = entry.terms, reads.purpose_no
-        known = entry.situations.get(purpose)
-        if terms is not None and (known is None or 0 < known[1] <= now_ms):
-            row = CustomerRow.unpack(entry.row)
-            said = ConsentState(row.consents >> reads.consent_shift & CONSENT_BITS)
-            restricted = row.state is RowState.RESTRICTED
-            known = terms.situation(purpose, now_ms, said, row.jurisdiction, restricted)
-            entry.situations[purpose] = known
-        if known is not None:
-            entry.place = reads.place(known[0])
-
     def _admit(self, customer: bytes, row: bytes | None, snapshot: Snapshot) -> tuple[CachedDek | None, int]:
         """Verifies a customer row that is new or has changed: the entry, or the run's reason code."""
         try:
@@ -396,20 +382,12 @@ class HotPath:
             entry = self._cache.admit(customer, parsed.dek_generation, dek_row, epoch)
         if not constant_time_equal(self._cache.row_mac(entry, message), row[-16:]):
             raise IntegrityFailedError
-        slow = bool(parsed.flags & RowFlag.SLOW_PATH)
-        terms = self._terms(entry, customer, parsed, snapshot) if slow else None
+        terms = None
+        if parsed.flags & RowFlag.SLOW_PATH:
+            owner = self._vault_id, customer
+            terms = read_terms(self._cache, entry, self._opener, owner, parsed, snapshot)
         entry.verified(row, parsed, terms)
         return entry
-
-    def _terms(self, entry: CachedDek, customer: bytes, row: CustomerRow, snapshot: Snapshot) -> Terms:
-        """The terms in a customer's sheet, which have to be those that its row was saved with."""
-        raw = snapshot.sheet(customer)
-        if raw is None:
-            raise DataLossError("the sheet of a live customer is missing")
-        terms = Sheet.unpack(self._cache.open_sheet(entry, self._opener, self._vault_id, customer, raw)).terms
-        if terms_digest(terms, lambda data: self._cache.row_mac(entry, data)) != row.restrictions:
-            raise IntegrityFailedError
-        return terms
 
     def _dek_row(self, customer: bytes, generation: int) -> tuple[bytes, int]:
         """A wrapped DEK, and the epoch of the keyring that it was read from."""

@@ -2,7 +2,7 @@
 
 - `rules`: the policy as types, with roles already merged into principals.
 - `document`: reads and validates the TOML document; `reading`, `purposes` and `examples` read parts of it.
-- `cedar`: the Cedar engine; nothing else imports it. `schema.cedarschema` says what policies can speak of,
+- `cedar`: the Cedar engine, which nothing else imports. `schema.cedarschema` is what policies can speak of,
   `guards.cedar` is what closes a customer's values whatever is granted.
 - `compiling`: turns a policy into Cedar; `judging` decides with it; `verdicts`: what a decision can be.
 - `reads`: decisions by situation, as tables for the hot path.

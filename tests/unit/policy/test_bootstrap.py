@@ -14,6 +14,7 @@ from vault.model.situation import Situation
 from vault.policy.bootstrap import development_policy, initial_policy
 from vault.policy.decision import AccessTable, Grants, PrincipalRecord, Verdict
 from vault.policy.document import parse_policy
+from vault.policy.examples import require_sound
 from vault.policy.rules import Policy, is_principal_name
 
 ROOT = Path(__file__).parents[3]
@@ -88,6 +89,19 @@ def test_the_example_to_deploy_is_valid_and_keeps_administration_apart() -> None
     policy = parse_policy((ROOT / "deploy/policy.example.toml").read_text(encoding="utf-8"), CLASSES)
     assert policy.administrators
     assert all(not policy.principals[name].grants for name in policy.administrators)
+
+
+@pytest.mark.parametrize("name", ["initial", "development", "to deploy", "documented"])
+def test_every_policy_passes_its_own_examples_and_the_schema(name: str) -> None:
+    text = {
+        "initial": initial_policy("admin"),
+        "development": development_policy("admin"),
+        "to deploy": (ROOT / "deploy/policy.example.toml").read_text(encoding="utf-8"),
+        "documented": documented_example(),
+    }[name]
+    policy = parse_policy(text, CLASSES)
+    assert policy.examples
+    require_sound(policy, CLASSES)
 
 
 def documented_example() -> str:
