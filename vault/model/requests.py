@@ -227,6 +227,7 @@ class Access:
     field_classes: Sequence[str] = ()
     reasons: Sequence[str] = ()
     detail: str = ""
+    break_glass: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,3 +258,4 @@ class PrincipalInfo:
     certificate_expires_ms: int = 0
     certificate_pem: str = ""  # only in the answer that issued it
     ca_pem: str = ""
+    suspended_ms: int = 0

@@ -8,7 +8,7 @@ id, each a `Verdict`. Everything that may bear on a read is an argument of `reve
 customer's row says (today: restricted) comes in there and nowhere else.
 
 Rules:
-- An unregistered or revoked principal is nobody, whatever the policy says of its name.
+- An unregistered, revoked or suspended principal is nobody, whatever the policy says of its name.
 - A registered principal that the policy does not mention is granted nothing.
 - BEST gives the most that is granted, MASKED never more than a mask, PLAIN all or REVEAL_DENIED.
 - A restricted customer is closed to every purpose without `allow_restricted`. Where nothing was
@@ -17,7 +17,7 @@ Rules:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from vault.errors import (
@@ -78,19 +78,33 @@ class PrincipalRecord:
     id: int
     name: str
     revoked: bool = False
+    suspended: bool = False
+    break_glass: Mapping[str, int] = field(default_factory=dict)  # purpose -> until, ms since 1970
 
 
 class Grants:
     """What one registered principal may do. Obtained from `AccessTable.principal`."""
 
-    __slots__ = ("_rules", "_table", "_tables", "default_domain", "domains", "id", "name")
+    __slots__ = (
+        "_record",
+        "_rules",
+        "_table",
+        "_tables",
+        "budgets",
+        "default_domain",
+        "domains",
+        "id",
+        "name",
+    )
 
     def __init__(self, record: PrincipalRecord, rules: Rules, table: "AccessTable") -> None:
         self.id = record.id
         self.name = record.name
+        self.budgets = table.policy.controls.budgets_of(record.name)
         domains = [table.domain_ids[name] for name in rules.domains]
         self.domains = frozenset(domains)
         self.default_domain = domains[0] if domains else None
+        self._record = record
         self._rules = rules
         self._table = table
         self._tables: dict[tuple[str, Reveal, bool], bytes] = {}
@@ -136,6 +150,15 @@ class Grants:
     def purpose_id(self, purpose: str) -> int:
         """The number under which `purpose` is audited; 0 when it has none."""
         return self._table.purpose_ids.get(purpose, 0)
+
+    def breaks_glass(self, purpose: str) -> bool:
+        """Whether reads for `purpose` need a grant that another principal approved."""
+        declared = self._table.policy.purposes.get(purpose)
+        return declared is not None and declared.break_glass
+
+    def granted_until(self, purpose: str) -> int:
+        """Until when reads for a break-glass purpose are approved (ms since 1970); 0 for never."""
+        return self._record.break_glass.get(purpose, 0)
 
     def _decide(self, purpose: str, wanted: Reveal, restricted: bool) -> bytes:
         if wanted not in _WANTED:
@@ -194,7 +217,7 @@ class AccessTable:
 
         Raises:
             UnauthenticatedError: It is not registered.
-            SuspendedError: It was revoked.
+            SuspendedError: It was revoked or is suspended.
         """
         grants = self._grants.get(name)
         return grants if grants is not None else self._admit(name)
@@ -203,8 +226,9 @@ class AccessTable:
         """Says in one or two sentences what the principal reads, and which line grants it."""
         who, what = spell(principal), f"{spell(field_class)} for {spell(purpose)}"
         record = self._principals.get(principal)
-        if record is None or record.revoked:
-            return f"{who} reads nothing: it is {'not registered' if record is None else 'revoked'}."
+        if record is None or record.revoked or record.suspended:
+            why = "not registered" if record is None else "revoked" if record.revoked else "suspended"
+            return f"{who} reads nothing: it is {why}."
         if purpose not in self.policy.purposes:
             return f"{who} does not read {what}: the policy declares no such purpose."
         if field_class not in self.class_ids:
@@ -226,6 +250,8 @@ class AccessTable:
             raise UnauthenticatedError("the certificate names no registered principal")
         if record.revoked:
             raise SuspendedError("the principal is revoked")
+        if record.suspended:
+            raise SuspendedError("the principal is suspended")
         grants = Grants(record, self.policy.principals.get(name, Rules()), self)
         self._grants[name] = grants
         return grants

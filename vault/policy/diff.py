@@ -7,6 +7,7 @@ changes nothing and gives no line.
 from collections.abc import Iterator
 
 from vault.model.access import Action
+from vault.policy.budgets import Approvals, Controls
 from vault.policy.rules import Policy, Purpose, Rules, spell
 
 _EMPTY = Policy({}, {}, {})
@@ -18,6 +19,7 @@ def describe_change(old: Policy | None, new: Policy) -> list[str]:
     lines = [
         *_domains(before, new),
         *_purposes(before, new),
+        *_controls(before.controls, new.controls),
     ]
     for name in sorted(before.principals.keys() | new.principals.keys()):
         who = spell(name)
@@ -73,3 +75,19 @@ def _rules(old: Rules, new: Rules) -> Iterator[str]:
 def _level(rules: Rules, purpose: str, field_class: str) -> str:
     grant = rules.grant(purpose, field_class)
     return grant.reveal.name if grant else "nothing"
+
+
+def _controls(old: Controls, new: Controls) -> Iterator[str]:
+    for name in sorted(old.budgets.keys() | new.budgets.keys()):
+        before, after = old.budgets.get(name), new.budgets.get(name)
+        if before != after:
+            what = "added" if before is None else "removed" if after is None else "changed"
+            yield f"budget {spell(name)}: {what}"
+    for key in Approvals.__slots__:
+        before_value, after_value = getattr(old.approvals, key), getattr(new.approvals, key)
+        if before_value != after_value:
+            yield f"approvals {key}: {_shown(before_value)} -> {_shown(after_value)}"
+
+
+def _shown(value: object) -> str:
+    return "never" if value is None else str(value).lower()

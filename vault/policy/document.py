@@ -2,11 +2,12 @@
 
     version = 1
     [domains.<domain>]          description (optional)
-    [purposes.<purpose>]        description, allow_restricted = false
+    [purposes.<purpose>]        description, allow_restricted = false, break_glass = false
     [roles.<role>]              domains, may
     [roles.<role>.reveal.<purpose>]           <field class or "*"> = "PLAIN" | "MASKED"
     [principals.<name>]         roles, domains, may
     [principals.<name>.reveal.<purpose>]      as for roles
+    [budgets.<budget>]  [approvals]           see `controls`
 
 Rules:
 - An unknown key is a problem, not a remark: a typing error must not quietly grant less or more.
@@ -20,6 +21,7 @@ from collections.abc import Collection, Mapping, Sequence
 from vault.errors import PolicyInvalidError
 from vault.model.access import Action, Reveal
 from vault.model.ids import is_name
+from vault.policy.controls import read_controls
 from vault.policy.rules import (
     ANY_CLASS,
     Grant,
@@ -105,9 +107,14 @@ class _Reader:
         self._field_classes = frozenset(field_classes)
         self._domains: Collection[str] = ()
         self._purposes: Collection[str] = ()
+        self._members: dict[str, Collection[str]] = {}  # each principal's roles
 
     def read(self, root: _Table) -> Policy:
-        self._known_keys((), root, ("version", "domains", "purposes", "roles", "principals"))
+        self._known_keys(
+            (),
+            root,
+            ("version", "domains", "purposes", "roles", "principals", "budgets", "approvals"),
+        )
         version = root.get("version")
         if type(version) is not int or version != _VERSION:
             self._problem(("version",), f"has to be {_VERSION}")
@@ -119,6 +126,9 @@ class _Reader:
             domains=self._read_domains(domains),
             purposes=self._read_purposes(purposes),
             principals=self._read_principals(self._section(root, "principals"), roles),
+            controls=read_controls(
+                root, members=self._members, roles=roles, purposes=purposes, problem=self._problem
+            ),
         )
         if not policy.administrators:
             self._problem(("principals",), 'nobody may "admin"; this policy could never be changed again')
@@ -140,13 +150,18 @@ class _Reader:
         for name, table in section.items():
             where = ("purposes", name)
             self._declared_name(where)
-            self._known_keys(where, table, ("description", "allow_restricted"))
+            self._known_keys(where, table, ("description", "allow_restricted", "break_glass"))
             if "description" not in table:
                 self._problem(where, "needs a description: what the values are read for")
             allow_restricted = table.get("allow_restricted", False)
             if not isinstance(allow_restricted, bool):
                 self._problem((*where, "allow_restricted"), "has to be true or false")
-            purposes[name] = Purpose(self._text(where, table, "description"), allow_restricted is True)
+            break_glass = table.get("break_glass", False)
+            if not isinstance(break_glass, bool):
+                self._problem((*where, "break_glass"), "has to be true or false")
+            purposes[name] = Purpose(
+                self._text(where, table, "description"), allow_restricted is True, break_glass is True
+            )
         return purposes
 
     def _read_roles(self, section: Mapping[str, _Table]) -> Mapping[str, Rules]:
@@ -168,6 +183,7 @@ class _Reader:
                 self._problem(where, "a principal's name is 1 to 255 printable characters, no outer spaces")
             self._known_keys(where, table, ("roles", "domains", "may", "reveal"))
             chosen = self._choices(where, table, "roles", roles, "role")
+            self._members[name] = chosen
             principals[name] = merge([self._rules(where, table), *(roles[role] for role in chosen)])
         return principals
 

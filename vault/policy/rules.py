@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vault.model.access import Action, Reveal
+from vault.policy.budgets import Controls
 
 ANY_CLASS = "*"
 MAX_PRINCIPAL_CHARACTERS = 255
@@ -27,6 +28,7 @@ class Purpose:
 
     description: str
     allow_restricted: bool = False
+    break_glass: bool = False  # needs a grant that another principal approved
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Policy:
     domains: Mapping[str, str]
     purposes: Mapping[str, Purpose]
     principals: Mapping[str, Rules]
+    controls: Controls = field(default_factory=Controls)
 
     @property
     def administrators(self) -> frozenset[str]:

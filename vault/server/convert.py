@@ -329,6 +329,7 @@ def access(record: Access) -> audit_pb.Access:
         field_classes=record.field_classes,
         reasons=record.reasons,
         detail=record.detail,
+        break_glass=record.break_glass,
     )
 
 
@@ -351,11 +352,14 @@ def policy(model: PolicyInForce) -> policy_pb.GetPolicyResponse:
 
 
 def principal(info: PrincipalInfo) -> policy_pb.Principal:
-    state = policy_pb.PRINCIPAL_STATE_REVOKED if info.revoked else policy_pb.PRINCIPAL_STATE_ACTIVE
+    state = policy_pb.PRINCIPAL_STATE_SUSPENDED if info.suspended_ms else policy_pb.PRINCIPAL_STATE_ACTIVE
+    if info.revoked:
+        state = policy_pb.PRINCIPAL_STATE_REVOKED
     return policy_pb.Principal(
         name=info.name,
         state=state,
         create_time=timestamp(info.created_ms),
         revoke_time=timestamp(info.revoked_ms),
         certificate_expire_time=timestamp(info.certificate_expires_ms),
+        suspend_time=timestamp(info.suspended_ms),
     )

@@ -24,6 +24,11 @@ DENIED = Counter(
 )
 STORED = Counter("cvault_fields_stored", "Fields of tokenize calls.", ("outcome",))
 SHREDS = Counter("cvault_customers_shredded", "Customers shredded.")
+BUDGET_EVENTS = Counter(
+    "cvault_budget_events",
+    "Windows in which a principal came to a budget's alert level, or was first refused.",
+    ("kind", "level"),
+)
 CHORES = Counter("cvault_chores", "Runs of background work.", ("chore", "outcome"))
 CHORE_SECONDS = Gauge(
     "cvault_chore_seconds",

@@ -19,8 +19,9 @@ from vault.config import Settings
 from vault.core.vault import Vault
 from vault.crypto.hazmat import GuardedMemory
 from vault.errors import KeyUnavailableError
+from vault.model.controls import BudgetEvent
 from vault.model.ids import Epoch
-from vault.server import child
+from vault.server import child, metrics
 from vault.server.calls import HARD_LIMIT_FACTOR, Calls
 from vault.server.child import Child
 from vault.server.control import Message
@@ -40,6 +41,7 @@ class Worker:
         start = process.start
         settings = start.settings
         self._vault = Vault.open(start.data_dir, settings, edks, process_name=start.name)
+        self._vault.engine.budgets.notify = tell_budget_event
         self._server = grpc.server(
             ThreadPoolExecutor(settings.server.threads, thread_name_prefix="call"),
             options=options(settings),
@@ -88,6 +90,20 @@ class Worker:
     def _say(self, state: "health_pb2.HealthCheckResponse.ServingStatus") -> None:
         for name in self._names:
             self._health.set(name, state)
+
+
+def tell_budget_event(event: BudgetEvent) -> None:
+    """Says in log and metrics that a principal nears or passes a budget, once a window for all workers."""
+    level = "exceeded" if event.exceeded else "alert"
+    metrics.BUDGET_EVENTS.labels(event.kind.value, level).inc()
+    log.warning(
+        "a principal has passed a budget" if event.exceeded else "a principal nears a budget",
+        principal=event.principal,
+        budget=event.budget,
+        kind=event.kind.value,
+        customers=event.customers,
+        limit=event.limit,
+    )
 
 
 def _spare_what_stays() -> None:

@@ -30,6 +30,7 @@ KEYRING: Final = "keyring"
 INDEX: Final = "index"
 LEDGER: Final = "ledger"
 RUN: Final = "run"
+BUDGETS: Final = "budgets"  # in RUN
 PLANES: Final = (VALUES, KEYRING, INDEX, LEDGER, RUN)
 _MADE = (VALUES, KEYRING, INDEX, LEDGER)
 _VAULT_ID_BYTES = 16

@@ -15,7 +15,7 @@ ValueState = Literal["unknown", "live", "deleted", "shredded"]
 ErasureStage = Literal["unknown", "effective", "final-best-effort", "final"]
 AwaitedStep = Literal["unknown", "rotation", "destruction", "confirmation", "backups"]
 ShredOutcome = Literal["shredded", "validated", "already_shredded", "missing", "failed"]
-PrincipalState = Literal["unknown", "active", "revoked"]
+PrincipalState = Literal["unknown", "active", "revoked", "suspended"]
 
 
 class FieldResult(NamedTuple):
@@ -301,6 +301,7 @@ class Access:
     field_classes: Sequence[str]
     reasons: Sequence[str]
     detail: str
+    break_glass: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +343,7 @@ class Principal:
     created: datetime | None
     revoked: datetime | None
     certificate_expires: datetime | None
+    suspended: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,15 +26,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%customervault/v1/policy_service.proto\x12\x10\x63ustomervault.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetPolicyRequest\"f\n\x11GetPolicyResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12.\n\napply_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\x12\x41pplyPolicyRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"8\n\x13\x41pplyPolicyResponse\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x10\n\x08warnings\x18\x02 \x03(\t\"\xe9\x01\n\tPrincipal\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x05state\x18\x02 \x01(\x0e\x32 .customervault.v1.PrincipalState\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x17\x63\x65rtificate_expire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x16\x43reatePrincipalRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1f\n\x17\x63\x65rtificate_request_pem\x18\x02 \x01(\t\x12\x18\n\x10\x63\x65rtificate_days\x18\x03 \x01(\r\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"r\n\x17\x43reatePrincipalResponse\x12.\n\tprincipal\x18\x01 \x01(\x0b\x32\x1b.customervault.v1.Principal\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x02 \x01(\t\x12\x0e\n\x06\x63\x61_pem\x18\x03 \x01(\t\">\n\x15ListPrincipalsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x16ListPrincipalsResponse\x12/\n\nprincipals\x18\x01 \x03(\x0b\x32\x1b.customervault.v1.Principal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\":\n\x16RevokePrincipalRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"I\n\x17RevokePrincipalResponse\x12.\n\tprincipal\x18\x01 \x01(\x0b\x32\x1b.customervault.v1.Principal*j\n\x0ePrincipalState\x12\x1f\n\x1bPRINCIPAL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16PRINCIPAL_STATE_ACTIVE\x10\x01\x12\x1b\n\x17PRINCIPAL_STATE_REVOKED\x10\x02\x32\xf6\x03\n\rPolicyService\x12T\n\tGetPolicy\x12\".customervault.v1.GetPolicyRequest\x1a#.customervault.v1.GetPolicyResponse\x12Z\n\x0b\x41pplyPolicy\x12$.customervault.v1.ApplyPolicyRequest\x1a%.customervault.v1.ApplyPolicyResponse\x12\x66\n\x0f\x43reatePrincipal\x12(.customervault.v1.CreatePrincipalRequest\x1a).customervault.v1.CreatePrincipalResponse\x12\x63\n\x0eListPrincipals\x12\'.customervault.v1.ListPrincipalsRequest\x1a(.customervault.v1.ListPrincipalsResponse\x12\x66\n\x0fRevokePrincipal\x12(.customervault.v1.RevokePrincipalRequest\x1a).customervault.v1.RevokePrincipalResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%customervault/v1/policy_service.proto\x12\x10\x63ustomervault.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetPolicyRequest\"f\n\x11GetPolicyResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12.\n\napply_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\x12\x41pplyPolicyRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"8\n\x13\x41pplyPolicyResponse\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x10\n\x08warnings\x18\x02 \x03(\t\"\x9b\x02\n\tPrincipal\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x05state\x18\x02 \x01(\x0e\x32 .customervault.v1.PrincipalState\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x17\x63\x65rtificate_expire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0csuspend_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x16\x43reatePrincipalRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1f\n\x17\x63\x65rtificate_request_pem\x18\x02 \x01(\t\x12\x18\n\x10\x63\x65rtificate_days\x18\x03 \x01(\r\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"r\n\x17\x43reatePrincipalResponse\x12.\n\tprincipal\x18\x01 \x01(\x0b\x32\x1b.customervault.v1.Principal\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x02 \x01(\t\x12\x0e\n\x06\x63\x61_pem\x18\x03 \x01(\t\">\n\x15ListPrincipalsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x16ListPrincipalsResponse\x12/\n\nprincipals\x18\x01 \x03(\x0b\x32\x1b.customervault.v1.Principal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\":\n\x16RevokePrincipalRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"I\n\x17RevokePrincipalResponse\x12.\n\tprincipal\x18\x01 \x01(\x0b\x32\x1b.customervault.v1.Principal\"K\n\x17SuspendPrincipalRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"J\n\x18SuspendPrincipalResponse\x12.\n\tprincipal\x18\x01 \x01(\x0b\x32\x1b.customervault.v1.Principal\"J\n\x16ResumePrincipalRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"I\n\x17ResumePrincipalResponse\x12.\n\tprincipal\x18\x01 \x01(\x0b\x32\x1b.customervault.v1.Principal\"(\n\x13GetBudgetUseRequest\x12\x11\n\tprincipal\x18\x01 \x01(\t\"\x9f\x02\n\tBudgetUse\x12\x0e\n\x06\x62udget\x18\x01 \x01(\t\x12*\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.customervault.v1.BudgetKind\x12\x10\n\x08purposes\x18\x03 \x03(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tcustomers\x18\x06 \x01(\r\x12\x17\n\x0f\x61lert_customers\x18\x07 \x01(\r\x12\x17\n\x0flimit_customers\x18\x08 \x01(\r\x12\x0f\n\x07\x61lerted\x18\t \x01(\x08\x12\x10\n\x08\x65xceeded\x18\n \x01(\x08\"A\n\x14GetBudgetUseResponse\x12)\n\x04uses\x18\x01 \x03(\x0b\x32\x1b.customervault.v1.BudgetUse*\x89\x01\n\x0ePrincipalState\x12\x1f\n\x1bPRINCIPAL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16PRINCIPAL_STATE_ACTIVE\x10\x01\x12\x1b\n\x17PRINCIPAL_STATE_REVOKED\x10\x02\x12\x1d\n\x19PRINCIPAL_STATE_SUSPENDED\x10\x03*X\n\nBudgetKind\x12\x1b\n\x17\x42UDGET_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x42UDGET_KIND_READ\x10\x01\x12\x17\n\x13\x42UDGET_KIND_COMPARE\x10\x02\x32\xa8\x06\n\rPolicyService\x12T\n\tGetPolicy\x12\".customervault.v1.GetPolicyRequest\x1a#.customervault.v1.GetPolicyResponse\x12Z\n\x0b\x41pplyPolicy\x12$.customervault.v1.ApplyPolicyRequest\x1a%.customervault.v1.ApplyPolicyResponse\x12\x66\n\x0f\x43reatePrincipal\x12(.customervault.v1.CreatePrincipalRequest\x1a).customervault.v1.CreatePrincipalResponse\x12\x63\n\x0eListPrincipals\x12\'.customervault.v1.ListPrincipalsRequest\x1a(.customervault.v1.ListPrincipalsResponse\x12\x66\n\x0fRevokePrincipal\x12(.customervault.v1.RevokePrincipalRequest\x1a).customervault.v1.RevokePrincipalResponse\x12i\n\x10SuspendPrincipal\x12).customervault.v1.SuspendPrincipalRequest\x1a*.customervault.v1.SuspendPrincipalResponse\x12\x66\n\x0fResumePrincipal\x12(.customervault.v1.ResumePrincipalRequest\x1a).customervault.v1.ResumePrincipalResponse\x12]\n\x0cGetBudgetUse\x12%.customervault.v1.GetBudgetUseRequest\x1a&.customervault.v1.GetBudgetUseResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'customervault.v1.policy_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PRINCIPALSTATE']._serialized_start=1127
-  _globals['_PRINCIPALSTATE']._serialized_end=1233
+  _globals['_PRINCIPALSTATE']._serialized_start=1881
+  _globals['_PRINCIPALSTATE']._serialized_end=2018
+  _globals['_BUDGETKIND']._serialized_start=2020
+  _globals['_BUDGETKIND']._serialized_end=2108
   _globals['_GETPOLICYREQUEST']._serialized_start=92
   _globals['_GETPOLICYREQUEST']._serialized_end=110
   _globals['_GETPOLICYRESPONSE']._serialized_start=112
@@ -44,19 +46,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPLYPOLICYRESPONSE']._serialized_start=299
   _globals['_APPLYPOLICYRESPONSE']._serialized_end=355
   _globals['_PRINCIPAL']._serialized_start=358
-  _globals['_PRINCIPAL']._serialized_end=591
-  _globals['_CREATEPRINCIPALREQUEST']._serialized_start=593
-  _globals['_CREATEPRINCIPALREQUEST']._serialized_end=710
-  _globals['_CREATEPRINCIPALRESPONSE']._serialized_start=712
-  _globals['_CREATEPRINCIPALRESPONSE']._serialized_end=826
-  _globals['_LISTPRINCIPALSREQUEST']._serialized_start=828
-  _globals['_LISTPRINCIPALSREQUEST']._serialized_end=890
-  _globals['_LISTPRINCIPALSRESPONSE']._serialized_start=892
-  _globals['_LISTPRINCIPALSRESPONSE']._serialized_end=990
-  _globals['_REVOKEPRINCIPALREQUEST']._serialized_start=992
-  _globals['_REVOKEPRINCIPALREQUEST']._serialized_end=1050
-  _globals['_REVOKEPRINCIPALRESPONSE']._serialized_start=1052
-  _globals['_REVOKEPRINCIPALRESPONSE']._serialized_end=1125
-  _globals['_POLICYSERVICE']._serialized_start=1236
-  _globals['_POLICYSERVICE']._serialized_end=1738
+  _globals['_PRINCIPAL']._serialized_end=641
+  _globals['_CREATEPRINCIPALREQUEST']._serialized_start=643
+  _globals['_CREATEPRINCIPALREQUEST']._serialized_end=760
+  _globals['_CREATEPRINCIPALRESPONSE']._serialized_start=762
+  _globals['_CREATEPRINCIPALRESPONSE']._serialized_end=876
+  _globals['_LISTPRINCIPALSREQUEST']._serialized_start=878
+  _globals['_LISTPRINCIPALSREQUEST']._serialized_end=940
+  _globals['_LISTPRINCIPALSRESPONSE']._serialized_start=942
+  _globals['_LISTPRINCIPALSRESPONSE']._serialized_end=1040
+  _globals['_REVOKEPRINCIPALREQUEST']._serialized_start=1042
+  _globals['_REVOKEPRINCIPALREQUEST']._serialized_end=1100
+  _globals['_REVOKEPRINCIPALRESPONSE']._serialized_start=1102
+  _globals['_REVOKEPRINCIPALRESPONSE']._serialized_end=1175
+  _globals['_SUSPENDPRINCIPALREQUEST']._serialized_start=1177
+  _globals['_SUSPENDPRINCIPALREQUEST']._serialized_end=1252
+  _globals['_SUSPENDPRINCIPALRESPONSE']._serialized_start=1254
+  _globals['_SUSPENDPRINCIPALRESPONSE']._serialized_end=1328
+  _globals['_RESUMEPRINCIPALREQUEST']._serialized_start=1330
+  _globals['_RESUMEPRINCIPALREQUEST']._serialized_end=1404
+  _globals['_RESUMEPRINCIPALRESPONSE']._serialized_start=1406
+  _globals['_RESUMEPRINCIPALRESPONSE']._serialized_end=1479
+  _globals['_GETBUDGETUSEREQUEST']._serialized_start=1481
+  _globals['_GETBUDGETUSEREQUEST']._serialized_end=1521
+  _globals['_BUDGETUSE']._serialized_start=1524
+  _globals['_BUDGETUSE']._serialized_end=1811
+  _globals['_GETBUDGETUSERESPONSE']._serialized_start=1813
+  _globals['_GETBUDGETUSERESPONSE']._serialized_end=1878
+  _globals['_POLICYSERVICE']._serialized_start=2111
+  _globals['_POLICYSERVICE']._serialized_end=2919
 # @@protoc_insertion_point(module_scope)
