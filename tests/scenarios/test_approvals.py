@@ -1,4 +1,4 @@
-"""Dangerous acts take two people: who asks never approves, and an approval is good for one thing, for a time."""
+"""Dangerous acts take two people: who asks never approves; an approval is for one thing, for a time."""
 
 import pytest
 
