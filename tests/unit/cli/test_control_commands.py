@@ -59,9 +59,10 @@ def test_the_other_acts_are_asked_for(cvault: Cvault, server: ScriptedVault) -> 
 
 
 @pytest.mark.parametrize("words", [("shred", "c1"), ("export", "c1"), ("rotate-epoch",), ("break-glass",)])
+@pytest.mark.usefixtures("server")
 def test_whoever_asks_says_why(cvault: Cvault, words: tuple[str, ...]) -> None:
     ran = cvault("approvals", "request", *words)
-    assert (ran.code, ran.err) == (2, "say why: --reason TEXT [USAGE]\n")
+    assert (ran.code, ran.err) == (2, "error: say why: --reason TEXT [USAGE]\n")
 
 
 def test_requests_are_listed_and_shown(cvault: Cvault, server: ScriptedVault) -> None:
@@ -120,7 +121,7 @@ def test_a_missing_approval_says_how_to_ask(cvault: Cvault, server: ScriptedVaul
         "BatchShredCustomers", Failure(grpc.StatusCode.FAILED_PRECONDITION, "APPROVAL_REQUIRED", message)
     )
     ran = cvault("shred", "c1", "c2", "--yes")
-    assert (ran.code, ran.err) == (3, f"{message} [APPROVAL_REQUIRED]\n")
+    assert (ran.code, ran.err) == (3, f"error: {message} [APPROVAL_REQUIRED]\n")
 
 
 def test_principals_are_suspended_and_resumed(cvault: Cvault, server: ScriptedVault) -> None:
@@ -159,10 +160,8 @@ def test_whom_a_principal_read_is_listed_with_what_is_gone(cvault: Cvault, serve
             customer_tokens=tokens, next_page_token=following, locators=4, locators_found=found
         )
 
-    for _ in range(2):
-        server.script("ListCustomersRead", page([TOKEN], 2, "more"))
-        server.script("ListCustomersRead", page([], 0, "still"))
-        server.script("ListCustomersRead", page([TOKEN], 1, ""))
+    pages = {"": page([TOKEN], 2, "more"), "more": page([], 0, "still"), "still": page([TOKEN], 1, "")}
+    server.on("ListCustomersRead", lambda request: pages[request.page_token])
     ran = cvault("audit", "customers", "--principal", "crm", "--since", "2h")
     assert (ran.code, ran.out) == (0, f"{TOKEN}\n{TOKEN}\n")
     assert ran.err == "2 customers; 1 name in the log belong to customers shredded since\n"

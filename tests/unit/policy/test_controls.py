@@ -1,4 +1,4 @@
-"""Budgets and approvals of the document: what each line means, and a problem beside its nearest valid form."""
+"""Budgets and approvals of the document: what lines mean, and problems beside their nearest valid form."""
 
 import pytest
 
