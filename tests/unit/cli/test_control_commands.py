@@ -62,7 +62,7 @@ def test_the_other_acts_are_asked_for(cvault: Cvault, server: ScriptedVault) -> 
 @pytest.mark.usefixtures("server")
 def test_whoever_asks_says_why(cvault: Cvault, words: tuple[str, ...]) -> None:
     ran = cvault("approvals", "request", *words)
-    assert (ran.code, ran.err) == (2, "error: say why: --reason TEXT [USAGE]\n")
+    assert (ran.code, ran.err) == (2, "error: say why: --reason TEXT\n")
 
 
 def test_requests_are_listed_and_shown(cvault: Cvault, server: ScriptedVault) -> None:
