@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vault.audit.records import (
+    BREAK_GLASS,
     FIRST_REASON_CODE,
     MASKED,
     PLAIN,
@@ -34,6 +35,7 @@ class AccessSummary:
         reasons: of the items that were denied, or why an act was not done, sorted.
         detail: what an act did (JSON); empty for reads.
         basis: the lawful basis that the caller of a read stated.
+        break_glass: whether another principal had to approve the read's purpose.
     """
 
     time_ms: int
@@ -51,6 +53,7 @@ class AccessSummary:
     reasons: tuple[Reason, ...]
     detail: str
     basis: LawfulBasis | None = None
+    break_glass: bool = False
 
 
 def concerns(record: Record, locators: frozenset[bytes]) -> bool:
@@ -75,13 +78,14 @@ def fold(record: Record, worker: str, locators: frozenset[bytes] | None = None) 
         for field_class, outcome in zip(group.field_classes, group.outcomes, strict=True)
         if outcome < FIRST_REASON_CODE and field_class
     }
+    action = record.action & ~BREAK_GLASS
     return AccessSummary(
         time_ms=record.time_ms,
         worker=worker,
         seq=record.seq,
         principal_id=record.principal_id,
         principal="",
-        action=_ACTION_NAMES.get(record.action, f"Action{record.action}"),
+        action=_ACTION_NAMES.get(action, f"Action{action}"),
         purpose_id=record.purpose_id,
         values_plain=outcomes[PLAIN],
         values_masked=outcomes[MASKED],
@@ -91,6 +95,7 @@ def fold(record: Record, worker: str, locators: frozenset[bytes] | None = None) 
         reasons=_reasons(outcomes),
         detail="",
         basis=record.basis,
+        break_glass=bool(record.action & BREAK_GLASS),
     )
 
 

@@ -1,8 +1,8 @@
 """Access records: byte layout, encoding and decoding. Big-endian throughout.
 
 Frame     u32 length of the body | u32 CRC-32 of the body (zlib) | body
-READ      u8 kind 'R' | u8 basis << 5 | action | u64 seq | u64 time_ms | u32 principal_id | u32 purpose_id
-          | u8 n | n x (u8 outcome | u32 count)           items whose customer is not known
+READ      u8 kind 'R' | u8 basis << 5 | glass << 4 | action | u64 seq | u64 time_ms | u32 principal_id
+          | u32 purpose_id | u8 n | n x (u8 outcome | u32 count)           items whose customer is not known
           | groups to the end: locator 16 | u16 count | count x (u24 value_no | u8 field_class | u8 outcome)
 ACT       u8 kind 'A' | u8 outcome | u64 seq | u64 time_ms | u32 principal_id
           | u8 length, principal's name (empty if registered) | u8 length, action
@@ -37,6 +37,7 @@ MAX_BODY_BYTES: Final = 2**24 - 1
 PLAIN: Final = 2
 MASKED: Final = 3
 FIRST_REASON_CODE: Final = 16
+BREAK_GLASS: Final = 16  # added to a read's action where another principal had to approve its purpose
 GAP_ACTION: Final = "AuditGap"
 
 FRAME: Final = struct.Struct(">II")

@@ -9,7 +9,7 @@ import typer
 from vault.cli import keycopies, keys_passphrase, keys_secrets
 from vault.cli.connection import online
 from vault.cli.customer_ref import By, ByOption, Customer, named
-from vault.cli.options import DEFAULT_DATA, DataDir, Json, PassphraseFile
+from vault.cli.options import DEFAULT_DATA, Approval, DataDir, Json, PassphraseFile
 from vault.cli.output import plural, print_facts, print_json, print_line, when, when_json
 from vault.cli.passphrase import development_passphrase, read_passphrase
 from vault.cli.texts import texts
@@ -107,9 +107,9 @@ def status(vault: "Vault", as_json: Json = False) -> None:
 
 
 @online
-def rotate(vault: "Vault", wait: Wait = True, as_json: Json = False) -> None:
+def rotate(vault: "Vault", wait: Wait = True, approval: Approval = "", as_json: Json = False) -> None:
     """Begins a new epoch, and follows it."""
-    rotation = vault.rotate_epoch()
+    rotation = vault.rotate_epoch(approval_id=approval)
     if wait:
         rotation = _follow(vault, rotation, show=not as_json)
     if rotation.error is not None:

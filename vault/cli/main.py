@@ -8,6 +8,7 @@ from typing import NoReturn
 import typer
 
 from vault.cli import (
+    approvals,
     audit,
     backup,
     check,
@@ -39,7 +40,7 @@ Start a vault:      init, serve, status, check
 Move data in:       import, tokenize
 Read it:            detokenize, customers
 End it:             shred, erasure
-Govern it:          policy, principals, consent, keys, audit
+Govern it:          policy, principals, approvals, consent, keys, audit
 Keep it:            backup, keys copy
 Vouch for it:       witness
 
@@ -62,7 +63,9 @@ def build() -> typer.Typer:
     )
     for module in (init, serve, status, import_, tokenize, detokenize, shred, check, version):
         module.register(app)
-    for group in (keys, customers, consent, principals, policy, erasure, audit, backup, witness):
+    for group in (
+        keys, customers, consent, principals, policy, approvals, erasure, audit, backup, witness,
+    ):  # fmt: skip
         group.register(app)
     return app
 

@@ -50,6 +50,14 @@ Basis = Annotated[
     ),
 ]
 Limit = Annotated[int, typer.Option("--limit", metavar="N", min=0, help="At most so many; 0 for all.")]
+Approval = Annotated[
+    str,
+    typer.Option(
+        "--approval",
+        metavar="APPROVAL_ID",
+        help="Another person's approval, where the policy asks for one; see `cvault approvals`.",
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 DEFAULT_DATA = Path("vault-data")

@@ -13,7 +13,8 @@ from vault.cli.certificates import CertificateFolder
 from vault.cli.connection import online
 from vault.cli.customer_ref import By, named
 from vault.cli.exits import UsageError, code_for_batch, message_of, reason_of
-from vault.cli.options import Json, Yes
+from vault.cli.idfiles import gather_ids
+from vault.cli.options import Approval, Json, Yes
 from vault.cli.output import plural, print_json, print_line, print_remark, print_table, when_json
 from vault.cli.texts import texts
 
@@ -33,6 +34,9 @@ asked to type the id, or the number of customers; scripts pass --yes.
 `cvault erasure verify` checks offline, SHRED_ID.salt the salt that opens its commitment to the external
 id. The vault keeps no copy of the salt. Once the shred is final, `cvault erasure certificate SHRED_ID`
 gets the certificate that says so; the salt opens it, too.
+
+Where the policy asks for another person's approval of so many, `cvault approvals request shred` asks for
+it, and --approval names it: exactly those customers, in one call.
 
 Exit codes: 0 all shredded, 1 some were not (unknown, shredded before), 2 usage, 3 denied,
 4 unavailable. With --missing-ok unknown and shredded customers count as done.
@@ -68,18 +72,21 @@ def shred(
     certificates: Annotated[
         Path | None, typer.Option("--certificates", metavar="DIR", help="Write certificates and salts here.")
     ] = None,
+    approval: Approval = "",
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Shreds customers."""
-    ids = _ids(customers or [], file)
+    ids = gather_ids(customers or [], file)
     if not preview and not yes:
         _confirm(ids)
     folder = CertificateFolder(certificates, vault) if certificates and not preview else None
     report = _Report(preview=preview, as_json=as_json)
     try:
-        for batch in _batches(ids, by):
-            answers = vault.shred_many(batch, missing_ok=missing_ok, validate_only=preview)
+        for batch in _batches(ids, by, len(ids) if approval else _BATCH):
+            answers = vault.shred_many(
+                batch, missing_ok=missing_ok, validate_only=preview, approval_id=approval
+            )
             try:
                 if folder:
                     folder.write_all(answers)  # before anything is printed: a salt cannot be had again
@@ -123,21 +130,6 @@ class _Report:
             print_line(_summary(self._outcomes, self._values, preview=self._preview))
 
 
-def _ids(given: Sequence[str], file: Path | None) -> list[str]:
-    if bool(given) == bool(file):
-        raise UsageError("name customers as arguments or with --file, one of the two")
-    if file is None:
-        return list(given)
-    try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError:
-        raise UsageError(f"{file} is not valid UTF-8") from None
-    ids = [line.removesuffix("\r") for line in lines if line.strip()]
-    if not ids:
-        raise UsageError(f"{file} names no customer")
-    return ids
-
-
 def _confirm(ids: Sequence[str]) -> None:
     if not sys.stdin.isatty():
         raise UsageError("not on a terminal: confirm with --yes, or look first with --preview")
@@ -150,11 +142,11 @@ def _confirm(ids: Sequence[str]) -> None:
         raise UsageError("not confirmed; nothing was shredded")
 
 
-def _batches(ids: Sequence[str], by: By) -> "Iterator[list[CustomerRef]]":
+def _batches(ids: Sequence[str], by: By, size: int) -> "Iterator[list[CustomerRef]]":
     from customervault import CustomerRef
 
     rest = iter(ids)
-    while batch := [CustomerRef(**named(text, by)) for text in islice(rest, _BATCH)]:
+    while batch := [CustomerRef(**named(text, by)) for text in islice(rest, size)]:
         yield batch
 
 

@@ -5,6 +5,7 @@
 - `directory`: names, principals and policy as of one snapshot. `book`: customers in a write.
 - `tokenizing`, `rectifying`, `inspecting`, `exporting`, `shredding`, `rotating`, `administering`,
   `reporting`: the use cases.
+- `suspending`, `budgets`, `approvals` with `approving`, `tracing`: keeping principals within bounds.
 - `forgetting`: zeroes cached keys of whom any process shredded. `upkeep`: background work.
 - `checking`: the offline check. `offline`: a vault's parts without serving.
 - `backup`, `keycopies`: copies of data and keyring.

@@ -175,7 +175,7 @@ class Administering:
             return made
 
         made = engine.committer.submit(job, deadline=caller.deadline_monotonic)
-        return replace(_info(made), certificate_pem=certificate, ca_pem=ca_pem)
+        return replace(principal_info(made), certificate_pem=certificate, ca_pem=ca_pem)
 
     def list_principals(self, caller: Caller, page_size: int, page_token: str) -> Page[PrincipalInfo]:
         """Principals by name. A page token is the last name of the page."""
@@ -184,7 +184,7 @@ class Administering:
             directory.access.principal(caller.principal).require(Action.ADMIN)
         later = [p for name, p in sorted(directory.principals.items()) if name > page_token]
         page = later[:page_size]
-        return Page([_info(p) for p in page], page[-1].name if len(later) > len(page) else "")
+        return Page([principal_info(p) for p in page], page[-1].name if len(later) > len(page) else "")
 
     def revoke_principal(self, caller: Caller, name: str, request_id: str) -> PrincipalInfo:
         """Revokes a principal for good; effective on its next call, open connections included.
@@ -219,18 +219,20 @@ class Administering:
             request.remember(session, 1)
             return revoked
 
-        return _info(engine.committer.submit(job, deadline=caller.deadline_monotonic))
+        return principal_info(engine.committer.submit(job, deadline=caller.deadline_monotonic))
 
 
 def _registry(principals: Mapping[str, RegisteredPrincipal]) -> dict[str, PrincipalRecord]:
-    return {p.name: PrincipalRecord(p.id, p.name, p.revoked_ms > 0) for p in principals.values()}
+    return {p.name: p.record for p in principals.values()}
 
 
-def _info(principal: RegisteredPrincipal) -> PrincipalInfo:
+def principal_info(principal: RegisteredPrincipal) -> PrincipalInfo:
+    """A registry row as callers see it."""
     return PrincipalInfo(
         principal.name,
         principal.revoked_ms > 0,
         principal.created_ms,
         principal.revoked_ms,
         principal.expires_ms,
+        suspended_ms=principal.suspended_ms,
     )

@@ -3,8 +3,8 @@
 Row of table `operations` (with the MAC of `rows`), key: id 16; body: JSON of what `Operation` holds.
 
 A worker writes a request and answers at once; the keeper finds it, and writes how far it is. At most
-one rotation is under way: asking again meanwhile gives that one. One that has come to its last step, and
-there waits for copies of the keyring, is not finished and keeps nobody from beginning another.
+one rotation is under way: asking again meanwhile gives that one, and takes no approval. One that has come to
+its last step, and there waits for copies of the keyring, keeps nobody from beginning another.
 """
 
 import json
@@ -13,10 +13,12 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from vault.core.approvals import covering, spend
 from vault.core.engine import Engine
 from vault.core.trail import Trail
 from vault.errors import InvalidRequestError
 from vault.model.access import Action
+from vault.model.controls import ApprovalAct
 from vault.model.erasure import MissingCopies
 from vault.model.requests import Caller
 from vault.store.entries import EpochCurrent, GenerationShredded, Shred
@@ -143,11 +145,12 @@ class Operating:
         self._engine = engine
         self._trail = trail
 
-    def rotate_epoch(self, caller: Caller, request_id: str) -> Operation:
+    def rotate_epoch(self, caller: Caller, request_id: str, approval_id: str = "") -> Operation:
         """Asks for a new epoch, or joins the rotation that is under way.
 
         Raises:
             DeniedError: the caller may not rotate.
+            ApprovalRequiredError: the policy asks for an approval, and this would begin a rotation.
             RequestIdReusedError: the request id was used with another body.
         """
         engine = self._engine
@@ -160,9 +163,16 @@ class Operating:
             remembered = request.recall(session)
             if remembered is not None:
                 return self._find(session, remembered)
-            engine.directory(session).access.principal(caller.principal).require(Action.ROTATE)
+            access = engine.directory(session).access
+            access.principal(caller.principal).require(Action.ROTATE)
+            approval = None
+            joins = any(not each.finished for each in read_operations(engine, session))
+            if access.policy.controls.approvals.destroy_epoch and not joins:
+                approval = covering(engine, session, grants, approval_id, ApprovalAct.ROTATE_EPOCH)
             self._trail.act(grants, "RotateEpoch")
             operation = request_rotation(engine, session, caller.principal)
+            if approval is not None:
+                spend(engine, session, approval)
             request.remember(session, operation.id)
             return operation
 

@@ -7,6 +7,7 @@ Rules:
   made from that id, so that a retry of the same request gets the same one.
 - The access log being unwritable does not stop a single shred: its ledger entry stands in. A bulk
   shred is refused then.
+- More customers than the policy's threshold take another principal's approval, spent in the same commit.
 - A customer whose records are damaged can still be shredded.
 - The certificate is made after the commit, since it proves that the ledger holds the entry. A retry gets
   the newest one. An answer can be without: a reply that would grow too large leaves the last ones out.
@@ -15,10 +16,12 @@ Rules:
 import hashlib
 import secrets as randomness
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice, zip_longest
 from typing import Any
 
+from vault.core.approvals import Approval, covering, spend
 from vault.core.certifying import Certifying, Shredded, effective
 from vault.core.engine import Engine
 from vault.core.erasures import ERASURES, ErasureRow, shred_id_bytes
@@ -40,6 +43,7 @@ from vault.errors import (
     error_for,
 )
 from vault.model.access import Action
+from vault.model.controls import ApprovalAct
 from vault.model.erasure import Stage
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, Generation
 from vault.model.requests import Caller, Certificate, CustomerRef, Erasure, Page, ShredResult
@@ -79,11 +83,13 @@ class Shredding:
         request_id: str,
         validate_only: bool,
         atomic: bool,
+        approval_id: str = "",
     ) -> list[ShredResult]:
         """Shreds customers in one durable commit, or counts what would go.
 
         Raises:
             DeniedError: the caller may not shred.
+            ApprovalRequiredError: there are more than the policy lets one principal shred alone.
             BatchAbortedError: `atomic`, and a customer could not be shredded; none was.
         """
         engine = self._engine
@@ -100,7 +106,10 @@ class Shredding:
             if remembered is not None:
                 return remembered
             engine.directory(session).access.principal(caller.principal).require(Action.SHRED)
+            approval = self._approved(session, grants, refs, approval_id)
             answers = self._shred_all(session, grants, refs, request, atomic)
+            if approval is not None:
+                spend(engine, session, approval)
             request.remember(session, answers)
             return answers
 
@@ -161,6 +170,20 @@ class Shredding:
         for ref in refs:
             body += [ref.external_id, (ref.token or "").lower()]
         return self._engine.request(grants.id, request_id, "Shred", body)
+
+    def _approved(
+        self, session: WriteSession, grants: Grants, refs: Sequence[CustomerRef], approval_id: str
+    ) -> Approval | None:
+        """The approval that so many customers at once take; None where they take none."""
+        engine = self._engine
+        limit = engine.directory(session).access.policy.controls.approvals.shred_customers
+        if limit is None or len(refs) <= max(limit, 1):
+            return None
+        numbers: set[int] = set()
+        for ref in refs:
+            with suppress(VaultError):  # whom it does not find it does not shred either
+                numbers.add(require(engine, grants, session, ref))
+        return covering(engine, session, grants, approval_id, ApprovalAct.SHRED, numbers)
 
     def _preview(
         self, snapshot: Snapshot, keys: KeyringSnapshot, grants: Grants, ref: CustomerRef

@@ -162,7 +162,7 @@ class Tokenizing:
             number = None  # an index row that a crash left behind
         if number is not None:
             with engine.book.open(session, session, number, entry.external_id) as customer:
-                return self._store(session, customer, numbers, entry, locators, corrected)
+                return self._store(session, grants, customer, numbers, entry, locators, corrected)
         if not entry.external_id:
             raise CustomerUnknownError("no such customer")
         if len(entry.fields) >= engine.settings.limits.fields_per_customer:
@@ -173,11 +173,12 @@ class Tokenizing:
             fingerprint = customer.dek.fingerprint(b"external_id\0" + entry.external_id)
             customer.put_entry(SheetField(own, numbers[EXTERNAL_ID], fingerprint, b"", ("",)))
             engine.book.put_value(session, customer, own, numbers[EXTERNAL_ID], entry.external_id)
-            return self._store(session, customer, numbers, entry, locators, corrected)
+            return self._store(session, grants, customer, numbers, entry, locators, corrected)
 
     def _store(
         self,
         session: WriteSession,
+        grants: Grants,
         customer: OpenCustomer,
         numbers: Mapping[str, int],
         entry: PreparedEntry,
@@ -185,6 +186,9 @@ class Tokenizing:
         corrected: list[tuple[int, int, int]],
     ) -> Answer:
         engine = self._engine
+        locator = customer.dek.locator(engine.book.key(customer.number))
+        if not customer.created and any(made.error is None and not made.empty for made in entry.fields):
+            engine.budgets.compare(grants, locator)  # before the entry's first write
         fields = []
         for made in entry.fields:
             try:
@@ -196,7 +200,7 @@ class Tokenizing:
             fields.append([int(outcome), value_no if made.error is None else made.error.reason.value])
         if customer.changed:
             engine.book.save(session, customer)
-        locators.append(customer.dek.locator(engine.book.key(customer.number)))
+        locators.append(locator)
         return {"customer": customer.number, "created": customer.created, "fields": fields}
 
     def _store_field(

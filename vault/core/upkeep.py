@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vault.core.approving import sweep
 from vault.core.engine import Engine
 from vault.core.replay import TABLE as REQUESTS
 from vault.core.replay import expired
@@ -31,13 +32,15 @@ class Chore:
 def chores(vault: Vault) -> list[Chore]:
     """All background work, with its schedule."""
     engine = vault.engine
-    sweep = _ExpirySweep(engine)
+    expiry = _ExpirySweep(engine)
     return [
         Chore("stale-readers", 5, lambda: _count(engine.store.reader_check(), "stale reader slots cleared")),
         Chore("preallocation", 10, lambda: _preallocate(engine)),
         Chore("request-ids", 300, lambda: _count(_forget_requests(engine), "old request ids forgotten")),
         Chore("time-floor", 60, lambda: _raise_time_floor(engine)),
-        Chore("expiry", 30, lambda: _count(sweep.run(), "expired values deleted")),
+        Chore("budgets", 300, lambda: _count(engine.budgets.forget(), "old budget windows removed")),
+        Chore("approvals", 30, lambda: _count(sweep(engine), "ended grants and old requests removed")),
+        Chore("expiry", 30, lambda: _count(expiry.run(), "expired values deleted")),
     ]
 
 

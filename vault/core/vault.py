@@ -4,13 +4,15 @@ Each method takes the `Caller` first and raises `VaultError`. The use cases' own
 rules; this one only joins them, so that a server or a test has one object to talk to.
 """
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from vault.config import Settings
 from vault.consent.events import ConsentEvent
 from vault.core.administering import Administering
+from vault.core.approving import Approving
 from vault.core.consenting import Consenting
 from vault.core.consentreading import ConsentReading
 from vault.core.engine import Engine, EpochKeys, open_engine
@@ -23,7 +25,9 @@ from vault.core.rectifying import Rectifying
 from vault.core.reporting import Reporting
 from vault.core.rotating import Rotating
 from vault.core.shredding import Shredding
+from vault.core.suspending import Suspending, suspend_due
 from vault.core.tokenizing import Tokenizing
+from vault.core.tracing import Tracing
 from vault.core.trail import Trail
 from vault.errors import VaultError
 from vault.model.access import Reveal
@@ -35,6 +39,14 @@ from vault.model.consents import (
     PurposeConsent,
     Receipt,
     SignalAnswer,
+)
+from vault.model.controls import (
+    ApprovalInfo,
+    ApprovalRequest,
+    ApprovalState,
+    BudgetUse,
+    CustomersRead,
+    CustomersReadQuery,
 )
 from vault.model.erasure import Stage
 from vault.model.requests import (
@@ -86,6 +98,9 @@ class Vault:
         self._administering = Administering(engine, self._trail)
         self._reporting = Reporting(engine, self._trail)
         self._explaining = Explaining(engine, self._trail)
+        self._suspending = Suspending(engine, self._trail)
+        self._approving = Approving(engine, self._trail)
+        self._tracing = Tracing(engine, self._trail)
 
     @classmethod
     def open(cls, data_dir: Path, settings: Settings, edks: EpochKeys, *, process_name: str) -> "Vault":
@@ -116,9 +131,10 @@ class Vault:
     ) -> list[EntryResult]:
         """Stores customers' fields; see `tokenizing`."""
         method = "BatchTokenize" if batch else "Tokenize"
-        return self._tokenizing.tokenize(
-            caller, entries, domain=domain, request_id=request_id, atomic=atomic, method=method
-        )
+        with self._suspending_who_goes_beyond():
+            return self._tokenizing.tokenize(
+                caller, entries, domain=domain, request_id=request_id, atomic=atomic, method=method
+            )
 
     def detokenize(
         self,
@@ -130,11 +146,14 @@ class Vault:
     ) -> Revealed:
         """Opens tokens for a purpose; see `hotpath.detokenize`."""
         check_limit("batch_tokens", len(tokens), self.engine.settings.limits.batch_tokens)
-        return self.engine.hot.detokenize(caller, tokens, purpose, reveal, basis=basis)
+        self._approving.require_grant(caller, purpose)
+        with self._suspending_who_goes_beyond():
+            return self.engine.hot.detokenize(caller, tokens, purpose, reveal, basis=basis)
 
     def update_value(self, caller: Caller, token: str, value: Secret, request_id: str) -> Outcome:
         """Rectifies one value; see `rectifying`."""
-        return self._rectifying.update(caller, token, value, request_id)
+        with self._suspending_who_goes_beyond():
+            return self._rectifying.update(caller, token, value, request_id)
 
     def delete_value(self, caller: Caller, token: str, request_id: str) -> None:
         """Deletes one value; see `rectifying`."""
@@ -148,9 +167,9 @@ class Vault:
         """Describes a token; see `inspecting`."""
         return self._inspecting.inspect(caller, token)
 
-    def rotate_epoch(self, caller: Caller, request_id: str) -> Operation:
+    def rotate_epoch(self, caller: Caller, request_id: str, approval_id: str = "") -> Operation:
         """Asks for a new epoch; see `operations`."""
-        return self._operating.rotate_epoch(caller, request_id)
+        return self._operating.rotate_epoch(caller, request_id, approval_id)
 
     def operation(self, caller: Caller, name: str) -> Operation:
         """How far long work is; see `operations`."""
@@ -179,10 +198,18 @@ class Vault:
         return self._inspecting.list(caller, _page(page_size), page_token, domain, show_shredded)
 
     def export_customer(
-        self, caller: Caller, ref: CustomerRef, purpose: str, domain: str, basis: LawfulBasis | None = None
+        self,
+        caller: Caller,
+        ref: CustomerRef,
+        purpose: str,
+        domain: str,
+        basis: LawfulBasis | None = None,
+        approval_id: str = "",
     ) -> Export:
         """All values of a customer; see `exporting`."""
-        return self._exporting.export(caller, ref, purpose, domain, basis)
+        self._approving.require_grant(caller, purpose)
+        with self._suspending_who_goes_beyond():
+            return self._exporting.export(caller, ref, purpose, domain, basis, approval_id)
 
     def shred(
         self,
@@ -192,10 +219,16 @@ class Vault:
         request_id: str,
         validate_only: bool,
         atomic: bool,
+        approval_id: str = "",
     ) -> list[ShredResult]:
         """Ends customers; see `shredding`."""
         return self._shredding.shred(
-            caller, refs, request_id=request_id, validate_only=validate_only, atomic=atomic
+            caller,
+            refs,
+            request_id=request_id,
+            validate_only=validate_only,
+            atomic=atomic,
+            approval_id=approval_id,
         )
 
     def rotate_dek(self, caller: Caller, ref: CustomerRef, request_id: str) -> tuple[int, int]:
@@ -310,6 +343,56 @@ class Vault:
     def revoke_principal(self, caller: Caller, name: str, request_id: str) -> PrincipalInfo:
         """Revokes a principal; see `administering`."""
         return self._administering.revoke_principal(caller, name, request_id)
+
+    def suspend_principal(self, caller: Caller, name: str, reason: str, request_id: str) -> PrincipalInfo:
+        """Suspends a principal; see `suspending`."""
+        return self._suspending.suspend(caller, name, reason, request_id)
+
+    def resume_principal(self, caller: Caller, name: str, reason: str, request_id: str) -> PrincipalInfo:
+        """Ends a suspension; see `suspending`."""
+        return self._suspending.resume(caller, name, reason, request_id)
+
+    def budget_use(self, caller: Caller, name: str) -> list[BudgetUse]:
+        """What a principal has used of its budgets; see `reporting`."""
+        return self._reporting.budget_use(caller, name)
+
+    def customers_read(self, caller: Caller, query: CustomersReadQuery) -> CustomersRead:
+        """Of whom a principal was shown a value; see `tracing`."""
+        return self._tracing.customers_read(caller, replace(query, page_size=_page(query.page_size)))
+
+    def request_approval(self, caller: Caller, wanted: ApprovalRequest, request_id: str) -> ApprovalInfo:
+        """Asks another principal to approve an act; see `approving`."""
+        return self._approving.request(caller, wanted, request_id)
+
+    def approve(self, caller: Caller, approval_id: str, note: str, request_id: str) -> ApprovalInfo:
+        """Approves another principal's request; see `approving`."""
+        return self._approving.approve(caller, approval_id, note, request_id)
+
+    def reject(self, caller: Caller, approval_id: str, note: str, request_id: str) -> ApprovalInfo:
+        """Refuses another principal's request; see `approving`."""
+        return self._approving.reject(caller, approval_id, note, request_id)
+
+    def cancel_approval(self, caller: Caller, approval_id: str, note: str, request_id: str) -> ApprovalInfo:
+        """Withdraws a request, or ends what it gave; see `approving`."""
+        return self._approving.cancel(caller, approval_id, note, request_id)
+
+    def get_approval(self, caller: Caller, approval_id: str) -> ApprovalInfo:
+        """One request for approval; see `approving`."""
+        return self._approving.get(caller, approval_id)
+
+    def list_approvals(
+        self, caller: Caller, state: ApprovalState | None, page_size: int, page_token: str
+    ) -> Page[ApprovalInfo]:
+        """Requests for approval, newest first; see `approving`."""
+        return self._approving.list(caller, state, _page(page_size), page_token)
+
+    @contextmanager
+    def _suspending_who_goes_beyond(self) -> Iterator[None]:
+        """Suspends whom a budget says so of, before the call that went beyond it is answered."""
+        try:
+            yield
+        finally:
+            suspend_due(self.engine, self._trail)
 
     def record_refusal(self, principal: str, action: str, error: VaultError) -> None:
         """Records an attempt that was turned away before or inside a use case."""

@@ -9,7 +9,8 @@ A batch, in order:
    objection, a restriction.
 4. For each value one record is read. All are opened in one call of `crypto.batches`, which looks into the
    decision table of the run's situation; what is not the usual record is looked into here.
-5. One audit record, accepted by the kernel before any value is returned. If that fails, none is.
+5. The customers count against the principal's budgets; a batch that goes beyond one is refused whole.
+6. One audit record, accepted by the kernel before any value is returned. If that fails, none is.
 
 Rules:
 - Batches of one process run one after the other (`_turn`), and what was gathered is opened before another
@@ -25,9 +26,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
 from vault.audit.records import (
+    BREAK_GLASS,
     MASKED,
     PLAIN,
     ReadAction,
@@ -55,7 +57,7 @@ from vault.hotpath.situations import judge_terms, read_terms
 from vault.model.access import Denial, Reveal
 from vault.model.consent import LawfulBasis
 from vault.model.requests import Caller, Revealed
-from vault.policy.decision import DENIALS, AccessTable
+from vault.policy.decision import DENIALS, AccessTable, Grants
 from vault.policy.reads import CONSENT_BITS, Reads
 from vault.store.layout import HEADER, CustomerRow, RowFlag, RowState, ValueFlag
 from vault.store.snapshot import Snapshot
@@ -74,6 +76,13 @@ Judge = Callable[[bytes], None]
 """Judges a customer (6 bytes) without a DEK under the write lock: raises ShreddedError or
 DataLossError, or returns when the DEK is there after all."""
 Masks = Callable[[int, str], str]
+
+
+class Budgets(Protocol):
+    """Counts whom principals read."""
+
+    def charge(self, grants: Grants, purpose: str, groups: Sequence[bytes]) -> None:
+        """Counts the customers of a batch's groups, or raises BudgetExceededError; see `core.budgets`."""
 
 
 class _StaleSnapshotError(Exception):
@@ -96,6 +105,7 @@ class HotPath:
         judge: Judge,
         tombstone_mac: Callable[[bytes], bytes],
         mask: Masks,
+        budgets: Budgets,
         suite: int,
         batches: BatchOpener,
         reply_bytes: int,
@@ -111,6 +121,7 @@ class HotPath:
         self._judge = judge
         self._tombstone_mac = tombstone_mac
         self._mask = mask
+        self._budgets = budgets
         self._reply_bytes = reply_bytes
         self._suite = suite
         self._opener = Opener()
@@ -135,6 +146,7 @@ class HotPath:
             UnauthenticatedError: the principal is not registered.
             SuspendedError: the principal is revoked.
             AuditUnavailableError: the access could not be recorded; nothing is revealed.
+            BudgetExceededError: the batch goes beyond a budget of the principal; nothing is revealed.
             OverloadedError: too many batches are waiting.
             DeadlineExceededError: the caller's deadline passed before its turn.
         """
@@ -223,13 +235,14 @@ class HotPath:
             add_record(get(key) or b"")
         self._open(keys, records, runs, reads, snapshot, opened)
 
+        self._budgets.charge(grants, purpose, opened.groups)
         unknown = Counter(code for _, code in missed)  # denials without a customer's name
         self._audit.append(
             encode_read(
                 self._audit.next_seq(),
                 time.time_ns() // 1_000_000,
                 grants.id,
-                action,
+                action | BREAK_GLASS if grants.breaks_glass(purpose) else action,
                 reads.purpose_no,
                 b"".join(opened.groups),
                 unknown_counts({_reason(code): count for code, count in unknown.items()}) if unknown else b"",

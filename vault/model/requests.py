@@ -230,6 +230,7 @@ class Access:
     reasons: Sequence[str] = ()
     detail: str = ""
     basis: LawfulBasis | None = None
+    break_glass: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,3 +282,4 @@ class PrincipalInfo:
     certificate_expires_ms: int = 0
     certificate_pem: str = ""  # only in the answer that issued it
     ca_pem: str = ""
+    suspended_ms: int = 0

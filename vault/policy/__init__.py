@@ -6,6 +6,7 @@
   `guards.cedar` is what closes a customer's values whatever is granted.
 - `compiling`: turns a policy into Cedar; `judging` decides with it; `verdicts`: what a decision can be.
 - `reads`: decisions by situation, as tables for the hot path.
+- `controls`, `budgets`: how much, and what takes two people, as read and as types.
 - `decision`: joins policy, registry and numbers, and answers every question of permission.
 - `explaining`: why, and what would have to change.
 - `jurisdictions`: countries, the EU and the EEA.

@@ -8,7 +8,7 @@ reveal and lawful basis (`reads`), in which a customer's situation is looked up.
 once for each distinct situation.
 
 Rules:
-- An unregistered or revoked principal is nobody, whatever the policy says of its name.
+- An unregistered, revoked or suspended principal is nobody, whatever the policy says of its name.
 - A registered principal that the policy does not mention is granted nothing.
 - Guards and the precedence of reasons: see `judging` and `guards.cedar`.
 - A domain that does not exist and one that the principal is not in get the same answer.
@@ -52,7 +52,8 @@ class PrincipalRecord:
     id: int
     name: str
     revoked: bool = False
-    break_glass: Mapping[str, int] = field(default_factory=dict)
+    suspended: bool = False
+    break_glass: Mapping[str, int] = field(default_factory=dict)  # purpose -> until, ms since 1970
 
 
 class Grants:
@@ -64,6 +65,7 @@ class Grants:
         "_rules",
         "_table",
         "_tables",
+        "budgets",
         "default_domain",
         "domains",
         "id",
@@ -74,6 +76,7 @@ class Grants:
     def __init__(self, record: PrincipalRecord, rules: Rules, table: "AccessTable") -> None:
         self.id = record.id
         self.name = record.name
+        self.budgets = table.policy.controls.budgets_of(record.name)
         domains = [table.domain_ids[name] for name in rules.domains]
         self.domains = frozenset(domains)
         self.default_domain = domains[0] if domains else None
@@ -148,6 +151,15 @@ class Grants:
         """Whether an approval for the purpose is in force."""
         return self._record.break_glass.get(purpose, 0) > now_ms
 
+    def breaks_glass(self, purpose: str) -> bool:
+        """Whether reads for `purpose` need a grant that another principal approved."""
+        declared = self._table.policy.purposes.get(purpose)
+        return declared is not None and declared.break_glass
+
+    def granted_until(self, purpose: str) -> int:
+        """Until when reads for a break-glass purpose are approved (ms since 1970); 0 for never."""
+        return self._record.break_glass.get(purpose, 0)
+
     def _begin(self, purpose: str, wanted: Reveal, basis: LawfulBasis | None, now_ms: int) -> Reads:
         if wanted not in _REVEALS:
             raise InvalidRequestError("reveal has to be BEST, PLAIN or MASKED", field="reveal")
@@ -208,7 +220,7 @@ class AccessTable:
 
         Raises:
             UnauthenticatedError: It is not registered.
-            SuspendedError: It was revoked.
+            SuspendedError: It was revoked or is suspended.
         """
         grants = self._grants.get(name)
         return grants if grants is not None else self._admit(name)
@@ -219,6 +231,8 @@ class AccessTable:
             raise UnauthenticatedError("the certificate names no registered principal")
         if record.revoked:
             raise SuspendedError("the principal is revoked")
+        if record.suspended:
+            raise SuspendedError("the principal is suspended")
         grants = Grants(record, self.policy.principals.get(name, Rules()), self)
         self._grants[name] = grants
         return grants

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from vault.model.access import Action
+from vault.policy.budgets import Approvals, Controls
 from vault.policy.cedar import read_rules
 from vault.policy.rules import Policy, Purpose, Rules, spell
 
@@ -24,6 +25,7 @@ def describe_change(old: Policy | None, new: Policy) -> list[str]:
         *_purposes(before, new),
         *_residency(before, new),
         *_own_rules(before, new),
+        *_controls(before.controls, new.controls),
     ]
     for name in sorted(before.principals.keys() | new.principals.keys()):
         who = spell(name)
@@ -125,3 +127,19 @@ def _day(moment_ms: int) -> str:
 def _level(rules: Rules, purpose: str, field_class: str) -> str:
     grant = rules.grant(purpose, field_class)
     return grant.reveal.name if grant else "nothing"
+
+
+def _controls(old: Controls, new: Controls) -> Iterator[str]:
+    for name in sorted(old.budgets.keys() | new.budgets.keys()):
+        before, after = old.budgets.get(name), new.budgets.get(name)
+        if before != after:
+            what = "added" if before is None else "removed" if after is None else "changed"
+            yield f"budget {spell(name)}: {what}"
+    for key in Approvals.__slots__:
+        before_value, after_value = getattr(old.approvals, key), getattr(new.approvals, key)
+        if before_value != after_value:
+            yield f"approvals {key}: {_shown(before_value)} -> {_shown(after_value)}"
+
+
+def _shown(value: object) -> str:
+    return "never" if value is None else str(value).lower()

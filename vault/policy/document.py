@@ -10,6 +10,7 @@
     [principals.<name>]         roles, domains, may, training = false, training_valid_until, region
     [principals.<name>.reveal.<purpose>]      as for roles
     [[examples]]                see `examples`
+    [budgets.<budget>]  [approvals]           see `controls`
 
 Rules:
 - An unknown key is a problem, not a remark: a typing error must not quietly grant less or more.
@@ -25,6 +26,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from vault.errors import PolicyInvalidError
 from vault.model.access import Action, Reveal
 from vault.policy.cedar import read_rules
+from vault.policy.controls import read_controls
 from vault.policy.examples import read_examples
 from vault.policy.jurisdictions import is_place
 from vault.policy.purposes import read_purposes, read_residency
@@ -52,7 +54,18 @@ _PRINCIPAL_KEYS = ("roles", "domains", "may", "reveal", "training", "training_va
 _A_DAY = timedelta(days=1)
 _ACTIONS = {action.value: action for action in Action}
 
-_SECTIONS = ("version", "rules", "domains", "purposes", "residency", "roles", "principals", "examples")
+_SECTIONS = (
+    "version",
+    "rules",
+    "domains",
+    "purposes",
+    "residency",
+    "roles",
+    "principals",
+    "examples",
+    "budgets",
+    "approvals",
+)
 
 
 def parse_policy(text: str, field_classes: Collection[str]) -> Policy:
@@ -112,6 +125,7 @@ class _DocumentReader(Reader):
         self._field_classes = frozenset(field_classes)
         self._domains: Collection[str] = ()
         self._purposes: Collection[str] = ()
+        self._members: dict[str, Collection[str]] = {}  # each principal's roles
 
     def read(self, root: Table) -> Policy:
         self.known_keys((), root, _SECTIONS)
@@ -130,6 +144,13 @@ class _DocumentReader(Reader):
                 name: merge([rules, *(roles[role] for role in rules.roles)]) for name, rules in own.items()
             },
             own=own,
+            controls=read_controls(
+                root,
+                members={name: rules.roles for name, rules in own.items()},
+                roles=roles,
+                purposes=purposes,
+                problem=self.problem,
+            ),
             roles=roles,
             residency=read_residency(self, root.get("residency", {})),
             rules=self._read_rules(self.text((), root, "rules"), own, roles),

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from vault.model.access import Action, Reveal
 from vault.model.consent import LawfulBasis
 from vault.model.situation import Situation
+from vault.policy.budgets import Controls
 from vault.policy.jurisdictions import by_place
 
 ANY_CLASS = "*"
@@ -146,6 +147,7 @@ class Policy:
     residency: Mapping[str, Sequence[str]] = field(default_factory=dict)
     rules: str = ""
     examples: Sequence[Example] = ()
+    controls: Controls = field(default_factory=Controls)
 
     @property
     def administrators(self) -> frozenset[str]:

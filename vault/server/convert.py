@@ -389,6 +389,7 @@ def access(record: Access) -> audit_pb.Access:
         reasons=record.reasons,
         detail=record.detail,
         lawful_basis=from_basis(record.basis),
+        break_glass=record.break_glass,
     )
 
 
@@ -417,11 +418,14 @@ def policy_version(model: PolicyVersion) -> policy_pb.PolicyVersion:
 
 
 def principal(info: PrincipalInfo) -> policy_pb.Principal:
-    state = policy_pb.PRINCIPAL_STATE_REVOKED if info.revoked else policy_pb.PRINCIPAL_STATE_ACTIVE
+    state = policy_pb.PRINCIPAL_STATE_SUSPENDED if info.suspended_ms else policy_pb.PRINCIPAL_STATE_ACTIVE
+    if info.revoked:
+        state = policy_pb.PRINCIPAL_STATE_REVOKED
     return policy_pb.Principal(
         name=info.name,
         state=state,
         create_time=timestamp(info.created_ms),
         revoke_time=timestamp(info.revoked_ms),
         certificate_expire_time=timestamp(info.certificate_expires_ms),
+        suspend_time=timestamp(info.suspended_ms),
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 VALUES_TABLES: Final = (
     *("values", "sheets", "consents", "meta"),
-    *("names", "principals", "policies", "requests", "erasures", "operations"),
+    *("names", "principals", "policies", "requests", "erasures", "operations", "approvals"),
 )
 KEYRING_TABLES: Final = ("deks", "secrets")
 INDEX_TABLES: Final = ("external",)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 from google.longrunning.operations_proto_pb2 import Operation
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from customervault import results
+from customervault import control_results, results
 from customervault._status import error_of_status
 from customervault.errors import AlreadyShreddedError, InvalidRequestError, NotFoundError, VaultError
 from customervault.inputs import Consent, CustomerRef, Entry, Field, Situation, as_ref
 from customervault.v1 import (
+    approval_service_pb2,
     audit_service_pb2,
     common_pb2,
     customer_service_pb2,
@@ -46,6 +47,9 @@ _VALUE_STATES: Sequence[results.ValueState] = get_args(results.ValueState)
 _STAGES: Sequence[results.ErasureStage] = get_args(results.ErasureStage)
 _STEPS: Sequence[results.AwaitedStep] = get_args(results.AwaitedStep)
 _PRINCIPAL_STATES: Sequence[results.PrincipalState] = get_args(results.PrincipalState)
+_APPROVAL_ACTS: Sequence[control_results.ApprovalAct] = get_args(control_results.ApprovalAct)
+_APPROVAL_STATES: Sequence[control_results.ApprovalState] = get_args(control_results.ApprovalState)
+_BUDGET_KINDS: Sequence[control_results.BudgetKind] = get_args(control_results.BudgetKind)
 
 
 def batch_mode(atomic: bool) -> "common_pb2.BatchMode.ValueType":
@@ -239,6 +243,7 @@ def access(message: audit_service_pb2.Access) -> results.Access:
         reasons=tuple(message.reasons),
         detail=message.detail,
         basis=basis(message.lawful_basis),
+        break_glass=message.break_glass,
     )
 
 
@@ -339,6 +344,57 @@ def principal(message: policy_service_pb2.Principal) -> results.Principal:
         created=_time(message, "create_time"),
         revoked=_time(message, "revoke_time"),
         certificate_expires=_time(message, "certificate_expire_time"),
+        suspended=_time(message, "suspend_time"),
+    )
+
+
+def approval(message: approval_service_pb2.Approval) -> control_results.Approval:
+    """A request for approval."""
+    return control_results.Approval(
+        approval_id=message.approval_id,
+        act=_named(_APPROVAL_ACTS, message.act),
+        state=_named(_APPROVAL_STATES, message.state),
+        requester=message.requester,
+        reason=message.reason,
+        digest=message.digest,
+        customers=message.customers,
+        customers_used=message.customers_used,
+        customer_tokens=tuple(message.customer_tokens),
+        purpose=message.purpose,
+        minutes=message.minutes,
+        grant_ends=_time(message, "grant_end_time"),
+        requested=_time(message, "request_time"),
+        expires=_time(message, "expire_time"),
+        decided=_time(message, "decide_time"),
+        decider=message.decider,
+        note=message.note,
+    )
+
+
+def approval_state_number(
+    state: control_results.ApprovalState | None,
+) -> "approval_service_pb2.ApprovalState.ValueType":
+    """The API's number of a state; unspecified for None.
+
+    Raises:
+        ValueError: There is no such state.
+    """
+    return approval_service_pb2.ApprovalState.values()[_APPROVAL_STATES.index(state) if state else 0]
+
+
+def budget_use(message: policy_service_pb2.BudgetUse) -> control_results.BudgetUse:
+    """One budget's window."""
+    return control_results.BudgetUse(
+        budget=message.budget,
+        kind=_named(_BUDGET_KINDS, message.kind),
+        purposes=tuple(message.purposes),
+        start=_time(message, "start_time"),
+        end=_time(message, "end_time"),
+        customers=message.customers,
+        alert_customers=message.alert_customers,
+        limit_customers=message.limit_customers,
+        alerted=message.alerted,
+        exceeded=message.exceeded,
     )
 
 

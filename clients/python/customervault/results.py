@@ -15,7 +15,7 @@ ValueState = Literal["unknown", "live", "deleted", "shredded"]
 ErasureStage = Literal["unknown", "effective", "final-best-effort", "final"]
 AwaitedStep = Literal["unknown", "rotation", "destruction", "confirmation", "backups", "copies"]
 ShredOutcome = Literal["shredded", "validated", "already_shredded", "missing", "failed"]
-PrincipalState = Literal["unknown", "active", "revoked"]
+PrincipalState = Literal["unknown", "active", "revoked", "suspended"]
 
 
 class FieldResult(NamedTuple):
@@ -312,6 +312,7 @@ class Access:
     reasons: Sequence[str]
     detail: str
     basis: LawfulBasis | None = None
+    break_glass: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,6 +387,7 @@ class Principal:
     created: datetime | None
     revoked: datetime | None
     certificate_expires: datetime | None
+    suspended: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

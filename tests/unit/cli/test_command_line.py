@@ -35,6 +35,7 @@ OFFLINE = {
     ("keys", "rotate-ca"),
     ("erasure", "verify"),
     ("consent", "verify"),
+    ("policy", "test"),
 } | WITNESS
 OFFLINE |= {("keys", name) for name in ("copy", "copies", "verify", "prune")}
 OFFLINE |= {path for path in LEAVES if path[0] == "backup"}
@@ -45,7 +46,8 @@ def test_the_tree_is_complete() -> None:
     top = {path[0] for path in ALL if path}
     assert top == {
         *("init", "serve", "status", "import", "tokenize", "detokenize", "shred", "check", "version"),
-        *("keys", "customers", "consent", "principals", "policy", "erasure", "audit", "witness", "backup"),
+        *("keys", "customers", "consent", "principals", "policy", "approvals", "erasure", "audit"),
+        *("witness", "backup"),
     }
     copies = {("copy",), ("copies",), ("verify",), ("prune",)}
     assert {path[1:] for path in LEAVES if path[0] == "keys"} == {
@@ -62,8 +64,12 @@ def test_the_tree_is_complete() -> None:
     backups = {("create",), ("list",), ("verify",), ("restore",), ("prune",)}
     assert {path[1:] for path in LEAVES if path[0] == "backup"} == backups
     assert {path[1:] for path in LEAVES if path[0] == "customers"} == {("show",), ("list",), ("export",)}
-    assert {path[1:] for path in LEAVES if path[0] == "principals"} == {("add",), ("list",), ("revoke",)}
-    assert {path[1:] for path in LEAVES if path[0] == "policy"} == {("check",), ("show",), ("apply",)}
+    assert {path[1:] for path in LEAVES if path[0] == "principals"} == {
+        *(("add",), ("list",), ("revoke",), ("suspend",), ("resume",), ("budget",)),
+    }
+    assert {path[1:] for path in LEAVES if path[0] == "policy"} == {
+        *(("check",), ("test",), ("diff",), ("apply",), ("show",), ("history",), ("explain",)),
+    }
     assert {path[1:] for path in LEAVES if path[0] == "erasure"} == {
         ("list",),
         ("status",),
@@ -72,7 +78,9 @@ def test_the_tree_is_complete() -> None:
     }
     consents = ("record", "withdraw", "object", "state", "list", "receipt", "export", "ingest", "verify")
     assert {path[1:] for path in LEAVES if path[0] == "consent"} == {(name,) for name in consents}
-    assert {path[1:] for path in LEAVES if path[0] == "audit"} == {("list",), ("status",)}
+    assert {path[1:] for path in LEAVES if path[0] == "audit"} == {("list",), ("customers",), ("status",)}
+    approvals = ("request", "list", "show", "approve", "reject", "cancel")
+    assert {path[1:] for path in LEAVES if path[0] == "approvals"} == {(name,) for name in approvals}
     assert {path for path in LEAVES if path[0] == "witness"} == WITNESS
 
 

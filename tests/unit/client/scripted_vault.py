@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 from customervault.v1 import (
+    approval_service_pb2,
     audit_service_pb2,
     common_pb2,
     consent_service_pb2,
@@ -26,6 +27,7 @@ from grpc_health.v1 import health_pb2
 from grpc_status import rpc_status
 
 _FILES = (
+    approval_service_pb2,
     audit_service_pb2,
     consent_service_pb2,
     customer_service_pb2,

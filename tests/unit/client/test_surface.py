@@ -114,6 +114,16 @@ def call_every_verb(vault: Any) -> None:
     vault.create_principal("p")
     list(vault.list_principals())
     vault.revoke_principal("p")
+    vault.suspend_principal("p")
+    vault.resume_principal("p")
+    vault.budget_use("p")
+    list(vault.list_customers_read("p"))
+    vault.request_approval("shred", reason="r", customers=["c1"])
+    vault.get_approval("a")
+    list(vault.list_approvals())
+    vault.approve("a")
+    vault.reject("a")
+    vault.cancel_approval("a")
     vault.healthy()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 from customervault.v1 import (
+    approval_service_pb2,
     audit_service_pb2,
     consent_service_pb2,
     customer_service_pb2,
@@ -23,6 +24,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from vault.core.vault import Vault
 from vault.server.calls import Calls
+from vault.server.services.approval import ApprovalService
 from vault.server.services.audit import AuditService
 from vault.server.services.consent import ConsentService
 from vault.server.services.customer import CustomerService
@@ -33,6 +35,7 @@ from vault.server.services.policy import PolicyService
 from vault.server.services.token import TokenService
 
 _FILES: tuple[tuple[FileDescriptor, Any], ...] = (
+    (approval_service_pb2.DESCRIPTOR, ApprovalService),
     (audit_service_pb2.DESCRIPTOR, AuditService),
     (consent_service_pb2.DESCRIPTOR, ConsentService),
     (customer_service_pb2.DESCRIPTOR, CustomerService),

@@ -47,9 +47,10 @@ class CustomerService:
         """All values of one customer."""
         ref = convert.to_ref(request.customer)
         basis = convert.to_basis(request.lawful_basis)
-        return convert.export(
-            self._vault.export_customer(caller, ref, request.purpose, request.domain, basis)
+        export = self._vault.export_customer(
+            caller, ref, request.purpose, request.domain, basis, request.approval_id
         )
+        return convert.export(export)
 
     def shred_customer(self, caller: Caller, request: pb.ShredCustomerRequest) -> pb.ShredCustomerResponse:
         """Destroys one customer's key; a refused customer fails the call."""
@@ -75,6 +76,7 @@ class CustomerService:
             request_id=request.request_id,
             validate_only=request.validate_only,
             atomic=convert.to_atomic(request.mode),
+            approval_id=request.approval_id,
         )
         _count(results)
         return pb.BatchShredCustomersResponse(results=[convert.shred_result(each) for each in results])

@@ -4,7 +4,7 @@ from customervault.v1 import policy_service_pb2 as pb
 
 from vault.core.vault import Vault
 from vault.model.requests import Caller
-from vault.server import convert
+from vault.server import convert, convert_controls
 
 
 class PolicyService:
@@ -72,3 +72,22 @@ class PolicyService:
         """Ends a principal's access."""
         info = self._vault.revoke_principal(caller, request.name, request.request_id)
         return pb.RevokePrincipalResponse(principal=convert.principal(info))
+
+    def suspend_principal(
+        self, caller: Caller, request: pb.SuspendPrincipalRequest
+    ) -> pb.SuspendPrincipalResponse:
+        """Suspends a principal."""
+        info = self._vault.suspend_principal(caller, request.name, request.reason, request.request_id)
+        return pb.SuspendPrincipalResponse(principal=convert.principal(info))
+
+    def resume_principal(
+        self, caller: Caller, request: pb.ResumePrincipalRequest
+    ) -> pb.ResumePrincipalResponse:
+        """Ends a suspension."""
+        info = self._vault.resume_principal(caller, request.name, request.reason, request.request_id)
+        return pb.ResumePrincipalResponse(principal=convert.principal(info))
+
+    def get_budget_use(self, caller: Caller, request: pb.GetBudgetUseRequest) -> pb.GetBudgetUseResponse:
+        """How much of its budgets a principal has used."""
+        uses = self._vault.budget_use(caller, request.principal)
+        return pb.GetBudgetUseResponse(uses=[convert_controls.budget_use(each) for each in uses])

@@ -32,7 +32,7 @@ class AsyncAdministrationVerbs(AsyncTransport):
         """Give one customer a new key generation and re-seal the customer's values under it."""
         return await self._run(verbs.rotate_dek(CustomerRef(external_id, token), request_id=request_id))
 
-    async def rotate_epoch(self, *, request_id: str | None = None) -> EpochRotation:
+    async def rotate_epoch(self, *, approval_id: str = "", request_id: str | None = None) -> EpochRotation:
         """Ask for a new epoch, which makes shreds final; while one is under way, this joins it.
 
         Returns at once: the vault does the work. `epoch_rotation` tells how far it is.
@@ -40,7 +40,7 @@ class AsyncAdministrationVerbs(AsyncTransport):
         Raises:
             VaultError: Nothing was begun, or it is not known whether it was.
         """
-        return await self._run(verbs.rotate_epoch(request_id=request_id))
+        return await self._run(verbs.rotate_epoch(approval_id=approval_id, request_id=request_id))
 
     async def epoch_rotation(self, name: str) -> EpochRotation:
         """How far a rotation is that `rotate_epoch` has named.

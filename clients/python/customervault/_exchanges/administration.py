@@ -29,9 +29,9 @@ def rotate_dek(ref: CustomerRef, *, request_id: str | None) -> Exchange[results.
     return results.RotatedDek(reply.dek_generation, reply.values_resealed)
 
 
-def rotate_epoch(*, request_id: str | None) -> Exchange[results.EpochRotation]:
+def rotate_epoch(*, approval_id: str, request_id: str | None) -> Exchange[results.EpochRotation]:
     """Ask for a new epoch, or join the rotation under way."""
-    message = key_api.RotateEpochRequest(request_id=request_id_or_new(request_id))
+    message = key_api.RotateEpochRequest(request_id=request_id_or_new(request_id), approval_id=approval_id)
     reply: Operation = yield Request(_KEYS + "RotateEpoch", message, Operation)
     return _convert.epoch_rotation(reply)
 

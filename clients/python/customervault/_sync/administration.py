@@ -37,7 +37,7 @@ class AdministrationVerbs(Transport):
         """
         return self._run(verbs.rotate_dek(CustomerRef(external_id, token), request_id=request_id))
 
-    def rotate_epoch(self, *, request_id: str | None = None) -> EpochRotation:
+    def rotate_epoch(self, *, approval_id: str = "", request_id: str | None = None) -> EpochRotation:
         """Ask for a new epoch, which makes shreds final; while one is under way, this joins it.
 
         Returns at once: the vault does the work. `epoch_rotation` tells how far it is.
@@ -45,7 +45,7 @@ class AdministrationVerbs(Transport):
         Raises:
             VaultError: Nothing was begun, or it is not known whether it was.
         """
-        return self._run(verbs.rotate_epoch(request_id=request_id))
+        return self._run(verbs.rotate_epoch(approval_id=approval_id, request_id=request_id))
 
     def epoch_rotation(self, name: str) -> EpochRotation:
         """How far a rotation is that `rotate_epoch` has named.

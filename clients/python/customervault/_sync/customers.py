@@ -82,6 +82,7 @@ class CustomerVerbs(Transport):
         purpose: str | None = None,
         domain: str | None = None,
         basis: LawfulBasis | None = None,
+        approval_id: str = "",
     ) -> Export:
         """All values of one customer, for the right of access.
 
@@ -95,6 +96,7 @@ class CustomerVerbs(Transport):
                 purpose=self._config.purpose if purpose is None else purpose,
                 domain=self._config.domain if domain is None else domain,
                 basis=basis,
+                approval_id=approval_id,
             )
         )
 
@@ -136,6 +138,7 @@ class CustomerVerbs(Transport):
         missing_ok: bool = False,
         validate_only: bool = False,
         request_id: str | None = None,
+        approval_id: str = "",
     ) -> list[Shredded]:
         """Shred many customers; answers in order, failures in their own `Shredded`.
 
@@ -151,6 +154,7 @@ class CustomerVerbs(Transport):
                 validate_only=validate_only,
                 request_id=request_id,
                 max_batch=self._config.max_batch,
+                approval_id=approval_id,
             )
         )
 

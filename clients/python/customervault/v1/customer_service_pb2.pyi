@@ -252,10 +252,13 @@ class ExportCustomerRequest(_message.Message):
     PURPOSE_FIELD_NUMBER: _builtins.int
     DOMAIN_FIELD_NUMBER: _builtins.int
     LAWFUL_BASIS_FIELD_NUMBER: _builtins.int
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
     purpose: _builtins.str
     domain: _builtins.str
     lawful_basis: _common_pb2.LawfulBasis.ValueType
     """As for Detokenize."""
+    approval_id: _builtins.str
+    """An approval that comprises this customer, where the policy asks for one."""
     @_builtins.property
     def customer(self) -> _common_pb2.CustomerRef: ...
     def __init__(
@@ -265,10 +268,11 @@ class ExportCustomerRequest(_message.Message):
         purpose: _builtins.str = ...,
         domain: _builtins.str = ...,
         lawful_basis: _common_pb2.LawfulBasis.ValueType = ...,
+        approval_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "domain", b"domain", "lawful_basis", b"lawful_basis", "purpose", b"purpose"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "customer", b"customer", "domain", b"domain", "lawful_basis", b"lawful_basis", "purpose", b"purpose"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -437,9 +441,12 @@ class BatchShredCustomersRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     validate_only: _builtins.bool
     mode: _common_pb2.BatchMode.ValueType
+    approval_id: _builtins.str
+    """An approval of exactly these customers, where the policy asks for one."""
     @_builtins.property
     def customers(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.CustomerRef]: ...
     def __init__(
@@ -449,10 +456,11 @@ class BatchShredCustomersRequest(_message.Message):
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         mode: _common_pb2.BatchMode.ValueType = ...,
+        approval_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customers", b"customers", "mode", b"mode", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "customers", b"customers", "mode", b"mode", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

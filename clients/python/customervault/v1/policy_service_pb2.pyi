@@ -31,13 +31,36 @@ class _PrincipalStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Princi
     PRINCIPAL_STATE_UNSPECIFIED: _PrincipalState.ValueType  # 0
     PRINCIPAL_STATE_ACTIVE: _PrincipalState.ValueType  # 1
     PRINCIPAL_STATE_REVOKED: _PrincipalState.ValueType  # 2
+    PRINCIPAL_STATE_SUSPENDED: _PrincipalState.ValueType  # 3
 
 class PrincipalState(_PrincipalState, metaclass=_PrincipalStateEnumTypeWrapper): ...
 
 PRINCIPAL_STATE_UNSPECIFIED: PrincipalState.ValueType  # 0
 PRINCIPAL_STATE_ACTIVE: PrincipalState.ValueType  # 1
 PRINCIPAL_STATE_REVOKED: PrincipalState.ValueType  # 2
+PRINCIPAL_STATE_SUSPENDED: PrincipalState.ValueType  # 3
 Global___PrincipalState: _TypeAlias = PrincipalState  # noqa: Y015
+
+class _BudgetKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BudgetKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BudgetKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BUDGET_KIND_UNSPECIFIED: _BudgetKind.ValueType  # 0
+    BUDGET_KIND_READ: _BudgetKind.ValueType  # 1
+    """Customers of whom a value was revealed."""
+    BUDGET_KIND_COMPARE: _BudgetKind.ValueType  # 2
+    """Customers with whose values others were compared, by storing them."""
+
+class BudgetKind(_BudgetKind, metaclass=_BudgetKindEnumTypeWrapper): ...
+
+BUDGET_KIND_UNSPECIFIED: BudgetKind.ValueType  # 0
+BUDGET_KIND_READ: BudgetKind.ValueType  # 1
+"""Customers of whom a value was revealed."""
+BUDGET_KIND_COMPARE: BudgetKind.ValueType  # 2
+"""Customers with whose values others were compared, by storing them."""
+Global___BudgetKind: _TypeAlias = BudgetKind  # noqa: Y015
 
 @_typing.final
 class GetPolicyRequest(_message.Message):
@@ -366,6 +389,7 @@ class Principal(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
     CERTIFICATE_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    SUSPEND_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """SPIFFE URI, DNS name or common name, as the certificate states it."""
     state: Global___PrincipalState.ValueType
@@ -377,6 +401,8 @@ class Principal(_message.Message):
     def certificate_expire_time(self) -> _timestamp_pb2.Timestamp:
         """Set when the vault's own CA issued the newest certificate."""
 
+    @_builtins.property
+    def suspend_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
         self,
         *,
@@ -385,10 +411,11 @@ class Principal(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
         certificate_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        suspend_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time", "create_time", b"create_time", "revoke_time", b"revoke_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time", "create_time", b"create_time", "revoke_time", b"revoke_time", "suspend_time", b"suspend_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time", "create_time", b"create_time", "name", b"name", "revoke_time", b"revoke_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time", "create_time", b"create_time", "name", b"name", "revoke_time", b"revoke_time", "state", b"state", "suspend_time", b"suspend_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -538,3 +565,190 @@ class RevokePrincipalResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RevokePrincipalResponse: _TypeAlias = RevokePrincipalResponse  # noqa: Y015
+
+@_typing.final
+class SuspendPrincipalRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    reason: _builtins.str
+    """Why; at most 500 characters, for the access log."""
+    request_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuspendPrincipalRequest: _TypeAlias = SuspendPrincipalRequest  # noqa: Y015
+
+@_typing.final
+class SuspendPrincipalResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def principal(self) -> Global___Principal: ...
+    def __init__(
+        self,
+        *,
+        principal: Global___Principal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["principal", b"principal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["principal", b"principal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuspendPrincipalResponse: _TypeAlias = SuspendPrincipalResponse  # noqa: Y015
+
+@_typing.final
+class ResumePrincipalRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    reason: _builtins.str
+    """Why; at most 500 characters, for the access log."""
+    request_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumePrincipalRequest: _TypeAlias = ResumePrincipalRequest  # noqa: Y015
+
+@_typing.final
+class ResumePrincipalResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def principal(self) -> Global___Principal: ...
+    def __init__(
+        self,
+        *,
+        principal: Global___Principal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["principal", b"principal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["principal", b"principal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumePrincipalResponse: _TypeAlias = ResumePrincipalResponse  # noqa: Y015
+
+@_typing.final
+class GetBudgetUseRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    principal: _builtins.str
+    """Empty for the caller itself. Others may be asked about by administrators and auditors."""
+    def __init__(
+        self,
+        *,
+        principal: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["principal", b"principal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBudgetUseRequest: _TypeAlias = GetBudgetUseRequest  # noqa: Y015
+
+@_typing.final
+class BudgetUse(_message.Message):
+    """One budget's window that runs now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUDGET_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    PURPOSES_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    CUSTOMERS_FIELD_NUMBER: _builtins.int
+    ALERT_CUSTOMERS_FIELD_NUMBER: _builtins.int
+    LIMIT_CUSTOMERS_FIELD_NUMBER: _builtins.int
+    ALERTED_FIELD_NUMBER: _builtins.int
+    EXCEEDED_FIELD_NUMBER: _builtins.int
+    budget: _builtins.str
+    kind: Global___BudgetKind.ValueType
+    customers: _builtins.int
+    """Distinct customers so far, from how many on an alert is given, and how many there may be."""
+    alert_customers: _builtins.int
+    limit_customers: _builtins.int
+    alerted: _builtins.bool
+    """Whether the alert was given, and whether something was refused."""
+    exceeded: _builtins.bool
+    @_builtins.property
+    def purposes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Purposes that count; "*" is every one. Empty for comparisons, which have none."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        budget: _builtins.str = ...,
+        kind: Global___BudgetKind.ValueType = ...,
+        purposes: _abc.Iterable[_builtins.str] | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        customers: _builtins.int = ...,
+        alert_customers: _builtins.int = ...,
+        limit_customers: _builtins.int = ...,
+        alerted: _builtins.bool = ...,
+        exceeded: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_customers", b"alert_customers", "alerted", b"alerted", "budget", b"budget", "customers", b"customers", "end_time", b"end_time", "exceeded", b"exceeded", "kind", b"kind", "limit_customers", b"limit_customers", "purposes", b"purposes", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BudgetUse: _TypeAlias = BudgetUse  # noqa: Y015
+
+@_typing.final
+class GetBudgetUseResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def uses(self) -> _containers.RepeatedCompositeFieldContainer[Global___BudgetUse]: ...
+    def __init__(
+        self,
+        *,
+        uses: _abc.Iterable[Global___BudgetUse] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["uses", b"uses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBudgetUseResponse: _TypeAlias = GetBudgetUseResponse  # noqa: Y015

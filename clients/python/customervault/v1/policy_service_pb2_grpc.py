@@ -71,6 +71,21 @@ class PolicyServiceStub:
                 request_serializer=customervault_dot_v1_dot_policy__service__pb2.RevokePrincipalRequest.SerializeToString,
                 response_deserializer=customervault_dot_v1_dot_policy__service__pb2.RevokePrincipalResponse.FromString,
                 _registered_method=True)
+        self.SuspendPrincipal = channel.unary_unary(
+                '/customervault.v1.PolicyService/SuspendPrincipal',
+                request_serializer=customervault_dot_v1_dot_policy__service__pb2.SuspendPrincipalRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_policy__service__pb2.SuspendPrincipalResponse.FromString,
+                _registered_method=True)
+        self.ResumePrincipal = channel.unary_unary(
+                '/customervault.v1.PolicyService/ResumePrincipal',
+                request_serializer=customervault_dot_v1_dot_policy__service__pb2.ResumePrincipalRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_policy__service__pb2.ResumePrincipalResponse.FromString,
+                _registered_method=True)
+        self.GetBudgetUse = channel.unary_unary(
+                '/customervault.v1.PolicyService/GetBudgetUse',
+                request_serializer=customervault_dot_v1_dot_policy__service__pb2.GetBudgetUseRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_policy__service__pb2.GetBudgetUseResponse.FromString,
+                _registered_method=True)
 
 
 class PolicyServiceServicer:
@@ -125,6 +140,27 @@ class PolicyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SuspendPrincipal(self, request, context):
+        """Suspends a principal until it is resumed. Effective on its next call, open connections included.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumePrincipal(self, request, context):
+        """Ends a suspension.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBudgetUse(self, request, context):
+        """How much of its budgets a principal has used in the windows that run now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PolicyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -162,6 +198,21 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     servicer.RevokePrincipal,
                     request_deserializer=customervault_dot_v1_dot_policy__service__pb2.RevokePrincipalRequest.FromString,
                     response_serializer=customervault_dot_v1_dot_policy__service__pb2.RevokePrincipalResponse.SerializeToString,
+            ),
+            'SuspendPrincipal': grpc.unary_unary_rpc_method_handler(
+                    servicer.SuspendPrincipal,
+                    request_deserializer=customervault_dot_v1_dot_policy__service__pb2.SuspendPrincipalRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_policy__service__pb2.SuspendPrincipalResponse.SerializeToString,
+            ),
+            'ResumePrincipal': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumePrincipal,
+                    request_deserializer=customervault_dot_v1_dot_policy__service__pb2.ResumePrincipalRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_policy__service__pb2.ResumePrincipalResponse.SerializeToString,
+            ),
+            'GetBudgetUse': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBudgetUse,
+                    request_deserializer=customervault_dot_v1_dot_policy__service__pb2.GetBudgetUseRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_policy__service__pb2.GetBudgetUseResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -354,6 +405,87 @@ class PolicyService:
             '/customervault.v1.PolicyService/RevokePrincipal',
             customervault_dot_v1_dot_policy__service__pb2.RevokePrincipalRequest.SerializeToString,
             customervault_dot_v1_dot_policy__service__pb2.RevokePrincipalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SuspendPrincipal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.PolicyService/SuspendPrincipal',
+            customervault_dot_v1_dot_policy__service__pb2.SuspendPrincipalRequest.SerializeToString,
+            customervault_dot_v1_dot_policy__service__pb2.SuspendPrincipalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumePrincipal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.PolicyService/ResumePrincipal',
+            customervault_dot_v1_dot_policy__service__pb2.ResumePrincipalRequest.SerializeToString,
+            customervault_dot_v1_dot_policy__service__pb2.ResumePrincipalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBudgetUse(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.PolicyService/GetBudgetUse',
+            customervault_dot_v1_dot_policy__service__pb2.GetBudgetUseRequest.SerializeToString,
+            customervault_dot_v1_dot_policy__service__pb2.GetBudgetUseResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,12 @@ class PolicyServiceStub:
     ListPrincipals: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ListPrincipalsRequest, _policy_service_pb2.ListPrincipalsResponse]
     RevokePrincipal: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.RevokePrincipalRequest, _policy_service_pb2.RevokePrincipalResponse]
     """Revokes a principal. Effective on its next call, open connections included."""
+    SuspendPrincipal: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.SuspendPrincipalRequest, _policy_service_pb2.SuspendPrincipalResponse]
+    """Suspends a principal until it is resumed. Effective on its next call, open connections included."""
+    ResumePrincipal: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ResumePrincipalRequest, _policy_service_pb2.ResumePrincipalResponse]
+    """Ends a suspension."""
+    GetBudgetUse: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.GetBudgetUseRequest, _policy_service_pb2.GetBudgetUseResponse]
+    """How much of its budgets a principal has used in the windows that run now."""
 
 @_typing.type_check_only
 class PolicyServiceAsyncStub(PolicyServiceStub):
@@ -66,6 +72,12 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     ListPrincipals: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ListPrincipalsRequest, _policy_service_pb2.ListPrincipalsResponse]  # type: ignore[assignment]
     RevokePrincipal: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.RevokePrincipalRequest, _policy_service_pb2.RevokePrincipalResponse]  # type: ignore[assignment]
     """Revokes a principal. Effective on its next call, open connections included."""
+    SuspendPrincipal: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.SuspendPrincipalRequest, _policy_service_pb2.SuspendPrincipalResponse]  # type: ignore[assignment]
+    """Suspends a principal until it is resumed. Effective on its next call, open connections included."""
+    ResumePrincipal: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ResumePrincipalRequest, _policy_service_pb2.ResumePrincipalResponse]  # type: ignore[assignment]
+    """Ends a suspension."""
+    GetBudgetUse: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.GetBudgetUseRequest, _policy_service_pb2.GetBudgetUseResponse]  # type: ignore[assignment]
+    """How much of its budgets a principal has used in the windows that run now."""
 
 class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
     """Administers policy and principals."""
@@ -124,5 +136,29 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.RevokePrincipalResponse, _abc.Awaitable[_policy_service_pb2.RevokePrincipalResponse]]:
         """Revokes a principal. Effective on its next call, open connections included."""
+
+    @_abc_1.abstractmethod
+    def SuspendPrincipal(
+        self,
+        request: _policy_service_pb2.SuspendPrincipalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.SuspendPrincipalResponse, _abc.Awaitable[_policy_service_pb2.SuspendPrincipalResponse]]:
+        """Suspends a principal until it is resumed. Effective on its next call, open connections included."""
+
+    @_abc_1.abstractmethod
+    def ResumePrincipal(
+        self,
+        request: _policy_service_pb2.ResumePrincipalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.ResumePrincipalResponse, _abc.Awaitable[_policy_service_pb2.ResumePrincipalResponse]]:
+        """Ends a suspension."""
+
+    @_abc_1.abstractmethod
+    def GetBudgetUse(
+        self,
+        request: _policy_service_pb2.GetBudgetUseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.GetBudgetUseResponse, _abc.Awaitable[_policy_service_pb2.GetBudgetUseResponse]]:
+        """How much of its budgets a principal has used in the windows that run now."""
 
 def add_PolicyServiceServicer_to_server(servicer: PolicyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
