@@ -79,8 +79,9 @@ def test_the_tree_is_complete() -> None:
     consents = ("record", "withdraw", "object", "state", "list", "receipt", "export", "ingest", "verify")
     assert {path[1:] for path in LEAVES if path[0] == "consent"} == {(name,) for name in consents}
     assert {path[1:] for path in LEAVES if path[0] == "audit"} == {("list",), ("customers",), ("status",)}
-    approvals = ("request", "list", "show", "approve", "reject", "cancel")
-    assert {path[1:] for path in LEAVES if path[0] == "approvals"} == {(name,) for name in approvals}
+    requests = {("request", act) for act in ("shred", "export", "rotate-epoch", "break-glass")}
+    approvals = {(name,) for name in ("list", "show", "approve", "reject", "cancel")}
+    assert {path[1:] for path in LEAVES if path[0] == "approvals"} == approvals | requests
     assert {path for path in LEAVES if path[0] == "witness"} == WITNESS
 
 
