@@ -177,7 +177,7 @@ def test_exports_beyond_the_days_threshold_take_an_approval_each_customer_once(r
     vault, privacy = ready.vault, ready.of(PRIVACY).caller
 
     def export(external_id: str, approval_id: str = "") -> list[str]:
-        told = vault.export_customer(privacy, by_id(external_id), "support", "", approval_id)
+        told = vault.export_customer(privacy, by_id(external_id), "support", "", approval_id=approval_id)
         return [each.held.field_class for each in told.values]
 
     for external_id in [IDS[0], IDS[1], IDS[0]]:  # the same customer again is no other one
