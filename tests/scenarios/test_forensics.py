@@ -1,9 +1,9 @@
 """What was shredded is gone from every file, snapshot and backup, once the shred is final; and not before.
 
 A vault works through three epochs and is copied all the while; rotations are killed. Before each rotation the
-search must find exactly the keys and customers that were shredded since the last one, for they are in the
-copies; after it, none at all. `make forensics` does it with 50,000 customers, `CVAULT_FORENSICS_CUSTOMERS`
-sets another number.
+search must find exactly the keys and customers that were shredded since the last one, and the keys that open
+what was deleted or corrected, for they are in the copies; after it, none at all. `make forensics` does it
+with 50,000 customers, `CVAULT_FORENSICS_CUSTOMERS` sets another number.
 """
 
 import os
@@ -20,7 +20,7 @@ from vault.crypto import hazmat
 
 DEFAULT_CUSTOMERS = 360
 CUSTOMERS = int(os.environ.get("CVAULT_FORENSICS_CUSTOMERS", str(DEFAULT_CUSTOMERS)))
-KILLED_AT = (("verified",), ("created", "swapped"), ("commit-current", "removed"))
+KILLED_AT = (("resealing", "verified"), ("created", "swapped"), ("commit-current", "removed"))
 EPOCHS = len(KILLED_AT)
 KILLS = sum(map(len, KILLED_AT))
 

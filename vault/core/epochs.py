@@ -1,5 +1,6 @@
-"""A new epoch: every data key wrapped anew, the old epoch's root key destroyed. It makes shreds final.
+"""A new epoch: every data key wrapped anew, the old epoch's root key destroyed. It makes erasures final.
 
+    reseal    customers of whom a value was deleted or corrected get a new data key (`resealing`)
     begin     ledger: epoch, attempt, root key id; empty keyring and index; then the provider makes the key,
               and every process of the vault gets it
     copy      customers in key order, in pieces: keys unwrapped, checked, wrapped; index hash from the sheet
@@ -16,6 +17,8 @@ Rules:
   numbers (new ones).
 - Before `CURRENT` is renamed, a crash means: give the attempt up, destroy its root key too, begin again.
   After it there is only forward. `resume` finds out which, and whoever runs rotations calls it first.
+- Old data keys are replaced before the new epoch is announced, so that none of them is ever wrapped in it.
+  What is deleted after that waits for the next rotation.
 - Nothing here holds a key in `bytes`: keys go from slot to slot of guarded memory.
 """
 
@@ -25,6 +28,7 @@ from typing import Final, Protocol
 
 from vault.core.engine import Engine
 from vault.core.indexkeys import EXTERNAL_INDEX
+from vault.core.resealing import Resealing
 from vault.core.rewrapping import Rewrapping
 from vault.crypto import hazmat
 from vault.errors import IntegrityFailedError, KeyUnavailableError, OverloadedError
@@ -112,7 +116,9 @@ class EpochRotation:
         epoch = Epoch(engine.store.epoch + 1)
         attempt = self._next_attempt(epoch)
         root_key_id = f"root-{epoch}-{attempt}-{hazmat.random_bytes(4).hex()}"
-        progress = Progress(epoch, "begin", started_ms=engine.now_ms())
+        progress = Progress(epoch, "reseal", started_ms=engine.now_ms())
+        self._reseal(progress)
+        progress.step, progress.done, progress.total = "begin", 0, 0
         self._report(progress)
         self._append(EpochIntent(epoch, attempt, root_key_id, self._custodian.provider))
         self._after_step("intent")
@@ -130,6 +136,17 @@ class EpochRotation:
         progress.step = "done"
         self._report(progress)
         return epoch
+
+    def _reseal(self, progress: Progress) -> None:
+        """Replaces the data keys that open what was deleted or corrected."""
+
+        def report(done: int, total: int) -> None:
+            progress.done, progress.total = done, total
+            self._report(progress)
+
+        self._report(progress)
+        Resealing(self._engine).all_waiting(report, self._after_step)
+        self._after_step("resealed")
 
     def resume(self) -> None:
         """Ends what an earlier rotation left: attempts given up, former epochs not yet destroyed.

@@ -17,7 +17,14 @@ from vault.core.trail import Trail
 from vault.errors import InvalidRequestError
 from vault.model.access import Action
 from vault.model.requests import Caller
-from vault.store.entries import EpochCurrent, GenerationShredded, Shred
+from vault.store.entries import (
+    EpochCurrent,
+    EpochIntent,
+    GenerationShredded,
+    Shred,
+    ValuesCorrected,
+    ValuesDeleted,
+)
 from vault.store.session import WriteSession
 from vault.store.snapshot import ValuesReader
 
@@ -40,8 +47,8 @@ class Operation:
     """One rotation of the epoch; times in milliseconds since 1970, 0 for not yet.
 
     Attributes:
-        step: what is being done: begin, copy, verify, follow, done.
-        done, total: customers' keys in that step.
+        step: what is being done: reseal, begin, copy, verify, follow, done.
+        done, total: customers, or customers' keys, in that step.
         reason, message: why it failed, as in the errors of the API.
     """
 
@@ -103,11 +110,15 @@ def request_rotation(engine: Engine, session: WriteSession, principal: str) -> O
 
 
 class Schedule:
-    """Says when `[keys]` asks for a new epoch: `rotate_hours`, `rotate_shreds`. Reads an entry once."""
+    """Says when `[keys]` asks for a new epoch: `rotate_hours`, `rotate_shreds`. Reads an entry once.
+
+    What goes while a new epoch is being made waits for the one after it.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._seen = self._entered_ms = self._shreds = 0
+        self._seen = self._entered_ms = 0
+        self._waiting, self._since_intent = _Erased(), _Erased()
 
     def due(self) -> bool:
         """Whether a rotation should begin now."""
@@ -117,14 +128,28 @@ class Schedule:
         for entry in self._engine.store.ledger(self._seen):
             self._seen = entry.seq
             match entry.payload:
+                case EpochIntent():
+                    self._since_intent = _Erased()
                 case EpochCurrent():
-                    self._entered_ms, self._shreds = entry.time_ms, 0
+                    self._entered_ms, self._waiting = entry.time_ms, replace(self._since_intent)
                 case Shred() | GenerationShredded():
-                    self._shreds += 1
+                    self._waiting.shreds += 1
+                    self._since_intent.shreds += 1
+                case ValuesDeleted() | ValuesCorrected():
+                    self._waiting.values = self._since_intent.values = True
         age_ms = self._engine.now_ms() - self._entered_ms
-        # Without a shred since the last one, a rotation by the clock would make nothing final.
-        by_clock = bool(keys.rotate_hours and self._shreds) and age_ms >= keys.rotate_hours * 3_600_000
-        return by_clock or 0 < keys.rotate_shreds <= self._shreds
+        # With nothing erased since the last one, a rotation by the clock would make nothing final.
+        something = bool(self._waiting.shreds or self._waiting.values)
+        by_clock = bool(keys.rotate_hours) and something and age_ms >= keys.rotate_hours * 3_600_000
+        return by_clock or 0 < keys.rotate_shreds <= self._waiting.shreds
+
+
+@dataclass(slots=True)
+class _Erased:
+    """What waits for a rotation: keys that were shredded, and whether any value went by itself."""
+
+    shreds: int = 0
+    values: bool = False
 
 
 class Operating:

@@ -16,10 +16,10 @@ from vault.core.epochs import EpochRotation
 from vault.core.vault import Vault
 
 STEPS = (
-    "intent", "staged", "created", "copied", "verified", "followed", "commit-ledger", "commit-current",
-    "commit-values", "swapped", "retired", "removed", "destroyed",
+    "resealing", "resealed", "intent", "staged", "created", "copied", "verified", "followed", "commit-ledger",
+    "commit-current", "commit-values", "swapped", "retired", "removed", "destroyed",
 )  # fmt: skip
-BEFORE_THE_SWAP = STEPS[:7]
+BEFORE_THE_SWAP = STEPS[:9]
 
 
 def rotation(vault: Vault, after_step: Callable[[str], None] = lambda _: None) -> EpochRotation:

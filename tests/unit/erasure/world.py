@@ -5,29 +5,41 @@ time: the live keyring, free pages included; attempts, finished, abandoned or de
 keyring; and at the provider, root keys that stand, wait for their destruction, or are gone but live
 on in the provider's own backups.
 
-Units: 0 and 1 are two generations of customer A, 2 is customer B's. A1 lives from the start, in epoch 1.
+Units: A1 to A4 are generations of customer A, B1 is customer B's. A1 lives from the start, in epoch 1. With
+`value`, customer A has a value that may be erased while A lives on. Whoever makes a further generation
+re-seals what A has then, so an erased value is sealed by the generations that were there before, and no
+other. The last generation is left to the rotation.
+
 An action returns the world after it and the ledger entries that it wrote. Whoever writes to the ledger
 first finishes what its entries ask for (`_locked`); copying for a rotation does not wait for that.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from vault.erasure.events import (
     AttemptAbandoned,
     AttemptBegun,
+    CustomerShredded,
     DestructionConfirmed,
     DestructionRequested,
     EpochEntered,
+    GenerationCreated,
+    GenerationShredded,
     KeyEvent,
     KeyringCopied,
     Restored,
+    Unit,
+    UnitEvent,
+    ValuesErased,
 )
 from vault.erasure.finality import Span
 from vault.model.assurance import Assurance
-from vault.model.ids import Epoch
+from vault.model.ids import CustomerNo, Epoch, Generation, Region
 
-A1, A2, B1 = 0, 1, 2
+A1, A2, B1, A3, A4 = range(5)
+GENERATIONS_OF_A = (A1, A2, A3, A4)
+REGION, CUSTOMER_A, VALUE_NO = Region(1), CustomerNo(1), 1
 ABSENT, USABLE, PENDING, GONE = "absent", "usable", "pending", "gone"
 NOBODY: frozenset[int] = frozenset()
 
@@ -69,6 +81,8 @@ class Limits(NamedTuple):
     delay: int = 0  # ticks from a request to the destruction
     backups: int = 0  # ticks for which the provider's own backups outlive a key
     one_step: bool = True  # requested, waited for and confirmed in one action
+    value: bool = False  # customer A's value may be erased
+    reseals: Literal["first", "late", "never"] = "first"  # when a rotation replaces A's key for it
 
 
 class World(NamedTuple):
@@ -85,6 +99,8 @@ class World(NamedTuple):
     now: int
     copied: int
     cancelled: int
+    sealed: frozenset[int]  # units under which the value is sealed in some copy
+    told: tuple[UnitEvent, ...]  # ledger entries about customer A and its value
 
     def recoverable(self, unit: int, backups: int) -> bool:
         """Whether any copy of the key can be opened."""
@@ -99,6 +115,16 @@ class World(NamedTuple):
 
     def alive(self, unit: int) -> bool:
         return self.spans[unit] is not None and not self.shredded(unit)
+
+    @property
+    def erased(self) -> bool:
+        """Whether the value was deleted or corrected."""
+        return any(isinstance(each, ValuesErased) for each in self.told)
+
+    @property
+    def generation(self) -> int | None:
+        """Customer A's unit in use; None once A is shredded."""
+        return next((unit for unit in reversed(GENERATIONS_OF_A) if self.alive(unit)), None)
 
     def _usable(self, root: Root, backups: int) -> bool:
         if root.status == GONE:
@@ -118,13 +144,15 @@ def beginning() -> Step:
         kept=frozenset(),
         copies=(),
         roots=(Root(USABLE),),
-        spans=(Span(2), None, None),
+        spans=(Span(2), None, None, None, None),
         restored=None,
         epoch=1,
         seq=2,
         now=0,
         copied=0,
         cancelled=0,
+        sealed=frozenset({A1}),
+        told=(),
     )
     return world, (AttemptBegun(1, Epoch(1), 0, "0"), EpochEntered(2, Epoch(1), 0))
 
@@ -160,6 +188,9 @@ def _locked(world: World) -> tuple[World, tuple[KeyEvent, ...]]:
 
 def _customers(world: World, limits: Limits) -> Iterator[Step]:
     locked, events = _locked(world)
+    if limits.value:
+        yield from _value(locked, events)
+        return
     for unit in limits.units:
         if world.spans[unit] is None and (unit != A2 or world.alive(A1)):
             # Nothing in the ledger tells of it: it came after the last entry.
@@ -176,15 +207,84 @@ def _customers(world: World, limits: Limits) -> Iterator[Step]:
             yield locked._replace(seq=seq, spans=spans), events
 
 
+def _value(world: World, events: tuple[KeyEvent, ...]) -> Iterator[Step]:
+    """What can happen to customer A, whose entries are told."""
+    in_use = world.generation
+    if in_use is None:
+        return
+    if not world.erased:
+        gone = ValuesErased(
+            world.seq + 1, REGION, ((CUSTOMER_A, VALUE_NO),), corrected=False, time_ms=world.now
+        )
+        yield world._replace(seq=gone.seq, told=(*world.told, gone)), events
+    if in_use in (A1, A2):
+        yield _replaced(world), events
+    if any(world.alive(unit) for unit in GENERATIONS_OF_A if unit != in_use):
+        yield _left_shredded(world), events
+    ending = world._replace(seq=world.seq + 1)
+    for unit in GENERATIONS_OF_A:
+        ending = _ended(ending, unit) if world.alive(unit) else ending
+    shred = CustomerShredded(ending.seq, REGION, CUSTOMER_A, world.now)
+    yield ending._replace(told=(*world.told, shred)), events
+
+
+def _replaced(world: World) -> World:
+    """Customer A under a further generation, as RotateDek's first commit leaves it."""
+    former = world.generation
+    assert former is not None
+    number = GENERATIONS_OF_A.index(former) + 1
+    unit, seq = GENERATIONS_OF_A[number], world.seq + 1
+    entry = GenerationCreated(seq, _generation(unit), Generation(number))
+    return world._replace(
+        seq=seq,
+        spans=_put(world.spans, unit, Span(world.seq)),
+        live=world.live._replace(rows=world.live.rows | {unit}),
+        sealed=world.sealed if world.erased else world.sealed | {unit},
+        told=(*world.told, entry),
+    )
+
+
+def _left_shredded(world: World) -> World:
+    """Every generation of customer A but the one in use is shredded: the second commit."""
+    for unit in GENERATIONS_OF_A:
+        if world.alive(unit) and unit != world.generation:
+            world = _ended(world._replace(seq=world.seq + 1), unit)
+            entry = GenerationShredded(world.seq, _generation(unit), world.now)
+            world = world._replace(told=(*world.told, entry))
+    return world
+
+
+def _resealed(world: World) -> World:
+    """What a rotation does for customer A, if its value went while the generation in use had sealed it."""
+    if world.erased and world.generation in world.sealed:
+        world = _replaced(world)
+    return _locked(_left_shredded(world))[0]
+
+
+def _ended(world: World, unit: int) -> World:
+    span = world.spans[unit]
+    assert span is not None
+    return world._replace(spans=_put(world.spans, unit, Span(span.created_seq, world.seq, world.now)))
+
+
+def _generation(unit: int) -> Unit:
+    return Unit(REGION, CUSTOMER_A, Generation(GENERATIONS_OF_A.index(unit) + 1))
+
+
 def _rotations(world: World, limits: Limits) -> Iterator[Step]:
     locked, events = _locked(world)
     if len(world.roots) < limits.attempts:
+        if limits.value and limits.reseals == "first":
+            locked = _resealed(locked)
         number, seq = len(world.roots), locked.seq + 1
         dead = locked.dead if locked.attempt is None else (*locked.dead, locked.attempt)
         begun = locked._replace(
             seq=seq, attempt=File(number), dead=dead, roots=(*locked.roots, Root()), epoch=locked.epoch
         )
+        if limits.value and limits.reseals == "late":
+            begun = _resealed(begun)
         yield begun, (*events, AttemptBegun(seq, _epoch(number), number, str(number)))
+        locked, events = _locked(world)
     if world.attempt is not None:
         taken = world.attempt._replace(rows=world.attempt.rows | world.live.rows)
         if taken != world.attempt:

@@ -2,10 +2,10 @@
 
     python -m tests.scenarios.support.forensics.working DATA_DIR STEP KEY_LIST    a rotation, killed at a step
 
-In each epoch: customers with phone numbers are stored, others shredded; values are deleted and corrected, and
-their customers' data keys replaced, which is what ends the former values; of some customers all but one value
-goes. Copies of the whole directory and of `values/` are taken before, between and after, and of what a
-rotation leaves that SIGKILL ended.
+In each epoch: customers with phone numbers are stored, others shredded; values are deleted and corrected; of
+some customers all but one value goes. Nothing but the rotation that follows replaces their data keys. Others'
+are replaced because somebody asks for it. Copies of the whole directory and of `values/` are taken before,
+between and after, and of what a rotation leaves that SIGKILL ended.
 """
 
 import signal
@@ -58,7 +58,9 @@ class Work:
     keys: KeyList
     copies: list[Path] = field(default_factory=list)
     shredded: dict[int, Known] = field(default_factory=dict)  # customers, by number
-    former: set[Owner] = field(default_factory=set)  # sealed a value that was deleted or corrected
+    former: set[Owner] = field(
+        default_factory=set
+    )  # sealed a value that was deleted or corrected; replaced keys
     living: list[tuple[Known, int, list[str]]] = field(default_factory=list)
     _stored: int = 0
 
@@ -96,6 +98,7 @@ class Work:
             self._correct(desks, amounts.touched)
             self._delete(desks, amounts.touched)
             self._keep_one(desks, amounts.touched)
+            self._replace(desks, amounts.touched)
             self.copy("values", only="values")
             self.copy("later")
 
@@ -123,8 +126,8 @@ class Work:
         return [*self.keys.keys(), *[NotedKey("secret", key, name="root") for key in roots]]
 
     def gone(self) -> set[Owner]:
-        """The data keys of which the ledger says that they were shredded."""
-        gone: set[Owner] = set()
+        """The data keys that have to go: shredded, or to be, as they open what was deleted or corrected."""
+        gone = set(self.former)
         with self._opened("asks") as desks:
             for entry in desks.vault.engine.store.ledger():
                 match entry.payload:
@@ -184,20 +187,22 @@ class Work:
         for known, number, tokens in self._taken(count):
             self._remember(desks, number, 2)
             desks.crm.update(tokens[1], "+493099" + known.phone[-6:])
-            self._replace_key(desks, known)
 
     def _delete(self, desks: Desks, count: int) -> None:
-        for known, number, tokens in self._taken(count):
+        for _, number, tokens in self._taken(count):
             self._remember(desks, number, 2)
             desks.crm.delete(tokens[1])
-            self._replace_key(desks, known)
 
     def _keep_one(self, desks: Desks, count: int) -> None:
-        for known, number, tokens in self._taken(count):
+        for _, number, tokens in self._taken(count):
             for value_no, token in enumerate(tokens[1:], 2):
                 self._remember(desks, number, value_no)
                 desks.crm.delete(token)
-            self._replace_key(desks, known)
+
+    def _replace(self, desks: Desks, count: int) -> None:
+        for known, number, _ in self._taken(count):
+            self._remember(desks, number, 2)
+            desks.vault.rotate_dek(desks.admin.caller, by_id(known.external_id), new_id())
 
     def _remember(self, desks: Desks, number: int, value_no: int) -> None:
         engine = desks.vault.engine
@@ -205,9 +210,6 @@ class Work:
             record = snapshot.get(value_key(engine.region, number, ValueNo(value_no)))
         assert record is not None
         self.former.add((number, ValueHeader.unpack(record).dek_generation))
-
-    def _replace_key(self, desks: Desks, known: Known) -> None:
-        desks.vault.rotate_dek(desks.admin.caller, by_id(known.external_id), new_id())
 
 
 def main() -> None:
