@@ -1,10 +1,12 @@
-"""Certificates of shreds, and how far each shred has come.
+"""Certificates of erasures, and how far each has come.
 
 Rules:
 - A certificate is made when it is asked for, from what the ledger says then; none is kept.
 - Its span begins with the reservation of the customer's number and ends with the shred. So it covers the
   generations that were replaced before, too: each began before the one before it ended. Listed are those
   that were still wrapped.
+- What was deleted or corrected has a certificate as soon as the generation that sealed it is shredded. Before
+  that nothing is gone that a certificate could state.
 - Where a witness is configured and answers, the checkpoint is cosigned.
 - Nothing here needs a key but the vault's signing key, so a certificate can be had when the customer,
   the keyring and the root keys of its time are long gone.
@@ -13,12 +15,22 @@ Rules:
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from vault.core.erasures import ErasureRow, shred_id_text
+from vault.core.erasures import ErasureRow, partial_id_text, shred_id_text
 from vault.core.finality import Known, LedgerFinality
 from vault.core.secrets import VaultSecrets
 from vault.erasure.awaiting import awaited
-from vault.erasure.certificate import ErasedGeneration, LedgerProof, Scope, Statement, issue, not_covered
+from vault.erasure.certificate import (
+    ErasedGeneration,
+    LedgerProof,
+    Scope,
+    Statement,
+    conclude,
+    issue,
+    not_covered,
+)
 from vault.erasure.finality import Span, Stage, Verdict
+from vault.erasure.partial import PartialErasure
+from vault.errors import InvalidRequestError
 from vault.model.ids import Generation
 from vault.model.requests import Certificate, Erasure
 from vault.store import proofs
@@ -54,7 +66,7 @@ class Certifying:
         made: list[Certificate] = []
         size = 0
         for (shred_id, row), proof in zip(shreds, proven, strict=True):
-            made.append(self._issue(shred_id, row, known, issued_ms, proof))
+            made.append(self._issue(self._customers_statement(shred_id, row, known, issued_ms, proof)))
             size += len(made[-1].content)
             if limit_bytes is not None and size > limit_bytes:
                 return made[:-1]
@@ -68,7 +80,7 @@ class Certifying:
         """
         known = self._finality.known()
         now_ms = self._time_ms(known)
-        return [_erasure(*each, known.rule.verdict(_span(each[1], known), now_ms)) for each in shreds]
+        return [_told(effective(*each), known.rule.verdict(_span(each[1], known), now_ms)) for each in shreds]
 
     def stages(self) -> Callable[[ErasureRow], Stage]:
         """The stages of many shreds at one moment; the rule is asked once for all that had the same keyrings.
@@ -94,12 +106,74 @@ class Certifying:
         """Now, but not before what the ledger says has happened: the clock may have been set back."""
         return max(self._now_ms(), known.time_ms)
 
-    def _issue(
+    def partials(self, found: Sequence[PartialErasure]) -> list[Erasure]:
+        """How far deletions and corrections have come. Those whose key is in use wait for a rotation.
+
+        Raises:
+            IntegrityFailedError: the ledger contradicts itself.
+        """
+        known = self._finality.known()
+        now_ms = self._time_ms(known)
+        return [self._partial(each, known, now_ms) for each in found]
+
+    def partial_certificate(self, erasure: PartialErasure) -> Certificate:
+        """The newest certificate of what was deleted or corrected.
+
+        Raises:
+            InvalidRequestError: its key was not replaced yet.
+            IntegrityFailedError: the ledger contradicts itself.
+        """
+        span_end, ended_ms = erasure.shredded_seq, erasure.shredded_ms
+        if span_end is None or ended_ms is None:
+            raise InvalidRequestError(
+                "these values wait for the next rotation; after it there is a certificate"
+            )
+        known = self._finality.known()
+        (proof,) = self._store.prove([span_end], self._key)
+        created_seq = known.reserved_seq(erasure.region, erasure.customer_no)
+        values = tuple([erasure.values[number] for number in sorted(erasure.values)])
+        return self._issue(
+            Statement(
+                vault_id=self._store.vault_id,
+                erasure_id=partial_id_text(erasure.region, erasure.place),
+                scope=Scope.GENERATIONS,
+                commitment=b"",
+                values=len(values),
+                generations=tuple(
+                    [
+                        ErasedGeneration(each, created_seq, span_end, ended_ms)
+                        for each in erasure.ended or (_FIRST,)
+                    ]
+                ),
+                attempts=known.rule.attempts,
+                issued_ms=max(self._time_ms(known), ended_ms),
+                entry_seq=span_end,
+                held_outside=self._store.followed,
+                proof=_proof(proof),
+                not_covered=(),
+                customer=(erasure.region, erasure.customer_no),
+                erased_values=values,
+            )
+        )
+
+    def _partial(self, erasure: PartialErasure, known: Known, now_ms: int) -> Erasure:
+        span = erasure.span(known.reserved_seq(erasure.region, erasure.customer_no))
+        if span.shredded_seq is None:  # its key is in use: it waits for what a shred now would
+            span = replace(span, shredded_seq=known.seq, shredded_ms=erasure.effective_ms)
+        found = Erasure(
+            partial_id_text(erasure.region, erasure.place),
+            Stage.EFFECTIVE,
+            erasure.effective_ms,
+            erasure.place.seq,
+            b"",
+        )
+        return _told(found, known.rule.verdict(span, now_ms))
+
+    def _customers_statement(
         self, shred_id: bytes, row: ErasureRow, known: Known, issued_ms: int, proof: proofs.LedgerProof
-    ) -> Certificate:
-        span, held_outside = _span(row, known), self._store.followed
-        stage = known.rule.verdict(span, issued_ms).stage
-        statement = Statement(
+    ) -> Statement:
+        span = _span(row, known)
+        return Statement(
             vault_id=self._store.vault_id,
             erasure_id=shred_id_text(shred_id),
             scope=Scope.CUSTOMER,
@@ -114,18 +188,25 @@ class Certifying:
             attempts=known.rule.attempts,
             issued_ms=issued_ms,
             entry_seq=row.ledger_seq,
-            held_outside=held_outside,
-            proof=LedgerProof(
-                leaf_hash=proof.leaf,
-                leaf_index=proof.seq - 1,
-                tree_size=proof.size,
-                path=proof.hashes,
-                checkpoint=proof.checkpoint.decode(),
-            ),
-            not_covered=not_covered(stage, held_outside=held_outside),
+            held_outside=self._store.followed,
+            proof=_proof(proof),
+            not_covered=(),
         )
-        key_id = self._secrets.signing_key_id
+
+    def _issue(self, facts: Statement) -> Certificate:
+        stage, key_id = conclude(facts).stage, self._secrets.signing_key_id
+        statement = replace(facts, not_covered=not_covered(stage, held_outside=facts.held_outside))
         return Certificate(issue(statement, self._secrets.sign, key_id), stage, key_id)
+
+
+def _proof(proof: proofs.LedgerProof) -> LedgerProof:
+    return LedgerProof(
+        leaf_hash=proof.leaf,
+        leaf_index=proof.seq - 1,
+        tree_size=proof.size,
+        path=proof.hashes,
+        checkpoint=proof.checkpoint.decode(),
+    )
 
 
 def _span(row: ErasureRow, known: Known) -> Span:
@@ -139,10 +220,10 @@ def effective(shred_id: bytes, row: ErasureRow) -> Erasure:
     )  # fmt: skip
 
 
-def _erasure(shred_id: bytes, row: ErasureRow, verdict: Verdict) -> Erasure:
+def _told(erasure: Erasure, verdict: Verdict) -> Erasure:
     final = verdict.stage in (Stage.FINAL, Stage.FINAL_BEST_EFFORT)
     return replace(
-        effective(shred_id, row),
+        erasure,
         stage=verdict.stage,
         final_ms=(verdict.final_ms or 0) if final else 0,
         assurance=verdict.assurance,

@@ -207,7 +207,7 @@ class PartialErasures:
                     self._ended += each.end(seq, time_ms, generations)
 
     def _erased(self, event: ValuesErased) -> None:
-        for number, value_no in event.values:
+        for number, value_no in sorted(event.values):
             erasure = self._open.get(number)
             if erasure is None and number not in self._waiting.stale:
                 erasure = self._begun(event.region, Place(event.seq, number))

@@ -8,8 +8,8 @@
     check DATA_DIR                                 JSON of a Destruction, of a key made for the purpose
 
 It forbids dumps of its memory before it reads a secret. Standard input brings the passphrase or PIN, standard
-output takes the answer, and standard error one line of JSON, `{"error": ...}`, when the command fails. Libraries
-of providers may print: what they write to descriptor 1 goes to standard error.
+output takes the answer, and standard error one line of JSON, `{"error": ...}`, when the command fails.
+Libraries of providers may print: what they write to descriptor 1 goes to standard error.
 
 Whoever makes, disables, enables or destroys a root key does so alone; see `resealing`. A new epoch is only
 made by a secret that also opens the present one, so that a supervisor which still has a former passphrase
