@@ -64,7 +64,7 @@ def test_a_rotation_makes_them_final_and_nobody_else_gets_another_key(
     found = checked(deployment, made)
     stated = found.statement
     assert (stated.scope, stated.erasure_id, stated.customer) == (Scope.GENERATIONS, final.shred_id, (1, 1))
-    assert [(each.value_no, each.corrected) for each in stated.erased_values] == [(1, True), (3, False)]
+    assert [(each.value_no, each.corrected) for each in stated.erased_values] == [(2, True), (4, False)]
     assert [each.generation for each in stated.generations] == [1]
     assert found.conclusion.final_ms == final.final_ms
     assert [each.root_key_id[:6] for each in found.conclusion.attempts] == ["root-1"]

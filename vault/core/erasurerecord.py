@@ -6,7 +6,7 @@ Rules:
 - What was deleted or corrected is read from the ledger in pieces: memory does not depend on how much it is.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from heapq import merge
 from itertools import islice
 
@@ -29,8 +29,8 @@ from vault.model.requests import Caller, Certificate, Erasure, Page
 
 _PIECE = 10_000  # erasures of values that are followed in one pass over the ledger
 
-_Told = tuple[Place, Callable[[], Erasure]]
-"""Where an erasure stands, and what is said of it."""
+_Told = tuple[Place, Shredded | Erasure]
+"""Where an erasure stands, and what is said of it, or of what."""
 
 
 class ErasureRecord:
@@ -87,13 +87,16 @@ class ErasureRecord:
         if len(page) > page_size:
             seq, customer = page[page_size - 1][0]
             following = f"{seq}.{customer}"
-        return Page([tell() for _, tell in page[:page_size]], following)
+        return Page([self._tell(each) for _, each in page[:page_size]], following)
+
+    def _tell(self, found: Shredded | Erasure) -> Erasure:
+        return found if isinstance(found, Erasure) else self._certifying.erasures([found])[0]
 
     def _shreds(self, rows: Iterable[Shredded], after: Place, stage: Stage | None) -> Iterator[_Told]:
-        certifying, stage_of = self._certifying, self._certifying.stages()
+        stage_of = self._certifying.stages()
         for each in sorted(rows, key=_place_of):
             if _place_of(each) > after and (stage is None or stage_of(each[1]) is stage):
-                yield _place_of(each), lambda each=each: certifying.erasures([each])[0]
+                yield _place_of(each), each
 
     def _partials(self, after: Place, stage: Stage | None, wanted: int) -> Iterator[_Told]:
         piece = wanted if stage is None else _PIECE
@@ -101,7 +104,7 @@ class ErasureRecord:
             found = PartialErasures(after, piece).read(unit_events(self._engine.store))
             for each, erasure in zip(found, self._certifying.partials(found), strict=True):
                 if stage is None or erasure.stage is stage:
-                    yield each.place, lambda erasure=erasure: erasure
+                    yield each.place, erasure
             if len(found) < piece:
                 return
             after = found[-1].place

@@ -207,13 +207,13 @@ def to_json(statement: Statement) -> dict[str, Json]:
         "not_covered": list(statement.not_covered),
     }
     if statement.customer is None:
-        commitment = {"algorithm": COMMITMENT_ALGORITHM, "value": statement.commitment.hex()}
-        return document | {"commitment": commitment}
-    region, number = statement.customer
-    return document | {
-        "customer": {"region": region, "customer_no": number},
-        "erased_values": [_erased_value(each) for each in statement.erased_values],
-    }
+        value = statement.commitment.hex()
+        document["commitment"] = {"algorithm": COMMITMENT_ALGORITHM, "value": value}
+    else:
+        region, number = statement.customer
+        document["customer"] = {"region": region, "customer_no": number}
+        document["erased_values"] = [_erased_value(each) for each in statement.erased_values]
+    return document
 
 
 def _erased_value(erased: ErasedValue) -> Json:
