@@ -127,12 +127,12 @@ class Erasure(_message.Message):
     ASSURANCE_FIELD_NUMBER: _builtins.int
     WAITS_FOR_FIELD_NUMBER: _builtins.int
     shred_id: _builtins.str
-    """"shr_" and 32 hex digits."""
+    """"shr_" and 32 hex digits: a customer. "val_" and 28: values of one customer that were deleted or corrected."""
     stage: Global___ErasureStage.ValueType
     ledger_seq: _builtins.int
-    """Position of the shred in the ledger."""
+    """Position of the shred, or of the first deletion or correction, in the ledger."""
     commitment: _builtins.bytes
-    """SHA-256 commitment to the external id under the requester's salt."""
+    """SHA-256 commitment to the external id under the requester's salt; empty for single values."""
     assurance: _builtins.str
     """The weakest of its root keys: hardware, service-attested or best-effort; empty while one is not destroyed."""
     @_builtins.property
