@@ -185,7 +185,9 @@ def test_kill_9_at_each_step(deployment: Deployment, step: str) -> None:
             assert desks.crm.plain(mail) == JANE["email"]
         with desks.vault.engine.store.keyring() as keys:
             generations = [list(keys.generations(1, number)) for number in (3, 4, 5)]
-        assert generations == [[3 if step == "resealing" else 2]] * 3
+        # Those who were between the two commits when it was killed get one more.
+        again = step in ("reseal-keyring", "reseal-values", "resealing")
+        assert generations == [[3 if again else 2]] * 3
         history = History.of(desks.vault.engine.store.ledger())
         live = [each.root_key_id for each in history.intents if each.root_key_id not in history.ended]
         assert root_keys(deployment) == live

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from vault.core.engine import Engine
+from vault.core.epochhistory import History as History
 from vault.core.indexkeys import EXTERNAL_INDEX
 from vault.core.resealing import Resealing
 from vault.core.rewrapping import Rewrapping
@@ -37,18 +38,15 @@ from vault.keys.provider import Assurance, Destruction
 from vault.model.ids import Epoch
 from vault.store.entries import (
     EpochAbandoned,
-    EpochCurrent,
     EpochIntent,
     GenerationReplaced,
     GenerationShredded,
     RootKeyEnded,
     RootKeyEnding,
     Shred,
-    Void,
 )
 from vault.store.epochs import keyring_path
 from vault.store.layout import CUSTOMER_KEY_BYTES, customer_key
-from vault.store.ledger import LedgerEntry
 from vault.store.session import WriteSession
 from vault.store.snapshot import KeyringReader, ValuesReader
 from vault.store.staging import Changed, NextEpoch, Row, discard_epoch
@@ -164,7 +162,7 @@ class EpochRotation:
             else:
                 self._abandon(intent, history)
 
-    def _abandon(self, intent: EpochIntent, history: "History") -> None:
+    def _abandon(self, intent: EpochIntent, history: History) -> None:
         if intent.epoch > self._engine.store.epoch:
             self._custodian.retire(Epoch(intent.epoch))
             discard_epoch(self._engine.data_dir, intent.epoch)
@@ -186,7 +184,7 @@ class EpochRotation:
         self._destroy(former, self._history())
         self._after_step("destroyed")
 
-    def _destroy(self, intent: EpochIntent, history: "History") -> None:
+    def _destroy(self, intent: EpochIntent, history: History) -> None:
         root_key_id = intent.root_key_id
         done, gone = self._custodian.destroy(root_key_id, intent.provider)
         assurance, holds_from_ms = done.assurance, done.effective_ms
@@ -204,7 +202,7 @@ class EpochRotation:
     def _next_attempt(self, epoch: int) -> int:
         return max([each.attempt for each in self._history().intents if each.epoch == epoch], default=0) + 1
 
-    def _history(self) -> "History":
+    def _history(self) -> History:
         return History.of(self._engine.store.ledger())
 
     def _append(
@@ -216,46 +214,6 @@ class EpochRotation:
             session.append(entry)
 
         self._engine.committer.submit(job, erase=True)
-
-
-class History:
-    """What the ledger says about epochs and root keys."""
-
-    def __init__(self) -> None:
-        self.intents: list[EpochIntent] = []
-        self.abandoned: set[tuple[int, int]] = set()
-        self.ending: set[str] = set()
-        self.ended: set[str] = set()
-        self._entered: dict[int, EpochIntent] = {}  # by number of the ledger entry, in order
-
-    @classmethod
-    def of(cls, entries: Iterable[LedgerEntry]) -> "History":
-        """Reads the ledger."""
-        history = cls()
-        for entry in entries:
-            match entry.payload:
-                case EpochIntent() as intent:
-                    history.intents.append(intent)
-                case EpochCurrent(epoch=epoch):
-                    intents = [each for each in history.intents if each.epoch == epoch]
-                    history._entered[entry.seq] = intents[-1]
-                case Void(seq=seq):
-                    history._entered.pop(seq, None)
-                case EpochAbandoned(epoch=epoch, attempt=attempt):
-                    history.abandoned.add((epoch, attempt))
-                case RootKeyEnding(root_key_id=root_key_id):
-                    history.ending.add(root_key_id)
-                case RootKeyEnded(root_key_id=root_key_id):
-                    history.ended.add(root_key_id)
-        return history
-
-    def was_entered(self, intent: EpochIntent) -> bool:
-        """Whether this attempt's keyring came into use."""
-        return intent in self._entered.values()
-
-    def is_current(self, intent: EpochIntent) -> bool:
-        """Whether this attempt's keyring is the one in use."""
-        return bool(self._entered) and intent == list(self._entered.values())[-1]
 
 
 class _Copy:
