@@ -62,7 +62,10 @@ def customers_in(desks: Desks) -> set[int]:
 
 
 def test_everything_since_the_backup_stays_done(deployment: Deployment, backups: Path) -> None:
-    """Three rotations, shreds, deletions, corrections, re-sealing and new customers lie between."""
+    """Three rotations, shreds, deletions, corrections, re-sealing and new customers lie between.
+
+    What was deleted before a rotation is final, and with it what the backup holds of that customer.
+    """
     data_dir = deployment.data_dir
     with deployment.opened() as desks:
         crm = desks.crm
@@ -74,15 +77,13 @@ def test_everything_since_the_backup_stays_done(deployment: Deployment, backups:
         corrected = crm.tokens("corrected", JANE)
         both = crm.tokens("both", JANE)
         resealed = crm.tokens("resealed", JANE)
+        finalized = crm.tokens("finalized", JANE)
         bundle = create_backup(data_dir, backups, store=desks.vault.engine.store)
         rotation(desks.vault).rotate()
         desks.eraser.shred(by_id("gone-0"))
         receipt = desks.eraser.shred(by_id("gone-1")).erasure
-        crm.delete(thinned[1])
-        crm.update(corrected[1], "jane@example.org")
+        crm.delete(finalized[1])
         rotation(desks.vault).rotate()
-        crm.update(both[0], "Jane Roe")
-        crm.delete(both[0])
         newer = crm.tokens("newer", ALBERT)
         newer_gone = crm.tokens("newer-gone", ALBERT)
         desks.eraser.shred_all([by_id("gone-2"), by_id("gone-3"), by_id("newer-gone")])
@@ -90,9 +91,13 @@ def test_everything_since_the_backup_stays_done(deployment: Deployment, backups:
         late_values = crm.tokens("kept-0", {"phone": "+44 20 7946 0018"})
         desks.vault.revoke_principal(desks.admin.caller, "agent", "")
         rotation(desks.vault).rotate()
+        crm.delete(thinned[1])
+        crm.update(corrected[1], "jane@example.org")
+        crm.update(both[0], "Jane Roe")
+        crm.delete(both[0])
         assert receipt is not None
-        number_newer, number_resealed, number_corrected = [
-            number_of(desks, tokens[0]) for tokens in (newer, resealed, corrected)
+        number_newer, number_resealed, number_finalized, number_corrected = [
+            number_of(desks, tokens[0]) for tokens in (newer, resealed, finalized, corrected)
         ]
         shred_numbers = {number_of(desks, tokens[0]) for tokens in shredded}
         last_number = max(customers_in(desks))
@@ -103,7 +108,7 @@ def test_everything_since_the_backup_stays_done(deployment: Deployment, backups:
     assert (report.epoch, report.incarnation) == (4, 1)
     assert set(report.shredded) == shred_numbers
     assert report.lost_newer == [number_newer]
-    assert report.lost_generation == [number_resealed]
+    assert report.lost_generation == [number_resealed, number_finalized]
     assert [customer for customer, _ in report.outdated] == [number_corrected]
     assert (report.customers, report.lost_key, report.damaged) == (8, [], [])
     assert findings(deployment) == []
@@ -121,9 +126,9 @@ def test_everything_since_the_backup_stays_done(deployment: Deployment, backups:
         assert [each.reason for each in crm.read(thinned).denials] == [Reason.VALUE_DELETED]
         assert [each.reason for each in crm.read(corrected).denials] == [Reason.DATA_LOSS]
         assert [each.reason for each in crm.read(both).denials] == [Reason.VALUE_DELETED]
-        for tokens in (newer, resealed, late_values):
+        for tokens in (newer, resealed, finalized, late_values):
             assert set(crm.denied(tokens)) == {Reason.DATA_LOSS}
-        for name in ("gone-0", "newer", "newer-gone", "resealed", "early"):
+        for name in ("gone-0", "newer", "newer-gone", "resealed", "finalized", "early"):
             with pytest.raises(CustomerUnknownError):
                 crm.customer(by_id(name))
         erasure = desks.vault.get_erasure(desks.admin.caller, receipt.shred_id)
