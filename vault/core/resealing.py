@@ -20,7 +20,6 @@ Rules:
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -135,9 +134,12 @@ class Resealing:
 
         Raises:
             CustomerUnknownError, ShreddedError: there is nobody any more.
+            DataLossError: the one in use is not wrapped.
         """
         engine = self._engine
         row = engine.book.live_row(session, number)
+        if session.dek(engine.region, number, Generation(row.dek_generation)) is None:
+            raise DataLossError("the key of a live customer is missing from the keyring")
         for generation in list(session.generations(engine.region, number)):
             if generation < row.dek_generation:
                 session.append(GenerationShredded(engine.region, number, generation))
@@ -149,39 +151,44 @@ class Resealing:
         while at < len(group):
             rest = group[at:]
             try:
-                taken = self._engine.committer.submit(partial(self._reseal_some, numbers=rest))
-            except _DAMAGED:  # one of them, and nothing was written: each by itself, up to that one
-                left += self._one_by_one(rest)
-                taken = len(rest)
+                done = taken = self._reseal_some(rest)
+            except _DAMAGED:  # one of them, and nothing was written: each by itself
+                done = self._one_by_one(rest)
+                taken = rest
+                left += len(taken) - len(done)
             after_step("resealing")
-            self._destroy(rest[:taken])
-            at += taken
+            self._destroy(done)
+            at += len(taken)
         return left
 
-    def _reseal_some(self, session: WriteSession, numbers: list[CustomerNo]) -> int:
-        records = 0
-        for taken, number in enumerate(numbers, 1):
-            if self._lives(session, number):
-                records += self.reseal(session, number, self._record).records
-            if records >= _GROUP_RECORDS:
-                return taken
-        return len(numbers)
+    def _reseal_some(self, numbers: list[CustomerNo]) -> list[CustomerNo]:
+        """Re-seals as many of the first as one write may; returns these."""
 
-    def _one_by_one(self, numbers: list[CustomerNo]) -> int:
-        left = 0
+        def job(session: WriteSession) -> list[CustomerNo]:
+            records = 0
+            for taken, number in enumerate(numbers, 1):
+                if self._lives(session, number):
+                    records += self.reseal(session, number, self._record).records
+                if records >= _GROUP_RECORDS:
+                    return numbers[:taken]
+            return numbers
+
+        return self._engine.committer.submit(job)
+
+    def _one_by_one(self, numbers: list[CustomerNo]) -> list[CustomerNo]:
+        """Those who are not damaged. Of the others no key is destroyed: not even their row can be believed."""
+        done = []
         for number in numbers:
-            try:
-                self._engine.committer.submit(partial(self._reseal_some, numbers=[number]))
-            except _DAMAGED:
-                left += 1
-        return left
+            with suppress(*_DAMAGED):
+                done += self._reseal_some([number])
+        return done
 
     def _destroy(self, numbers: list[CustomerNo]) -> None:
         engine = self._engine
 
         def job(session: WriteSession) -> None:
             for number in numbers:
-                with suppress(CustomerUnknownError, ShreddedError, *_DAMAGED):
+                with suppress(CustomerUnknownError, ShreddedError):
                     self.destroy_old(session, number)
 
         engine.committer.submit(job, erase=True)
