@@ -120,17 +120,19 @@ def test_many_customers_are_done_in_groups_and_told(desks: Desks) -> None:
     assert all(generations(desks, number) == [2] for number in range(1, 151))
 
 
+@pytest.mark.parametrize("value_no", [0, 2], ids=["its row", "a value"])
 def test_a_damaged_customer_stays_as_it_is_and_keeps_no_other_from_being_final(
-    deployment: Deployment,
+    deployment: Deployment, value_no: int
 ) -> None:
     with deployment.opened() as desks:
         for each in ("crm-1", "crm-2", "crm-3"):
             name, *_ = desks.crm.tokens(each, JANE)
             desks.crm.delete(name)
     with tampering(deployment) as session:
-        row = session.get(value_key(1, 2, 2))
+        key = value_key(1, 2, value_no)
+        row = session.get(key)
         assert row is not None
-        session.put_value(value_key(1, 2, 2), row[:-1] + bytes([row[-1] ^ 1]))
+        session.put_value(key, row[:-1] + bytes([row[-1] ^ 1]))
     with deployment.opened() as desks:
         rotation(desks.vault).rotate()
         assert [generations(desks, number) for number in (1, 2, 3)] == [[2], [1], [2]]

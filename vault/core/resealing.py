@@ -176,7 +176,7 @@ class Resealing:
         return self._engine.committer.submit(job)
 
     def _one_by_one(self, numbers: list[CustomerNo]) -> list[CustomerNo]:
-        """Those who are not damaged. Of the others no key is destroyed: not even their row can be believed."""
+        """Those who are not damaged. Of the others no key is destroyed: their row may be wrong, too."""
         done = []
         for number in numbers:
             with suppress(*_DAMAGED):
