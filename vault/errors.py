@@ -24,6 +24,8 @@ class Reason(StrEnum):
     TOKEN_UNKNOWN = "TOKEN_UNKNOWN"  # noqa: S105 - a reason, not a password
     CUSTOMER_UNKNOWN = "CUSTOMER_UNKNOWN"
     ERASURE_UNKNOWN = "ERASURE_UNKNOWN"
+    PURPOSE_UNKNOWN = "PURPOSE_UNKNOWN"
+    APPROVAL_UNKNOWN = "APPROVAL_UNKNOWN"
     PRINCIPAL_UNKNOWN = "PRINCIPAL_UNKNOWN"
     PRINCIPAL_EXISTS = "PRINCIPAL_EXISTS"
     POLICY_INVALID = "POLICY_INVALID"
@@ -36,6 +38,14 @@ class Reason(StrEnum):
     PURPOSE_DENIED = "PURPOSE_DENIED"
     REVEAL_DENIED = "REVEAL_DENIED"
     RESTRICTED = "RESTRICTED"
+    CONSENT_MISSING = "CONSENT_MISSING"
+    CONSENT_WITHDRAWN = "CONSENT_WITHDRAWN"
+    OBJECTED = "OBJECTED"
+    HELD = "HELD"
+    TRAINING_EXPIRED = "TRAINING_EXPIRED"
+    REGION_DENIED = "REGION_DENIED"
+    APPROVAL_REQUIRED = "APPROVAL_REQUIRED"
+    BUDGET_EXCEEDED = "BUDGET_EXCEEDED"
     # What is gone.
     SHREDDED = "SHREDDED"
     ALREADY_SHREDDED = "ALREADY_SHREDDED"
@@ -131,6 +141,18 @@ class PrincipalExistsError(CallerError):
     reason = Reason.PRINCIPAL_EXISTS
 
 
+class PurposeUnknownError(CallerError):
+    """The policy declares no such purpose."""
+
+    reason = Reason.PURPOSE_UNKNOWN
+
+
+class ApprovalUnknownError(CallerError):
+    """No such request for approval."""
+
+    reason = Reason.APPROVAL_UNKNOWN
+
+
 class PolicyInvalidError(CallerError):
     """The policy document does not parse or contradicts itself; nothing was changed."""
 
@@ -187,6 +209,54 @@ class RestrictedError(DeniedError):
     """Processing of this customer is restricted."""
 
     reason = Reason.RESTRICTED
+
+
+class ConsentMissingError(DeniedError):
+    """The purpose needs a consent that the customer never gave."""
+
+    reason = Reason.CONSENT_MISSING
+
+
+class ConsentWithdrawnError(DeniedError):
+    """The customer withdrew or refused the consent, or it expired."""
+
+    reason = Reason.CONSENT_WITHDRAWN
+
+
+class ObjectedError(DeniedError):
+    """The customer objected to this purpose."""
+
+    reason = Reason.OBJECTED
+
+
+class HeldError(DeniedError):
+    """A legal hold keeps what was to be erased."""
+
+    reason = Reason.HELD
+
+
+class TrainingExpiredError(DeniedError):
+    """The principal's training has lapsed or is not on record."""
+
+    reason = Reason.TRAINING_EXPIRED
+
+
+class RegionDeniedError(DeniedError):
+    """The customer's jurisdiction is closed to the principal's region."""
+
+    reason = Reason.REGION_DENIED
+
+
+class ApprovalRequiredError(DeniedError):
+    """A second principal has to approve this first; the details say how."""
+
+    reason = Reason.APPROVAL_REQUIRED
+
+
+class BudgetExceededError(DeniedError):
+    """The principal has read as many customers as its budget allows in this window."""
+
+    reason = Reason.BUDGET_EXCEEDED
 
 
 class GoneError(CallerError):

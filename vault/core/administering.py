@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from vault.core.authority import ca_certificates
 from vault.core.directory import (
     DOMAIN,
     PURPOSE,
     RegisteredPrincipal,
-    assign_numbers,
     changed,
+    number_names,
     store_policy,
 )
 from vault.core.engine import Engine
@@ -74,8 +75,8 @@ class Administering:
             grants.require(Action.ADMIN)
             changes = describe_change(current.access.policy, policy)
             self._trail.act(grants, "ApplyPolicy", changes=changes[:200])
-            assign_numbers(engine.rows, session, current.numbers[DOMAIN], DOMAIN, list(policy.domains))
-            assign_numbers(engine.rows, session, current.numbers[PURPOSE], PURPOSE, list(policy.purposes))
+            number_names(engine.rows, session, current.numbers[DOMAIN], DOMAIN, list(policy.domains))
+            number_names(engine.rows, session, current.numbers[PURPOSE], PURPOSE, list(policy.purposes))
             now = engine.now_ms()
             version = store_policy(engine.rows, session, document, applied_ms=now, principal_id=grants.id)
             changed(engine.rows, session)
@@ -108,7 +109,7 @@ class Administering:
                 f"a certificate lives at most {_MAX_CERTIFICATE_DAYS} days", field="days"
             )
         certificate, expires_ms = "", 0
-        ca_pem = (engine.data_dir / "tls" / "ca.crt").read_text()
+        ca_pem = ca_certificates(engine).decode()
         if certificate_request_pem:
             signed = certificates.sign_request(
                 engine.secrets.ca_key_pem,

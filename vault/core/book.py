@@ -8,7 +8,7 @@ a fresh MAC and a fresh seal. The DEK is open in guarded memory only within `Boo
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vault.core.indexkeys import IndexKeys
 from vault.core.records import open_record, seal_record, sheet_aad
@@ -27,6 +27,7 @@ from vault.keys.opendek import DekOpener, OpenDek
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, Generation, Region, ValueNo
 from vault.store.layout import (
     CustomerRow,
+    RowFlag,
     RowState,
     ValueFlag,
     ValueHeader,
@@ -39,6 +40,7 @@ from vault.store.layout import value_no as new_value_no
 from vault.store.session import WriteSession
 from vault.store.sheet import SHEET_FORMAT, SHEET_HEADER, Sheet, SheetField, external_id_of
 from vault.store.snapshot import KeyringSnapshot, Snapshot, ValuesReader
+from vault.store.terms import NO_TERMS, Terms
 
 _LAST_COUNTER = 2**16 - 1
 # Stands for a row that is lost or unreadable, when its customer is shredded.
@@ -62,6 +64,7 @@ class OpenCustomer:
     past_locators: tuple[bytes, ...]
     dek: OpenDek
     counter: tuple[int, int]  # incarnation, and the next value counter in it
+    terms: Terms = field(default=NO_TERMS, repr=False)
     created: bool = False
     changed: bool = False
 
@@ -70,13 +73,13 @@ class OpenCustomer:
         """A customer as it was read."""
         lines = {line.value_no: line for line in sheet.fields}
         counter = (row.counter_incarnation, row.next_counter)
-        return cls(number, row, sheet.external_id, lines, sheet.past_locators, dek, counter)
+        return cls(number, row, sheet.external_id, lines, sheet.past_locators, dek, counter, sheet.terms)
 
     @property
     def sheet(self) -> Sheet:
         """The sheet as it is to be written, by ascending value number."""
         lines = tuple([self.lines[number] for number in sorted(self.lines)])
-        return Sheet(self.external_id, lines, self.past_locators)
+        return Sheet(self.external_id, lines, self.past_locators, self.terms)
 
     def entry(self, value_no: int) -> SheetField | None:
         """The sheet's line of a value."""
@@ -189,6 +192,8 @@ class Book:
                 raise IntegrityFailedError
             sheet = self._open_sheet(reader, number, dek)
             if external_id and sheet.external_id != external_id:
+                raise IntegrityFailedError
+            if row.restrictions != terms_digest(sheet.terms, dek):
                 raise IntegrityFailedError
             yield OpenCustomer.of(number, row, sheet, dek)
 
@@ -327,7 +332,14 @@ class Book:
     def save(self, session: WriteSession, customer: OpenCustomer) -> None:
         """Writes row and sheet back."""
         key = value_key(self._region, customer.number, CUSTOMER_ROW)
-        packed = customer.row.advanced(*customer.counter)
+        row = customer.row
+        if customer.terms or row.restrictions:
+            row = replace(
+                row,
+                flags=RowFlag.SLOW_PATH if customer.terms.bears_on_reads else 0,
+                restrictions=terms_digest(customer.terms, customer.dek),
+            )
+        packed = row.advanced(*customer.counter)
         session.put_value(key, packed + customer.dek.row_mac(self._vault_id + key + packed))
         self.save_sheet(session, customer)
 
@@ -397,3 +409,9 @@ class Book:
             raise DataLossError("the sheet of a live customer is missing")
         aad = sheet_aad(self._vault_id, key, raw[:3])
         return opener.open(XCHACHA20_POLY1305, sheet_key, raw[3:27], raw[27:], aad)
+
+
+def terms_digest(terms: Terms, dek: OpenDek) -> int:
+    """What a customer row says of the terms in its sheet; 0 where there are none."""
+    packed = terms.pack()
+    return int.from_bytes(dek.row_mac(b"terms" + packed)[:8], "big") if packed else 0

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from vault.core.erasures import ErasureRow, partial_id_text, shred_id_text
 from vault.core.finality import Known, LedgerFinality
-from vault.core.secrets import VaultSecrets
+from vault.core.secrets import SigningKey, VaultSecrets
 from vault.erasure.awaiting import awaited
 from vault.erasure.certificate import (
     ErasedGeneration,
@@ -31,6 +31,7 @@ from vault.erasure.certificate import (
 from vault.erasure.finality import Span, Stage, Verdict
 from vault.erasure.partial import PartialErasure
 from vault.errors import InvalidRequestError
+from vault.model.erasure import MissingCopies
 from vault.model.ids import Generation
 from vault.model.requests import Certificate, Erasure
 from vault.store import proofs
@@ -45,12 +46,14 @@ _FIRST = Generation(1)
 class Certifying:
     """Answers about shreds, for one open vault."""
 
-    def __init__(self, store: Store, secrets: VaultSecrets, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, store: Store, secrets: VaultSecrets, now_ms: Callable[[], int], verified_copies: int = 0
+    ) -> None:
         self._store = store
         self._secrets = secrets
         self._now_ms = now_ms
+        self._verified_copies = verified_copies
         self._finality = LedgerFinality(store)
-        self._key = proofs.ledger_key(store.vault_id, secrets.public_key)
 
     def certificates(self, shreds: Sequence[Shredded], limit_bytes: int | None = None) -> list[Certificate]:
         """The newest certificates; with a limit, of the first shreds whose certificates it holds.
@@ -62,11 +65,13 @@ class Certifying:
             return []
         known = self._finality.known()
         issued_ms = max(self._time_ms(known), *[row.effective_ms for _, row in shreds])
-        proven = self._store.prove([row.ledger_seq for _, row in shreds], self._key)
+        signer = self._secrets.signing_key
+        proven = self._prove([row.ledger_seq for _, row in shreds], signer)
         made: list[Certificate] = []
         size = 0
         for (shred_id, row), proof in zip(shreds, proven, strict=True):
-            made.append(self._issue(self._customers_statement(shred_id, row, known, issued_ms, proof)))
+            statement = self._customers_statement(shred_id, row, known, issued_ms, proof)
+            made.append(_issued(statement, signer))
             size += len(made[-1].content)
             if limit_bytes is not None and size > limit_bytes:
                 return made[:-1]
@@ -80,7 +85,11 @@ class Certifying:
         """
         known = self._finality.known()
         now_ms = self._time_ms(known)
-        return [_told(effective(*each), known.rule.verdict(_span(each[1], known), now_ms)) for each in shreds]
+        missing = known.rule.missing_copies(self._verified_copies)
+        return [
+            _told(effective(*each), known.rule.verdict(_span(each[1], known), now_ms), missing)
+            for each in shreds
+        ]
 
     def stages(self) -> Callable[[ErasureRow], Stage]:
         """The stages of many shreds at one moment; the rule is asked once for all that had the same keyrings.
@@ -114,7 +123,8 @@ class Certifying:
         """
         known = self._finality.known()
         now_ms = self._time_ms(known)
-        return [self._partial(each, known, now_ms) for each in found]
+        missing = known.rule.missing_copies(self._verified_copies)
+        return [self._partial(each, known, now_ms, missing) for each in found]
 
     def partial_certificate(self, erasure: PartialErasure) -> Certificate:
         """The newest certificate of what was deleted or corrected.
@@ -129,10 +139,11 @@ class Certifying:
                 "these values wait for the next rotation; after it there is a certificate"
             )
         known = self._finality.known()
-        (proof,) = self._store.prove([span_end], self._key)
+        signer = self._secrets.signing_key
+        (proof,) = self._prove([span_end], signer)
         created_seq = known.reserved_seq(erasure.region, erasure.customer_no)
         values = tuple([erasure.values[number] for number in sorted(erasure.values)])
-        return self._issue(
+        return _issued(
             Statement(
                 vault_id=self._store.vault_id,
                 erasure_id=partial_id_text(erasure.region, erasure.place),
@@ -153,10 +164,13 @@ class Certifying:
                 not_covered=(),
                 customer=(erasure.region, erasure.customer_no),
                 erased_values=values,
-            )
+            ),
+            signer,
         )
 
-    def _partial(self, erasure: PartialErasure, known: Known, now_ms: int) -> Erasure:
+    def _partial(
+        self, erasure: PartialErasure, known: Known, now_ms: int, missing: MissingCopies | None
+    ) -> Erasure:
         span = erasure.span(known.reserved_seq(erasure.region, erasure.customer_no))
         if span.shredded_seq is None:  # its key is in use: it waits for what a shred now would
             span = replace(span, shredded_seq=known.seq, shredded_ms=erasure.effective_ms)
@@ -167,7 +181,7 @@ class Certifying:
             erasure.place.seq,
             b"",
         )
-        return _told(found, known.rule.verdict(span, now_ms))
+        return _told(found, known.rule.verdict(span, now_ms), missing)
 
     def _customers_statement(
         self, shred_id: bytes, row: ErasureRow, known: Known, issued_ms: int, proof: proofs.LedgerProof
@@ -193,10 +207,15 @@ class Certifying:
             not_covered=(),
         )
 
-    def _issue(self, facts: Statement) -> Certificate:
-        stage, key_id = conclude(facts).stage, self._secrets.signing_key_id
-        statement = replace(facts, not_covered=not_covered(stage, held_outside=facts.held_outside))
-        return Certificate(issue(statement, self._secrets.sign, key_id), stage, key_id)
+    def _prove(self, seqs: Sequence[int], signer: SigningKey) -> list[proofs.LedgerProof]:
+        key = proofs.ledger_key(self._store.vault_id, signer.public_key)
+        return self._store.prove(seqs, key, signer.sign)
+
+
+def _issued(facts: Statement, signer: SigningKey) -> Certificate:
+    stage = conclude(facts).stage
+    statement = replace(facts, not_covered=not_covered(stage, held_outside=facts.held_outside))
+    return Certificate(issue(statement, signer.sign, signer.key_id), stage, signer.key_id)
 
 
 def _proof(proof: proofs.LedgerProof) -> LedgerProof:
@@ -220,12 +239,12 @@ def effective(shred_id: bytes, row: ErasureRow) -> Erasure:
     )  # fmt: skip
 
 
-def _told(erasure: Erasure, verdict: Verdict) -> Erasure:
+def _told(erasure: Erasure, verdict: Verdict, missing: MissingCopies | None) -> Erasure:
     final = verdict.stage in (Stage.FINAL, Stage.FINAL_BEST_EFFORT)
     return replace(
         erasure,
         stage=verdict.stage,
         final_ms=(verdict.final_ms or 0) if final else 0,
         assurance=verdict.assurance,
-        waits_for=awaited(verdict),
+        waits_for=awaited(verdict, missing),
     )

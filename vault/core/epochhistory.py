@@ -1,4 +1,4 @@
-"""What the ledger says about epochs: begun, entered, given up, their root keys to be destroyed, and gone."""
+"""What the ledger says about epochs and their root keys, as whoever rotates them needs it."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ from vault.store.ledger import LedgerEntry
 
 
 class History:
-    """What the ledger says about epochs and root keys."""
+    """Attempts at epochs, and which of their root keys are destroyed."""
 
     def __init__(self) -> None:
         self.intents: list[EpochIntent] = []

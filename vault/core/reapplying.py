@@ -10,6 +10,7 @@ there. Here the effect is missing because the values are old, and nothing is voi
     GENERATION_SHREDDED   its key row is removed; a customer whose values need it is lost
     PRINCIPAL_REVOKED     as in recovery
     EPOCH_CURRENT         nothing, but void if the crash was before that keyring came into use
+    NAMES_NUMBERED        nothing: whatever the ledger says was given is skipped from now on
     VOID                  the entry that it names is passed over
 
 Then keys and values are held against each other. A customer that has keys and no values, or values and no
@@ -22,12 +23,14 @@ The keyring may be a copy that is older than the values, so the ledger's shreds 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from vault.core.directory import skip_numbers
 from vault.core.offline import Offline
 from vault.errors import CustomerUnknownError, DataLossError, IntegrityFailedError, ShreddedError
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, ValueNo
 from vault.store.entries import (
     EpochCurrent,
     GenerationShredded,
+    NamesNumbered,
     NumbersReserved,
     PrincipalRevoked,
     Restored,
@@ -55,6 +58,7 @@ class LedgerFacts:
     last: LedgerEntry | None = None
     reserved_until: int = 1
     restores: int = 0
+    named_up_to: dict[bytes, int] = field(default_factory=dict)  # highest number given, by kind of name
     shreds: dict[int, int] = field(default_factory=dict)  # entry by customer
     generations_shredded: set[tuple[int, int]] = field(default_factory=set)  # (customer, generation)
     epochs: list[tuple[int, int]] = field(default_factory=list)  # (entry, epoch that came into use with it)
@@ -70,6 +74,8 @@ class LedgerFacts:
                     facts.reserved_until = max(facts.reserved_until, up_to)
                 case Restored():
                     facts.restores += 1
+                case NamesNumbered(kind=kind, up_to=up_to):
+                    facts.named_up_to[kind] = max(up_to, facts.named_up_to.get(kind, 0))
                 case Shred(customer_no=number):
                     facts.shreds[number] = entry.seq
                 case GenerationShredded(customer_no=number, generation=generation):
@@ -119,11 +125,13 @@ class Reapplying:
         if session.meta.incarnation >= done.incarnation:
             raise IntegrityFailedError
         self._destroy_keys()
-        floors = self._follow(list(session.pending_entries()))
+        floors = self._follow()
         for (number, value_no), version in floors.items():
             if self._is_older(number, value_no, version):
                 self._remove_value(number, value_no)
         self._compare_with_keyring(facts)
+        for kind, up_to in facts.named_up_to.items():
+            skip_numbers(self._vault.rows, session, kind, up_to)
         session.meta.incarnation = done.incarnation
         session.append(Restored(done.incarnation, copied_seq))
         session.commit()
@@ -138,12 +146,16 @@ class Reapplying:
         for number, generation in self._facts.generations_shredded:
             session.delete_dek(region, number, generation)
 
-    def _follow(self, entries: list[LedgerEntry]) -> dict[tuple[int, int], int]:
-        """Does what the entries since the copy say; returns the version floors that they set."""
+    def _follow(self) -> dict[tuple[int, int], int]:
+        """Does what the entries since the copy say; returns the version floors that they set.
+
+        The ledger is read twice rather than kept: since an old backup, it may hold millions of entries.
+        """
         session, vault, done = self._session, self._vault, self._done
-        void = {entry.payload.seq for entry in entries if isinstance(entry.payload, Void)}
+        void = {each.payload.seq for each in session.pending_entries() if isinstance(each.payload, Void)}
+        last = self._facts.last
         floors: dict[tuple[int, int], int] = {}
-        for entry in entries:
+        for entry in session.pending_entries():
             if entry.seq in void:
                 continue
             match entry.payload:
@@ -158,7 +170,7 @@ class Reapplying:
                     for number, value_no, version in values:
                         floors[number, value_no] = max(version, floors.get((number, value_no), 0))
                 case PrincipalRevoked() | EpochCurrent():
-                    if isinstance(entry.payload, PrincipalRevoked) or entry is entries[-1]:
+                    if isinstance(entry.payload, PrincipalRevoked) or (last and entry.seq == last.seq):
                         vault.recovery.finish(session, entry)
         return floors
 

@@ -10,6 +10,7 @@ values, too:
     GENERATION_REPLACED   void, if the re-sealed values did not reach the store
     GENERATION_SHREDDED   the key row of that generation removed
     PRINCIPAL_REVOKED     the principal is marked revoked
+    SIGNING_KEY_CHANGED   the key that waited in the keyring becomes the signing key
     EPOCH_CURRENT         void, if that keyring did not come into use
     others                speak for themselves; nothing to do
 """
@@ -21,7 +22,9 @@ from vault.core.directory import RegisteredPrincipal, changed, principal_rows
 from vault.core.effects import Effects
 from vault.core.replay import remember_finished
 from vault.core.rows import Rows
+from vault.core.secrets import adopt
 from vault.errors import DataLossError
+from vault.keys.keyrings import Keyrings
 from vault.model.ids import CustomerNo, Generation, Region
 from vault.store.entries import (
     EpochCurrent,
@@ -29,6 +32,7 @@ from vault.store.entries import (
     GenerationShredded,
     PrincipalRevoked,
     Shred,
+    SigningKeyChanged,
     ValuesCorrected,
     ValuesDeleted,
     Void,
@@ -43,9 +47,16 @@ class Recovery:
     """Applies pending ledger entries in a write session."""
 
     def __init__(
-        self, book: Book, rows: Rows, effects: Effects, region: Region, request_id_hours: int
+        self,
+        book: Book,
+        keyrings: Keyrings,
+        rows: Rows,
+        effects: Effects,
+        region: Region,
+        request_id_hours: int,
     ) -> None:
         self._book = book
+        self._keyrings = keyrings
         self._rows = rows
         self._effects = effects
         self._region = region
@@ -78,6 +89,9 @@ class Recovery:
             case EpochCurrent(epoch=epoch):
                 if epoch != session.epoch:
                     session.append(Void(entry.seq))
+            case SigningKeyChanged(public_key=public_key):
+                adopt(session, self._keyrings.at(session.epoch), public_key)
+                changed(self._rows, session)  # so that every process reads its secrets again
             case PrincipalRevoked(principal_id=principal_id):
                 self._revoke(session, principal_id, entry.time_ms)
 

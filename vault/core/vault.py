@@ -64,7 +64,8 @@ class Vault:
         self._rectifying = Rectifying(engine, self._trail)
         self._inspecting = Inspecting(engine, self._trail)
         self._exporting = Exporting(engine, self._inspecting)
-        certifying = Certifying(engine.store, engine.secrets, lambda: engine.now_ms())
+        copies = engine.settings.keys.verified_copies
+        certifying = Certifying(engine.store, engine.secrets, lambda: engine.now_ms(), copies)
         self._shredding = Shredding(engine, self._trail, certifying)
         self._erasures = ErasureRecord(engine, certifying)
         self._rotating = Rotating(engine, self._trail)

@@ -16,14 +16,12 @@ truth, and that the ledger that it quotes is the only one.
 
 import base64
 import binascii
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from vault.crypto import hazmat
-from vault.crypto.keyids import signing_key_id
 from vault.erasure.canonical import Json, canonical, read_canonical
 from vault.erasure.certificate import (
     ALGORITHM,
@@ -78,7 +76,7 @@ def verify(
 
     Args:
         certificate: the very bytes that the vault issued.
-        keys: the vault's public keys by key id; see `public_keys`.
+        keys: the vault's public keys by key id; see `vault.erasure.publickeys`.
         now_ms: the time of the check.
         external_id: whom the certificate is said to be about; needs `salt`, and the other way round.
         salt: 32 bytes that came with the shred's answer.
@@ -111,21 +109,6 @@ def verify(
     return Verified(
         statement, conclusion, key_id, statement.proof is not None, commitment_checked=salt is not None
     )
-
-
-def public_keys(history: bytes) -> dict[str, bytes]:
-    """The keys of a vault's `public/keys.json`, by key id.
-
-    Raises:
-        InvalidRequestError: it is not such a file, or names a key wrongly.
-    """
-    try:
-        named = [(each["key_id"], _unbase64(each["public_key"])) for each in json.loads(history)]
-    except _BROKEN:
-        raise InvalidRequestError("not a list of the vault's public keys") from None
-    if any(signing_key_id(key) != key_id for key_id, key in named):
-        raise InvalidRequestError("the list of public keys names a key wrongly")
-    return dict(named)
 
 
 def _signed_document(certificate: bytes, keys: Mapping[str, bytes]) -> tuple[dict[str, Json], str]:

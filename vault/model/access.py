@@ -23,6 +23,10 @@ class Action(StrEnum):
     TRANSLATE = "translate"  # tokens between the principal's own domains
     EXPORT = "export"  # all values of one customer, as far as the purpose reveals them
     SHRED = "shred"
+    CONSENT = "consent"  # record what customers agreed to, and read it
+    RESTRICT = "restrict"  # restrictions, legal holds and expiries of customers
+    SEARCH = "search"  # find customers by a value
+    APPROVE = "approve"  # what another principal asked for
     ROTATE = "rotate"
     AUDIT = "audit"  # read the access log
     ADMIN = "admin"  # policy and principals

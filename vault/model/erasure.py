@@ -17,17 +17,37 @@ class Step(StrEnum):
     """What has to happen next to a root key before nothing that it wrapped can be opened."""
 
     ROTATION = "rotation"  # its epoch is in use, or being made
+    COPIES = "copies"  # no key is wrapped under it any more; copies of the keyring in use have to be verified
     DESTRUCTION = "destruction"  # no key is wrapped under it any more; its provider was not told yet
     CONFIRMATION = "confirmation"  # its provider was told, and does not show it gone yet
     BACKUPS = "backups"  # gone; the provider's own backups of it are not
 
 
 @dataclass(frozen=True, slots=True)
+class MissingCopies:
+    """Verified copies of the keyring in use that are wanted before a former root key is destroyed."""
+
+    count: int
+    epoch: int
+
+    def in_words(self) -> str:
+        """What is waited for."""
+        noun = "copy" if self.count == 1 else "copies"
+        return f"waiting for {self.count} {noun} of the keyring of epoch {self.epoch}"
+
+
+@dataclass(frozen=True, slots=True)
 class Awaited:
-    """A root key that an erasure waits for; `due_ms` says until when at least, where that is known."""
+    """A root key that an erasure waits for.
+
+    Attributes:
+        due_ms: until when at least, where that is known.
+        copies: of the keyring in use, that have to be made and verified first.
+    """
 
     root_key_id: str
     epoch: int
     provider: str
     step: Step
     due_ms: int | None = None
+    copies: MissingCopies | None = None

@@ -74,6 +74,7 @@ _STEPS = {
     Step.ROTATION: erasure_pb.AWAITED_STEP_ROTATION,
     Step.DESTRUCTION: erasure_pb.AWAITED_STEP_DESTRUCTION,
     Step.CONFIRMATION: erasure_pb.AWAITED_STEP_CONFIRMATION,
+    Step.COPIES: erasure_pb.AWAITED_STEP_COPIES,
     Step.BACKUPS: erasure_pb.AWAITED_STEP_BACKUPS,
 }
 
@@ -267,6 +268,8 @@ def _awaited(root_key: Awaited) -> erasure_pb.AwaitedRootKey:
         provider=root_key.provider,
         step=_STEPS[root_key.step],
         due_time=timestamp(root_key.due_ms or 0),
+        missing_copies=root_key.copies.count if root_key.copies else 0,
+        missing_copies_epoch=root_key.copies.epoch if root_key.copies else 0,
     )
 
 
@@ -304,6 +307,7 @@ def operation(model: operations.Operation) -> Operation:
         request_time=timestamp(model.requested_ms),
         start_time=timestamp(model.started_ms),
         update_time=timestamp(model.updated_ms),
+        waits_for=model.message if model.state is operations.State.WAITING else "",
     )
     if model.remaining_ms is not None:
         metadata.remaining.FromMilliseconds(model.remaining_ms)

@@ -44,6 +44,8 @@ MEANINGS: dict[Reason, _Meaning] = {
     Reason.ERASURE_UNKNOWN: _Meaning(Code.NOT_FOUND, "no such erasure"),
     Reason.PRINCIPAL_UNKNOWN: _Meaning(Code.NOT_FOUND, "no such principal"),
     Reason.PRINCIPAL_EXISTS: _Meaning(Code.ALREADY_EXISTS, "the principal is registered already"),
+    Reason.PURPOSE_UNKNOWN: _Meaning(Code.NOT_FOUND, "the policy declares no such purpose"),
+    Reason.APPROVAL_UNKNOWN: _Meaning(Code.NOT_FOUND, "no such request for approval"),
     Reason.POLICY_INVALID: _Meaning(Code.INVALID_ARGUMENT, "the policy is not valid"),
     Reason.BATCH_ABORTED: _Meaning(Code.ABORTED, "given up because of another item of the batch"),
     Reason.UNAUTHENTICATED: _Meaning(Code.UNAUTHENTICATED, "no principal is known for this certificate"),
@@ -53,6 +55,24 @@ MEANINGS: dict[Reason, _Meaning] = {
     Reason.PURPOSE_DENIED: _Meaning(Code.PERMISSION_DENIED, "nothing is granted for this purpose and class"),
     Reason.REVEAL_DENIED: _Meaning(Code.PERMISSION_DENIED, "only a masked value is granted"),
     Reason.RESTRICTED: _Meaning(Code.PERMISSION_DENIED, "processing of this customer is restricted"),
+    Reason.CONSENT_MISSING: _Meaning(
+        Code.PERMISSION_DENIED, "the customer has not consented to this purpose"
+    ),
+    Reason.CONSENT_WITHDRAWN: _Meaning(
+        Code.PERMISSION_DENIED, "the customer's consent to this purpose has ended"
+    ),
+    Reason.OBJECTED: _Meaning(Code.PERMISSION_DENIED, "the customer objected to this purpose"),
+    Reason.HELD: _Meaning(Code.FAILED_PRECONDITION, "a legal hold keeps this from being erased"),
+    Reason.TRAINING_EXPIRED: _Meaning(Code.PERMISSION_DENIED, "the principal's training is not valid"),
+    Reason.REGION_DENIED: _Meaning(
+        Code.PERMISSION_DENIED, "the customer's jurisdiction is closed to this region"
+    ),
+    Reason.APPROVAL_REQUIRED: _Meaning(
+        Code.FAILED_PRECONDITION, "a second principal has to approve this first"
+    ),
+    Reason.BUDGET_EXCEEDED: _Meaning(
+        Code.RESOURCE_EXHAUSTED, "the budget of customers for this window is used up"
+    ),
     Reason.SHREDDED: _Meaning(Code.NOT_FOUND, "the customer was shredded"),
     Reason.ALREADY_SHREDDED: _Meaning(Code.FAILED_PRECONDITION, "the customer was shredded before"),
     Reason.VALUE_DELETED: _Meaning(Code.NOT_FOUND, "the value was deleted"),

@@ -22,6 +22,9 @@ of a request's id and of its body, 16 bytes each, so that whoever finishes the e
                              | text, assurance | text, evidence | text, retention
     15 RESTORED              incarnation u8 | copied_seq u64: data of an earlier moment was put back
     16 KEYRING_COPIED        epoch u32: a copy of its keyring was made
+    17 KEYRING_VERIFIED      epoch u32 | copy u64, its entry KEYRING_COPIED: every key in that copy was opened
+    18 NAMES_NUMBERED        kind u8 | up_to u32: names of this kind ("d", "f", "p") have numbers up to that
+    21 SIGNING_KEY_CHANGED   public key 32 (Ed25519): verifies the entries after this one
 
 A text is n u16 and n bytes of UTF-8.
 
@@ -42,6 +45,8 @@ _GENERATION = struct.Struct(">6sH")
 _ATTEMPT = struct.Struct(">II")
 _ENDED = struct.Struct(">QQ")
 _RESTORED = struct.Struct(">BQ")
+_VERIFIED = struct.Struct(">IQ")
+_NUMBERED = struct.Struct(">cI")
 _UNKNOWN_MS = 2**64 - 1
 
 NO_REQUEST = bytes(32)
@@ -66,6 +71,9 @@ class EntryType(IntEnum):
     ROOT_KEY_ENDED = 14
     RESTORED = 15
     KEYRING_COPIED = 16
+    KEYRING_VERIFIED = 17
+    NAMES_NUMBERED = 18
+    SIGNING_KEY_CHANGED = 21
 
 
 class Payload(Protocol):
@@ -424,6 +432,62 @@ class KeyringCopied:
         return cls(int.from_bytes(payload, "big"))
 
 
+@dataclass(frozen=True, slots=True)
+class KeyringVerified:
+    """Every key in a copy of an epoch's keyring was opened; `copied_seq` is the entry that named the copy."""
+
+    TYPE: ClassVar[EntryType] = EntryType.KEYRING_VERIFIED
+    epoch: int
+    copied_seq: int
+
+    def pack(self) -> bytes:
+        """12 bytes."""
+        return _VERIFIED.pack(self.epoch, self.copied_seq)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Self:
+        """Read a payload."""
+        _expect(payload, _VERIFIED.size)
+        return cls(*_VERIFIED.unpack(payload))
+
+
+@dataclass(frozen=True, slots=True)
+class NamesNumbered:
+    """Numbers up to `up_to` were given to names of a kind (one byte: domain, field class or purpose)."""
+
+    TYPE: ClassVar[EntryType] = EntryType.NAMES_NUMBERED
+    kind: bytes
+    up_to: int
+
+    def pack(self) -> bytes:
+        """5 bytes."""
+        return _NUMBERED.pack(self.kind, self.up_to)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Self:
+        """Read a payload."""
+        _expect(payload, _NUMBERED.size)
+        return cls(*_NUMBERED.unpack(payload))
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeyChanged:
+    """The vault has another signing key, from the next entry on."""
+
+    TYPE: ClassVar[EntryType] = EntryType.SIGNING_KEY_CHANGED
+    public_key: bytes
+
+    def pack(self) -> bytes:
+        """32 bytes."""
+        return self.public_key
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Self:
+        """Read a payload."""
+        _expect(payload, 32)
+        return cls(payload)
+
+
 AnyPayload = (
     Genesis
     | NumbersReserved
@@ -441,6 +505,9 @@ AnyPayload = (
     | RootKeyEnded
     | Restored
     | KeyringCopied
+    | KeyringVerified
+    | NamesNumbered
+    | SigningKeyChanged
 )
 
 _CLASSES: dict[int, type[AnyPayload]] = {
@@ -462,6 +529,9 @@ _CLASSES: dict[int, type[AnyPayload]] = {
         RootKeyEnded,
         Restored,
         KeyringCopied,
+        KeyringVerified,
+        NamesNumbered,
+        SigningKeyChanged,
     )
 }
 

@@ -10,6 +10,7 @@ Plaintext:
     u16 n | n times: value_no u24 | field_class u8 | fingerprint 16 | u8 length | index hash
                      | u8 labels | labels times: u8 length | ASCII
     u16 m | m times: locator 16 of an earlier DEK generation, oldest first
+    terms to the end (see `terms`), none where there are no bytes
 
 The past locators keep the customer's access history findable after its key was replaced.
 """
@@ -20,6 +21,7 @@ from functools import lru_cache
 from typing import NamedTuple, Self
 
 from vault.errors import IntegrityFailedError
+from vault.store.terms import NO_TERMS, Terms
 
 SHEET_HEADER = struct.Struct(">BH")
 SHEET_NONCE_BYTES = 24
@@ -55,6 +57,7 @@ class Sheet:
     external_id: bytes = field(repr=False)
     fields: tuple[SheetField, ...] = ()
     past_locators: tuple[bytes, ...] = ()
+    terms: Terms = NO_TERMS
 
     def pack(self) -> bytes:
         """The plaintext to seal."""
@@ -62,7 +65,8 @@ class Sheet:
             len(self.external_id).to_bytes(2, "big") + self.external_id + len(self.fields).to_bytes(2, "big")
         )
         lines = b"".join([each.pack() for each in self.fields])
-        return head + lines + len(self.past_locators).to_bytes(2, "big") + b"".join(self.past_locators)
+        past = len(self.past_locators).to_bytes(2, "big") + b"".join(self.past_locators)
+        return head + lines + past + self.terms.pack()
 
     @classmethod
     def unpack(cls, plaintext: bytes) -> Self:
@@ -71,9 +75,7 @@ class Sheet:
         external_id = reader.take(reader.number(2))
         fields = tuple([_read_field(reader) for _ in range(reader.number(2))])
         locators = tuple([reader.take(LOCATOR_BYTES) for _ in range(reader.number(2))])
-        if reader.position != len(plaintext):
-            raise IntegrityFailedError
-        return cls(external_id, fields, locators)
+        return cls(external_id, fields, locators, Terms.unpack(plaintext[reader.position :]))
 
 
 def external_id_of(plaintext: bytes) -> bytes:

@@ -160,6 +160,8 @@ def erasure(message: erasure_service_pb2.Erasure) -> results.Erasure:
                 each.provider,
                 _named(_STEPS, each.step),
                 _time(each, "due_time"),
+                each.missing_copies,
+                each.missing_copies_epoch,
             )
             for each in message.waits_for
         ),
@@ -252,6 +254,7 @@ def epoch_rotation(reply: Operation) -> results.EpochRotation:
         updated=_time(told, "update_time"),
         remaining=told.remaining.ToTimedelta() if told.HasField("remaining") else None,
         error=error_of_status(reply.error) if reply.HasField("error") else None,
+        waits_for=told.waits_for,
     )
 
 

@@ -152,6 +152,54 @@ class RestrictedError(DeniedError):
     default_reason = "RESTRICTED"
 
 
+class ConsentMissingError(DeniedError):
+    """The purpose needs a consent that the customer never gave."""
+
+    default_reason = "CONSENT_MISSING"
+
+
+class ConsentWithdrawnError(DeniedError):
+    """The customer withdrew or refused the consent, or it expired."""
+
+    default_reason = "CONSENT_WITHDRAWN"
+
+
+class ObjectedError(DeniedError):
+    """The customer objected to this purpose."""
+
+    default_reason = "OBJECTED"
+
+
+class HeldError(DeniedError):
+    """A legal hold keeps what was to be erased."""
+
+    default_reason = "HELD"
+
+
+class TrainingExpiredError(DeniedError):
+    """The principal's training has lapsed or is not on record."""
+
+    default_reason = "TRAINING_EXPIRED"
+
+
+class RegionDeniedError(DeniedError):
+    """The customer's jurisdiction is closed to the principal's region."""
+
+    default_reason = "REGION_DENIED"
+
+
+class ApprovalRequiredError(DeniedError):
+    """A second principal has to approve this first."""
+
+    default_reason = "APPROVAL_REQUIRED"
+
+
+class BudgetExceededError(DeniedError):
+    """The principal has read as many customers as its budget allows."""
+
+    default_reason = "BUDGET_EXCEEDED"
+
+
 class GoneError(VaultError):
     """It was here and was ended on purpose."""
 
@@ -204,6 +252,18 @@ class ErasureUnknownError(NotFoundError):
     """No such shred id."""
 
     default_reason = "ERASURE_UNKNOWN"
+
+
+class PurposeUnknownError(NotFoundError):
+    """The policy declares no such purpose."""
+
+    default_reason = "PURPOSE_UNKNOWN"
+
+
+class ApprovalUnknownError(NotFoundError):
+    """No such request for approval."""
+
+    default_reason = "APPROVAL_UNKNOWN"
 
 
 class PrincipalUnknownError(NotFoundError):

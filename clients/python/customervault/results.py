@@ -13,7 +13,7 @@ FieldOutcome = Literal["unknown", "created", "unchanged", "updated", "empty", "r
 CustomerState = Literal["unknown", "active", "restricted", "shredded"]
 ValueState = Literal["unknown", "live", "deleted", "shredded"]
 ErasureStage = Literal["unknown", "effective", "final-best-effort", "final"]
-AwaitedStep = Literal["unknown", "rotation", "destruction", "confirmation", "backups"]
+AwaitedStep = Literal["unknown", "rotation", "destruction", "confirmation", "backups", "copies"]
 ShredOutcome = Literal["shredded", "validated", "already_shredded", "missing", "failed"]
 PrincipalState = Literal["unknown", "active", "revoked"]
 
@@ -180,8 +180,11 @@ class AwaitedRootKey:
 
     Attributes:
         step: What has to happen next: a `rotation` of the epoch; the `destruction` of the key; the provider's
-            `confirmation` that it is gone; or the end of the provider's own `backups` of it.
+            `confirmation` that it is gone; the end of the provider's own `backups` of it; or, before it is
+            destroyed, `copies` of the keyring in use.
         due: Not before this time, where that is known.
+        missing_copies: How many verified copies are missing, with step `copies`.
+        missing_copies_epoch: Of which epoch's keyring.
     """
 
     root_key_id: str
@@ -189,6 +192,8 @@ class AwaitedRootKey:
     provider: str
     step: AwaitedStep
     due: datetime | None
+    missing_copies: int = 0
+    missing_copies_epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +257,11 @@ class RotatedDek:
 
 @dataclass(frozen=True, slots=True)
 class EpochRotation:
-    """How far a rotation of the epoch is. `done` of `total` keys in `step`; `error` once it has failed."""
+    """How far a rotation of the epoch is. `done` of `total` keys in `step`; `error` once it has failed.
+
+    Attributes:
+        waits_for: What its last step waits for; the new epoch is in use then. It ends by itself.
+    """
 
     name: str
     finished: bool
@@ -265,6 +274,7 @@ class EpochRotation:
     updated: datetime | None
     remaining: timedelta | None
     error: VaultError | None = None
+    waits_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)

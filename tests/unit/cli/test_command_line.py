@@ -31,6 +31,8 @@ OFFLINE = {
     ("keys", "provider-check"),
     ("keys", "passphrase"),
     ("keys", "rotate-token-key"),
+    ("keys", "rotate-signing-key"),
+    ("keys", "rotate-ca"),
     ("erasure", "verify"),
 } | WITNESS
 OFFLINE |= {("keys", name) for name in ("copy", "copies", "verify", "prune")}
@@ -50,6 +52,8 @@ def test_the_tree_is_complete() -> None:
         ("rotate",),
         ("rotate-dek",),
         ("rotate-token-key",),
+        ("rotate-signing-key",),
+        ("rotate-ca",),
         ("passphrase",),
         ("provider-check",),
         *copies,

@@ -21,6 +21,7 @@ from vault.store.entries import (
     GenerationShredded,
     Genesis,
     KeyringCopied,
+    KeyringVerified,
     NumbersReserved,
     Payload,
     PrincipalRevoked,
@@ -105,6 +106,7 @@ def test_each_entry_is_told_as_its_event() -> None:
         ValuesDeleted(REGION, ((7, 1),)),
         ValuesCorrected(REGION, ((7, 1, 3), (8, 2, 4))),
         PrincipalRevoked(3),
+        KeyringVerified(2, 11),
     ) == [
         None,
         events.AttemptBegun(2, 1, 1, "root-1", "file"),  # type: ignore[arg-type]
@@ -124,6 +126,7 @@ def test_each_entry_is_told_as_its_event() -> None:
         events.ValuesErased(16, REGION, ((7, 1),), corrected=False, time_ms=160),  # type: ignore[arg-type]
         events.ValuesErased(17, REGION, ((7, 1), (8, 2)), corrected=True, time_ms=170),  # type: ignore[arg-type]
         None,
+        events.KeyringVerified(19, 2, 2, 11),  # type: ignore[arg-type]
     ]
 
 
@@ -132,6 +135,7 @@ def test_each_entry_is_told_as_its_event() -> None:
     [
         (EpochCurrent(1),),
         (KeyringCopied(1),),
+        (KeyringVerified(1, 1),),
         (Restored(1, 0),),
         (*FIRST[1:], ended("root-1", assurance="certain")),
     ],

@@ -26,7 +26,7 @@ from vault.keys.keyring import Keyring
 from vault.keys.opendek import SLOT_BYTES, DekOpener, OpenDek
 from vault.model.ids import CustomerNo, Epoch, Generation, Region
 from vault.store.layout import CustomerRow, RowState, ValueHeader, ValueRecord, split_dek_key
-from vault.store.ledger import Ledger, pack_body
+from vault.store.ledger import Ledger, Sign, pack_body
 from vault.store.meta import Meta
 from vault.store.proofs import LedgerProof, ledger_key
 from vault.store.sheet import SHEET_HEADER, SealedSheet, Sheet
@@ -205,19 +205,21 @@ def test_meta_row(case: Case) -> None:
             Meta.unpack(row, vault_id)
 
 
+def signing(document: Case) -> Sign:
+    seeds = {hazmat.public_key(seed): seed for seed in unhex(document, "seed", "next_seed")}
+    return lambda public_key, message: hazmat.sign(seeds[public_key], message)
+
+
 def test_ledger(tmp_path: Path) -> None:
     document = load("ledger_v1.json")
-    vault_id, seed, public_key = unhex(document, "vault_id", "seed", "public_key")
+    vault_id, public_key = unhex(document, "vault_id", "public_key")
     bodies = [bytes.fromhex(case["body"]) for case in document["tests"]]
-
-    def verify(signature: bytes, message: bytes) -> None:
-        hazmat.verify(public_key, signature, message)
 
     path = tmp_path / "entries"
     Ledger.create(path)
-    ledger = Ledger.open(path, vault_id, verify)
+    ledger = Ledger.open(path, vault_id, hazmat.verify, trusted={public_key})
     assert ledger.last.chain.hex() == document["chain_0"]
-    ledger.append_all(bodies, lambda message: hazmat.sign(seed, message))
+    ledger.append_all(bodies, signing(document))
     entries = list(ledger.entries())
     ledger.verify_signatures()
     ledger.close()
@@ -241,10 +243,7 @@ def test_ledger_checkpoint(case: Case, tmp_path: Path) -> None:
     vault_id, seed, public_key = unhex(document, "vault_id", "seed", "public_key")
     Ledger.create(tmp_path / "entries")
     ledger = Ledger.open(tmp_path / "entries", vault_id)
-    ledger.append_all(
-        [bytes.fromhex(each["body"]) for each in document["tests"]],
-        lambda message: hazmat.sign(seed, message),
-    )
+    ledger.append_all([bytes.fromhex(each["body"]) for each in document["tests"]], signing(document))
     checkpoint, key = ledger.checkpoint(case["size"]), ledger_key(vault_id, public_key)
     assert (checkpoint.root.hex(), str(key)) == (case["root"], case["key"])
     note = checkpoint.signed(key, lambda message: hazmat.sign(seed, message))

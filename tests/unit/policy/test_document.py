@@ -161,7 +161,7 @@ BROKEN = [
         "action",
         "[principals.x]\nmay = ['read']",
         "[principals.x]\nmay = ['write']",
-        "principals.x.may: unknown action read; known: admin, audit",
+        "principals.x.may: unknown action read; known: admin, approve, audit",
     ),
     (
         "action's type",
