@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.support.certificates import checked, published_keys
-from tests.scenarios.support.deployment import Deployment, Desks, by_id, found_vault
+from tests.scenarios.support.deployment import (
+    Deployment,
+    Desks,
+    by_id,
+    copy_vault,
+    found_vault,
+    keep_backups,
+)
 from tests.scenarios.support.rotating import rotation
 from tests.scenarios.support.slow_provider import DAY_MS, Clock, SlowProvider, slow_rotation
 from tests.unit.keys.provider_services import kms_server
@@ -246,10 +253,21 @@ def test_generations_replaced_before_are_covered(desks: Desks, clock: Clock, dep
     assert watched.waits_for() == [("root-1", Step.CONFIRMATION), ("root-2", Step.ROTATION)]
 
 
+@pytest.fixture
+def without_backups(template: Deployment, tmp_path: Path) -> Iterator[tuple[Deployment, Desks]]:
+    """A vault that keeps no replaced data key for them."""
+    deployment = copy_vault(template, tmp_path)
+    keep_backups(deployment, 0)
+    with deployment.opened() as desks:
+        yield deployment, desks
+
+
 def test_a_deleted_value_is_final_with_the_rotation_that_follows(
-    deployment: Deployment, desks: Desks, clock: Clock
+    without_backups: tuple[Deployment, Desks],
 ) -> None:
     """By what is said of the erasure, and by the rule applied to the generation that sealed it."""
+    deployment, desks = without_backups
+    clock = Clock(desks.vault.engine)
     (_, email) = desks.crm.tokens("crm-1", JANE)
     desks.crm.delete(email)
     engine, slow = desks.vault.engine, SlowProvider(clock, delay_ms=DAY_MS)

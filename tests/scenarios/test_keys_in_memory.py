@@ -44,8 +44,8 @@ sys.stdin.buffer.read()
 
 @contextmanager
 def started(folder: Path) -> Iterator[ThrowAwayVault]:
-    """A development vault that serves."""
-    vault = ThrowAwayVault(folder)
+    """A development vault that serves, and keeps no replaced data key for backups."""
+    vault = ThrowAwayVault(folder, "[backup]\nkeep_days = 0\n")
     vault.start(WORKERS)
     try:
         yield vault

@@ -1,4 +1,7 @@
-"""Single values that were deleted or corrected: effective at once, final with the next rotation."""
+"""Single values that were deleted or corrected: effective at once, final with the next rotation.
+
+No data backups are kept here that replaced data keys would be kept for.
+"""
 
 import json
 from pathlib import Path
@@ -7,7 +10,7 @@ import jsonschema
 import pytest
 
 from tests.scenarios.support.certificates import checked
-from tests.scenarios.support.deployment import Deployment, Desks, by_id
+from tests.scenarios.support.deployment import Deployment, Desks, by_id, copy_vault, keep_backups
 from tests.scenarios.support.rotating import rotation
 from tests.scenarios.support.tampering import tampering
 from vault.erasure.certificate import Scope
@@ -18,6 +21,14 @@ from vault.store.layout import value_key
 
 JANE = {"name": "Jane Doe", "email": "jane@example.com", "phone/mobile": "+4930123456"}
 SCHEMA = Path(__file__).parents[2] / "docs" / "erasure-certificate.schema.json"
+
+
+@pytest.fixture
+def deployment(template: Deployment, tmp_path: Path) -> Deployment:
+    """A vault without backups."""
+    made = copy_vault(template, tmp_path)
+    keep_backups(made, 0)
+    return made
 
 
 def erasures(desks: Desks, stage: Stage | None = None, page_size: int = 100) -> list[Erasure]:

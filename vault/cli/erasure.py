@@ -45,12 +45,18 @@ _CERTIFICATE = """Get the certificate of one erasure, at the stage that it has r
 
 It goes to --out, which is never replaced, else to standard output, without a line end: its bytes are
 what was signed. The salt that came with the shred opens later certificates, too. Values that were deleted
-or corrected have a certificate after the next rotation. With --json: stage, key id and the certificate as
-a text.
+or corrected have a certificate once a rotation has destroyed their key; status says what that waits for.
+With --json: stage, key id and the certificate as a text.
 
 Example:
   cvault erasure certificate shr_0123456789abcdef0123456789abcdef --out certificate.json
 """
+
+
+_KEPT = {
+    "resealing": "the next rotation, then for data backups, then for another rotation",
+    "kept": "data backups until {}, then for the next rotation",
+}
 
 
 class StageName(StrEnum):
@@ -92,9 +98,11 @@ def list_all(
         return
     rows, held_back = [], []
     for each in chosen:
-        rows.append((each.shred_id, each.stage, when(each.effective), when(each.final), each.ledger_seq))
+        told = each.stage, when(each.effective), when(each.final), each.ledger_seq, _briefly(each)
+        rows.append((each.shred_id, *told))
         held_back += [awaited for awaited in each.waits_for if awaited.step == "copies"]
-    print_table(("ERASURE ID", "STAGE", "EFFECTIVE", "FINAL", "LEDGER"), rows, empty="No erasures.")
+    heads = ("ERASURE ID", "STAGE", "EFFECTIVE", "FINAL", "LEDGER", "WAITS FOR")
+    print_table(heads, rows, empty="No erasures.")
     if rows:
         print_line(plural(len(rows), "erasure"))
     for sentence in sorted({_copies_in_words(awaited) for awaited in held_back}):
@@ -149,10 +157,17 @@ def certificate(
         sys.stdout.buffer.flush()
 
 
+def _briefly(erasure: "Erasure") -> str:
+    steps = {each.step: _KEPT.get(each.step, each.step).format(when(each.due)) for each in erasure.waits_for}
+    return "; ".join(steps.values())
+
+
 def _in_words(root_key: "AwaitedRootKey") -> str:
     name = f"root key {root_key.root_key_id} of epoch {root_key.epoch}"
     due = when(root_key.due)
     match root_key.step:
+        case "resealing" | "kept":
+            rest = f"in use; waits for {_KEPT[root_key.step].format(due)}"
         case "rotation":
             rest = "its epoch is in use, or being made; a rotation ends it"
         case "destruction":

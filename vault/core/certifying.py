@@ -18,7 +18,7 @@ from dataclasses import replace
 from vault.core.erasures import ErasureRow, partial_id_text, shred_id_text
 from vault.core.finality import Known, LedgerFinality
 from vault.core.secrets import SigningKey, VaultSecrets
-from vault.erasure.awaiting import awaited
+from vault.erasure.awaiting import KeptForBackups, awaited
 from vault.erasure.certificate import (
     ErasedGeneration,
     LedgerProof,
@@ -41,18 +41,25 @@ Shredded = tuple[bytes, ErasureRow]
 """A shred's id (16 bytes) and its row."""
 
 _FIRST = Generation(1)
+_DAY_MS = 86_400_000
 
 
 class Certifying:
     """Answers about shreds, for one open vault."""
 
     def __init__(
-        self, store: Store, secrets: VaultSecrets, now_ms: Callable[[], int], verified_copies: int = 0
+        self,
+        store: Store,
+        secrets: VaultSecrets,
+        now_ms: Callable[[], int],
+        verified_copies: int = 0,
+        keep_days: int = 0,
     ) -> None:
         self._store = store
         self._secrets = secrets
         self._now_ms = now_ms
         self._verified_copies = verified_copies
+        self._keep_ms = keep_days * _DAY_MS
         self._finality = LedgerFinality(store)
 
     def certificates(self, shreds: Sequence[Shredded], limit_bytes: int | None = None) -> list[Certificate]:
@@ -130,13 +137,13 @@ class Certifying:
         """The newest certificate of what was deleted or corrected.
 
         Raises:
-            InvalidRequestError: its key was not replaced yet.
+            InvalidRequestError: its key is not destroyed yet.
             IntegrityFailedError: the ledger contradicts itself.
         """
         span_end, ended_ms = erasure.shredded_seq, erasure.shredded_ms
         if span_end is None or ended_ms is None:
             raise InvalidRequestError(
-                "these values wait for the next rotation; after it there is a certificate"
+                "there is a certificate once a rotation has destroyed the key of these values; see its status"
             )
         known = self._finality.known()
         signer = self._secrets.signing_key
@@ -181,7 +188,16 @@ class Certifying:
             erasure.place.seq,
             b"",
         )
-        return _told(found, known.rule.verdict(span, now_ms), missing)
+        return _told(found, known.rule.verdict(span, now_ms), missing, self._kept(erasure, now_ms))
+
+    def _kept(self, erasure: PartialErasure, now_ms: int) -> KeptForBackups | None:
+        """Whether rotations carry the key that opens what went, because data backups need it."""
+        if not self._keep_ms or erasure.shredded_seq is not None:
+            return None
+        if erasure.replaced_ms is None:
+            return KeptForBackups(None)
+        until_ms = erasure.replaced_ms + self._keep_ms
+        return KeptForBackups(until_ms) if now_ms < until_ms else None
 
     def _customers_statement(
         self, shred_id: bytes, row: ErasureRow, known: Known, issued_ms: int, proof: proofs.LedgerProof
@@ -239,12 +255,14 @@ def effective(shred_id: bytes, row: ErasureRow) -> Erasure:
     )  # fmt: skip
 
 
-def _told(erasure: Erasure, verdict: Verdict, missing: MissingCopies | None) -> Erasure:
+def _told(
+    erasure: Erasure, verdict: Verdict, missing: MissingCopies | None, kept: KeptForBackups | None = None
+) -> Erasure:
     final = verdict.stage in (Stage.FINAL, Stage.FINAL_BEST_EFFORT)
     return replace(
         erasure,
         stage=verdict.stage,
         final_ms=(verdict.final_ms or 0) if final else 0,
         assurance=verdict.assurance,
-        waits_for=awaited(verdict, missing),
+        waits_for=awaited(verdict, missing, kept),
     )

@@ -1,6 +1,7 @@
 """A new epoch: every data key wrapped anew, the old epoch's root key destroyed. It makes erasures final.
 
-    reseal    customers of whom a value was deleted or corrected get a new data key (`resealing`)
+    reseal    customers of whom a value was deleted or corrected get a new data key; replaced ones that no
+              data backup needs are destroyed (`resealing`)
     begin     ledger: epoch, attempt, root key id; empty keyring and index; then the provider makes the key,
               and every process of the vault gets it
     copy      customers in key order, in pieces: keys unwrapped, checked, wrapped; index hash from the sheet
@@ -19,8 +20,8 @@ Rules:
   numbers (new ones).
 - Before `CURRENT` is renamed, a crash means: give the attempt up, destroy its root key too, begin again.
   After it there is only forward. `resume` finds out which, and whoever runs rotations calls it first.
-- Old data keys are replaced before the new epoch is announced, so that none of them is ever wrapped in it.
-  What is deleted after that waits for the next rotation.
+- Data keys end before the new epoch is announced, so that none of them is ever wrapped in it. Those that are
+  kept are carried like those in use. What is deleted after that waits for the next rotation.
 - Until the copies are verified, the old root key and keyring stay: with them, the loss of the new keyring's
   only file has not ended every value. Reads and writes go on; `resume` destroys them when it is time.
 - Nothing here holds a key in `bytes`: keys go from slot to slot of guarded memory.

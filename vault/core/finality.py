@@ -61,8 +61,12 @@ _ABOUT_VALUES: Final = frozenset(
         EntryType.VALUES_CORRECTED,
         EntryType.GENERATION_REPLACED,
         EntryType.GENERATION_SHREDDED,
+        EntryType.EPOCH_INTENT,
+        EntryType.EPOCH_CURRENT,
+        EntryType.RESTORED,
     }
 )
+"""Of a restore it matters how old the values were; the two before it say of which keyring it was."""
 
 
 class LedgerEvents:
@@ -97,7 +101,7 @@ class LedgerEvents:
             case entries.NumbersReserved(region=region, up_to=up_to):
                 return events.NumbersReserved(seq, Region(region), up_to)
             case entries.GenerationReplaced(region=region, customer_no=number, old=old, new=new):
-                return events.GenerationCreated(seq, _unit(region, number, new), Generation(old))
+                return events.GenerationCreated(seq, _unit(region, number, new), Generation(old), time_ms)
             case entries.GenerationShredded(region=region, customer_no=number, generation=generation):
                 return events.GenerationShredded(seq, _unit(region, number, generation), time_ms)
             case entries.Shred(region=region, customer_no=number, generations=numbers):
@@ -213,7 +217,7 @@ class LedgerFinality:
 
 
 def unit_events(store: Store) -> Iterator[events.KeyEvent | events.UnitEvent]:
-    """What the ledger says of customers and values, its voided entries left out; one pass, nothing kept."""
+    """What the ledger says of customers, values and restores, but for voided entries; nothing is kept."""
     with store.snapshot() as snapshot:
         applied = snapshot.meta.applied
     voided = set()

@@ -14,7 +14,10 @@ from enum import StrEnum
 from typing import Final
 
 from vault.core.engine import Engine
+from vault.core.finality import unit_events
+from vault.core.resealing import kept_since_ms
 from vault.core.trail import Trail
+from vault.erasure.waiting import Waiting
 from vault.errors import InvalidRequestError
 from vault.model.access import Action
 from vault.model.erasure import MissingCopies
@@ -22,10 +25,13 @@ from vault.model.requests import Caller
 from vault.store.entries import (
     EpochCurrent,
     EpochIntent,
+    GenerationReplaced,
     GenerationShredded,
+    Restored,
     Shred,
     ValuesCorrected,
     ValuesDeleted,
+    Void,
 )
 from vault.store.session import WriteSession
 from vault.store.snapshot import ValuesReader
@@ -121,12 +127,14 @@ def request_rotation(engine: Engine, session: WriteSession, principal: str) -> O
 class Schedule:
     """Says when `[keys]` asks for a new epoch: `rotate_hours`, `rotate_shreds`. Reads an entry once.
 
-    What goes while a new epoch is being made waits for the one after it.
+    What goes while a new epoch is being made waits for the one after it. So does a replaced data key whose
+    time comes while nothing else happens.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._seen = self._entered_ms = 0
+        self._first_replaced_ms: int | None = None
         self._waiting, self._since_intent = _Erased(), _Erased()
 
     def due(self) -> bool:
@@ -134,6 +142,7 @@ class Schedule:
         keys = self._engine.settings.keys
         if not keys.rotate_hours and not keys.rotate_shreds:
             return False
+        replaced = False
         for entry in self._engine.store.ledger(self._seen):
             self._seen = entry.seq
             match entry.payload:
@@ -146,11 +155,21 @@ class Schedule:
                     self._since_intent.shreds += 1
                 case ValuesDeleted() | ValuesCorrected():
                     self._waiting.values = self._since_intent.values = True
+                case Restored():  # what was deleted may be under the key in use again
+                    self._waiting.values = self._since_intent.values = True
+            replaced |= isinstance(entry.payload, GenerationReplaced | GenerationShredded | Restored | Void)
+        if replaced:
+            self._first_replaced_ms = Waiting.after(unit_events(self._engine.store)).first_replaced_ms()
         age_ms = self._engine.now_ms() - self._entered_ms
         # With nothing erased since the last one, a rotation by the clock would make nothing final.
-        something = bool(self._waiting.shreds or self._waiting.values)
+        something = bool(self._waiting.shreds or self._waiting.values) or self._kept_is_past()
         by_clock = bool(keys.rotate_hours) and something and age_ms >= keys.rotate_hours * 3_600_000
         return by_clock or 0 < keys.rotate_shreds <= self._waiting.shreds
+
+    def _kept_is_past(self) -> bool:
+        """Whether a replaced generation is still wrapped that no data backup needs."""
+        first_ms = self._first_replaced_ms
+        return first_ms is not None and first_ms <= kept_since_ms(self._engine)
 
 
 @dataclass(slots=True)

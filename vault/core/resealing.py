@@ -1,23 +1,27 @@
 """A customer's values re-sealed under a new generation of its data key, the old one destroyed.
 
 For one customer when somebody asks (`rotating`), and at the beginning of each rotation of the epoch for every
-customer of whom a value was deleted or corrected since its key was made: what went opens with the old
-generation, so that must be gone before the new epoch's keyring takes in a key.
+customer of whom a value was deleted or corrected since its key was made, because what went opens with the old
+generation. Data backups open with it, too: so it is kept, and carried from epoch to epoch, until it was
+replaced `[backup] keep_days` ago. The next rotation then destroys it, before its new keyring takes in a key.
 
 Rules:
 - Two commits, because the keyring commits before the values: the first adds the new generation and re-seals;
   only when that is durable does the second remove the old generation's key. A crash between them leaves an
-  old key without records, which the next re-sealing of the customer, or the next rotation, removes.
-- Who waits is read from the ledger: one bit a customer is kept, and nothing is written to remember it. So a
-  rotation that was killed goes on where it was. Those between its two commits get another key once more, for
-  after a restore the generation that was replaced may be in use again.
+  old key without records, which the next re-sealing of the customer removes, or a rotation in its time.
+- A generation is destroyed only after those before it, and only if the customer's row names a later one:
+  after a restore it may be in use again. Whose row does, waits for another key once more.
+- Time is the ledger's: of the entry that replaced the generation, and of a clock that is never behind the
+  vault's floor. A clock that is set back delays the end of keys and does not hasten it.
+- Who waits is read from the ledger, and nothing is written to remember it. So a rotation that was killed goes
+  on where it was.
 - Customers are taken in small groups, each a write like others; reads and writes go on between them. Whose
   value goes after the ledger was read waits for the next rotation.
 - A customer whose records are damaged cannot be re-sealed and stays as it was, and so does what was deleted
   of it: it is not final. The access log has the number of those left.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -28,7 +32,7 @@ from vault.core.engine import Engine
 from vault.core.fieldinput import fingerprint_content
 from vault.core.finality import unit_events
 from vault.core.trail import Trail
-from vault.erasure.partial import Waiting
+from vault.erasure.waiting import Waiting
 from vault.errors import (
     CustomerUnknownError,
     DataLossError,
@@ -43,7 +47,8 @@ from vault.store.session import WriteSession
 
 GROUP_CUSTOMERS: Final = 64
 _GROUP_RECORDS: Final = 512  # a group ends early when it has sealed as many: each holds the write lock
-_LAST_GENERATION: Final = 2**16 - 1
+_LAST_GENERATION: Final = Generation(2**16 - 1)
+_DAY_MS: Final = 86_400_000
 _DAMAGED: Final = (IntegrityFailedError, DataLossError, InvalidRequestError)
 
 Record = Callable[[bytes], None]
@@ -62,6 +67,13 @@ class Resealed:
     records: int
 
 
+def kept_since_ms(engine: Engine) -> int:
+    """What was replaced up to this time, no data backup needs any more: Unix milliseconds."""
+    with engine.store.snapshot() as snapshot:
+        now_ms = max(engine.now_ms(), snapshot.meta.time_floor_ms)
+    return now_ms - engine.settings.backup.keep_days * _DAY_MS
+
+
 class Resealing:
     """Replaces data keys of one open vault."""
 
@@ -72,16 +84,22 @@ class Resealing:
     def all_waiting(
         self, report: Callable[[int, int], None], after_step: Callable[[str], None] = lambda _: None
     ) -> None:
-        """Gives everybody a new data key whose old one opens what was deleted or corrected.
+        """Gives everybody a new data key whose old one opens what was deleted or corrected; ends old ones.
 
         Args:
-            report: is told how many of how many customers are done.
+            report: is told how many of how many customers have another key.
             after_step: is told `resealing` between the two commits of each group.
 
         Raises:
             AuditUnavailableError, StorageFullError, StorageStoppedError: as any write; call it again later.
         """
         waiting = Waiting.after(unit_events(self._engine.store))
+        self._reseal_all(waiting, report, after_step)
+        self._destroy(dict(waiting.due(kept_since_ms(self._engine))))
+
+    def _reseal_all(
+        self, waiting: Waiting, report: Callable[[int, int], None], after_step: Callable[[str], None]
+    ) -> None:
         total, numbers = len(waiting), iter(waiting)
         if not total:
             return
@@ -129,8 +147,10 @@ class Resealing:
                 engine.book.save(session, fresh)
         return Resealed(generation, values, len(opened))
 
-    def destroy_old(self, session: WriteSession, number: CustomerNo) -> None:
-        """The second commit's part: no generation but the one in use stays wrapped.
+    def destroy_old(
+        self, session: WriteSession, number: CustomerNo, up_to: Generation = _LAST_GENERATION
+    ) -> None:
+        """The second commit's part: no generation before the one in use stays wrapped, up to one of them.
 
         Raises:
             CustomerUnknownError, ShreddedError: there is nobody any more.
@@ -141,7 +161,7 @@ class Resealing:
         if session.dek(engine.region, number, Generation(row.dek_generation)) is None:
             raise DataLossError("the key of a live customer is missing from the keyring")
         for generation in list(session.generations(engine.region, number)):
-            if generation < row.dek_generation:
+            if generation < row.dek_generation and generation <= up_to:
                 session.append(GenerationShredded(engine.region, number, generation))
                 session.delete_dek(engine.region, number, generation)
 
@@ -157,7 +177,8 @@ class Resealing:
                 taken = rest
                 left += len(taken) - len(done)
             after_step("resealing")
-            self._destroy(done)
+            if not self._engine.settings.backup.keep_days:
+                self._destroy(dict.fromkeys(done, _LAST_GENERATION))
             at += len(taken)
         return left
 
@@ -183,17 +204,19 @@ class Resealing:
                 done += self._reseal_some([number])
         return done
 
-    def _destroy(self, numbers: list[CustomerNo]) -> None:
-        engine = self._engine
+    def _destroy(self, ends: Mapping[int, Generation]) -> None:
+        """Destroys customers' old generations, each up to the one that is given."""
+        engine, rest = self._engine, iter(ends.items())
+        while group := list(islice(rest, GROUP_CUSTOMERS)):
 
-        def job(session: WriteSession) -> None:
-            for number in numbers:
-                with suppress(CustomerUnknownError, ShreddedError):
-                    self.destroy_old(session, number)
+            def job(session: WriteSession, group: list[tuple[int, Generation]] = group) -> None:
+                for number, up_to in group:
+                    with suppress(CustomerUnknownError, ShreddedError, *_DAMAGED):
+                        self.destroy_old(session, CustomerNo(number), up_to)
 
-        engine.committer.submit(job, erase=True)
-        for number in numbers:
-            engine.hot.forget(engine.book.key(number))
+            engine.committer.submit(job, erase=True)
+            for number, _ in group:
+                engine.hot.forget(engine.book.key(CustomerNo(number)))
 
     def _lives(self, session: WriteSession, number: CustomerNo) -> bool:
         """Whether there is still somebody.

@@ -64,8 +64,13 @@ class Vault:
         self._rectifying = Rectifying(engine, self._trail)
         self._inspecting = Inspecting(engine, self._trail)
         self._exporting = Exporting(engine, self._inspecting)
-        copies = engine.settings.keys.verified_copies
-        certifying = Certifying(engine.store, engine.secrets, lambda: engine.now_ms(), copies)
+        certifying = Certifying(
+            engine.store,
+            engine.secrets,
+            lambda: engine.now_ms(),
+            engine.settings.keys.verified_copies,
+            engine.settings.backup.keep_days,
+        )
         self._shredding = Shredding(engine, self._trail, certifying)
         self._erasures = ErasureRecord(engine, certifying)
         self._rotating = Rotating(engine, self._trail)

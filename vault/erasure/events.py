@@ -149,6 +149,7 @@ class GenerationCreated:
     seq: int
     unit: Unit
     former: Generation
+    time_ms: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,23 +2,26 @@
 
 A partial erasure is what went of one customer while one generation of its data key was in use. The values
 that remain are re-sealed under a new generation; the old one, which opens every old copy of what went, is
-shredded.
+shredded when no data backup needs it any more.
 
-    values erased         begins the customer's partial erasure, or joins the one that is open
+    values erased         begins the customer's partial erasure, or joins the one that takes in what goes
     generation created    closes it: what goes from here on belongs to the next
     generation shredded   ends those that the old generation had sealed
     customer shredded     ends all of the customer's
+    restored              from values that are older than a generation: what had waited for the end of the one
+                          before it, in use again, waits for the next generation, too
 
 Rules:
 - It ends with its generation, not with the deletion. Until then every copy of the old bytes can be opened.
+- That is the last one before the new one, which after a restore need not be the one that was in use.
 - The generations before that one had sealed the values, too, perhaps. Each began before the one after it
-  and was shredded before it, so a span from the reservation of the customer's number to the end of the last
+  and is shredded before it, so a span from the reservation of the customer's number to the end of the last
   one covers them all.
 - Its name is the ledger entry that began it, and the customer: one entry may be about several customers.
-- Of a customer that nobody asks for, one bit is kept: whether something waits.
+- Of a customer that nobody asks for, one bit is kept: whether an erasure takes in what goes.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -26,9 +29,11 @@ from vault.erasure.events import (
     CustomerShredded,
     GenerationCreated,
     GenerationShredded,
+    Restored,
     ValuesErased,
 )
 from vault.erasure.finality import Span
+from vault.erasure.waiting import CustomerSet
 from vault.model.ids import CustomerNo, Generation, Region
 
 
@@ -57,14 +62,17 @@ class PartialErasure:
 
     Attributes:
         values: by number; of one that was erased several times, the last.
-        former: the generation that sealed them, once another has taken its place.
-        ended: the generations that were shredded with it, empty until then.
+        former: the last generation that may have sealed them, once another has taken its place.
+        replaced_seq, replaced_ms: when it did.
+        ended: the generation that was shredded with it, empty until then; all, if the customer was.
     """
 
     region: Region
     place: Place
     values: dict[int, ErasedValue] = field(default_factory=dict)
     former: Generation | None = None
+    replaced_seq: int | None = None
+    replaced_ms: int | None = None
     ended: tuple[Generation, ...] = ()
     shredded_seq: int | None = None
     shredded_ms: int | None = None
@@ -83,88 +91,22 @@ class PartialErasure:
         """For the rule of finality. `reserved_seq` is the entry before which nothing of the customer was."""
         return Span(reserved_seq, self.shredded_seq, self.shredded_ms)
 
+    def close(self, event: GenerationCreated) -> None:
+        """Another generation is in use: this waits for the end of the one before it."""
+        self.former = Generation(event.unit.generation - 1)
+        self.replaced_seq, self.replaced_ms = event.seq, event.time_ms
+
+    def return_to_use(self, copied_seq: int) -> None:
+        """A restore from values as of an entry: whatever came into use after it is not in use any more."""
+        if self.shredded_seq is None and self.replaced_seq is not None and self.replaced_seq > copied_seq:
+            self.former = self.replaced_seq = self.replaced_ms = None
+
     def end(self, seq: int, time_ms: int, generations: tuple[Generation, ...]) -> bool:
         """Ends it, unless it has ended before; returns whether it has not."""
         if self.shredded_seq is not None:
             return False
         self.shredded_seq, self.shredded_ms, self.ended = seq, time_ms, generations
         return True
-
-
-class CustomerSet:
-    """Customer numbers, a bit each: they are given out without gaps."""
-
-    def __init__(self) -> None:
-        self._bits = bytearray()
-
-    def __contains__(self, number: int) -> bool:
-        at = number >> 3
-        return at < len(self._bits) and bool(self._bits[at] >> (number & 7) & 1)
-
-    def __iter__(self) -> Iterator[int]:
-        """Ascending. Whoever goes through it may add and take away meanwhile."""
-        for at, byte in enumerate(self._bits):
-            if byte:
-                yield from (at << 3 | bit for bit in range(8) if byte >> bit & 1)
-
-    def __len__(self) -> int:
-        return int.from_bytes(self._bits, "big").bit_count()
-
-    def add(self, number: int) -> None:
-        """Puts a number in."""
-        at = number >> 3
-        if at >= len(self._bits):
-            self._bits.extend(bytes(at + 1 - len(self._bits)))
-        self._bits[at] |= 1 << (number & 7)
-
-    def discard(self, number: int) -> None:
-        """Takes a number out, if it is in."""
-        if number in self:
-            self._bits[number >> 3] &= ~(1 << (number & 7))
-
-
-class Waiting:
-    """Customers whose keys have to be replaced before what went of them can become final.
-
-    Attributes:
-        stale: something went, and the generation that sealed it is in use.
-        left: the generation that was replaced, and is not shredded: a crash came between.
-    """
-
-    def __init__(self) -> None:
-        self.stale = CustomerSet()
-        self.left: dict[int, Generation] = {}
-
-    @classmethod
-    def after(cls, events: Iterable[object]) -> "Waiting":
-        """What waits after all of these, told in their order."""
-        waiting = cls()
-        for event in events:
-            waiting.apply(event)
-        return waiting
-
-    def __iter__(self) -> Iterator[int]:
-        yield from self.stale
-        yield from (number for number in self.left if number not in self.stale)
-
-    def __len__(self) -> int:
-        return len(self.stale) + sum(1 for number in self.left if number not in self.stale)
-
-    def apply(self, event: object) -> None:
-        """Takes the next entry; those about other things change nothing."""
-        match event:
-            case ValuesErased(values=values):
-                for number, _ in values:
-                    self.stale.add(number)
-            case GenerationCreated(unit=unit, former=former):
-                self.stale.discard(unit.customer_no)
-                self.left[unit.customer_no] = former
-            case GenerationShredded(unit=unit):
-                if self.left.get(unit.customer_no) == unit.generation:
-                    del self.left[unit.customer_no]
-            case CustomerShredded(customer_no=number):
-                self.stale.discard(number)
-                self.left.pop(number, None)
 
 
 class PartialErasures:
@@ -174,7 +116,7 @@ class PartialErasures:
         self.found: list[PartialErasure] = []
         self._after = after
         self._limit = limit
-        self._waiting = Waiting()
+        self._taking_in = CustomerSet()
         self._open: dict[int, PartialErasure] = {}
         self._closed: dict[int, list[PartialErasure]] = {}
         self._ended = 0
@@ -183,7 +125,6 @@ class PartialErasures:
         """What was found after all of these, told in their order."""
         for event in events:
             self._take(event)
-            self._waiting.apply(event)
             if len(self.found) == self._limit == self._ended:
                 break  # nothing that follows can change them
         return self.found
@@ -192,24 +133,36 @@ class PartialErasures:
         match event:
             case ValuesErased():
                 self._erased(event)
-            case GenerationCreated(unit=unit, former=former):
-                erasure = self._open.pop(unit.customer_no, None)
-                if erasure is not None:
-                    erasure.former = former
-                    self._closed.setdefault(unit.customer_no, []).append(erasure)
+            case GenerationCreated():
+                self._replaced(event)
             case GenerationShredded(seq=seq, unit=unit, time_ms=time_ms):
-                for erasure in self._closed.get(unit.customer_no, ()):
-                    if erasure.former == unit.generation:
-                        self._ended += erasure.end(seq, time_ms, (unit.generation,))
+                for each in self._closed.get(unit.customer_no, ()):
+                    if each.former == unit.generation:
+                        self._ended += each.end(seq, time_ms, (unit.generation,))
             case CustomerShredded(seq=seq, customer_no=number, time_ms=time_ms, generations=generations):
+                self._taking_in.discard(number)
                 erasure = self._open.pop(number, None)
                 for each in [*self._closed.pop(number, ()), *([erasure] if erasure else ())]:
                     self._ended += each.end(seq, time_ms, generations)
+            case Restored(copied_seq=copied_seq):
+                for each in self.found:
+                    each.return_to_use(copied_seq)
+
+    def _replaced(self, event: GenerationCreated) -> None:
+        number = event.unit.customer_no
+        self._taking_in.discard(number)
+        erasure = self._open.pop(number, None)
+        if erasure is not None:
+            self._closed.setdefault(number, []).append(erasure)
+        for each in self._closed.get(number, ()):
+            if each.former is None:
+                each.close(event)
 
     def _erased(self, event: ValuesErased) -> None:
         for number, value_no in sorted(event.values):
             erasure = self._open.get(number)
-            if erasure is None and number not in self._waiting.stale:
+            if number not in self._taking_in:
+                self._taking_in.add(number)
                 erasure = self._begun(event.region, Place(event.seq, number))
             if erasure is not None:
                 value = ErasedValue(value_no, event.corrected, event.seq, event.time_ms)

@@ -120,7 +120,7 @@ def test_each_entry_is_told_as_its_event() -> None:
         events.DestructionConfirmed(10, "root-1", 100, 500, Assurance.SERVICE_ATTESTED, "seen", None, "none"),
         events.KeyringCopied(11, 2, 2),  # type: ignore[arg-type]
         events.Restored(12, 2, 2, 4),  # type: ignore[arg-type]
-        events.GenerationCreated(13, unit, 1),  # type: ignore[arg-type]
+        events.GenerationCreated(13, unit, 1, 130),  # type: ignore[arg-type]
         events.GenerationShredded(14, unit, 140),
         events.CustomerShredded(15, REGION, 7, 150, (1,)),  # type: ignore[arg-type]
         events.ValuesErased(16, REGION, ((7, 1),), corrected=False, time_ms=160),  # type: ignore[arg-type]

@@ -70,3 +70,18 @@ def test_single_values_are_no_shreds(desks: Desks) -> None:
     name, _ = desks.crm.tokens("crm-1", JANE)
     desks.crm.delete(name)
     assert not by_number.due()
+
+
+def test_a_kept_key_whose_time_has_come_is_due_by_the_clock(desks: Desks) -> None:
+    by_clock = schedule(desks, hours=24)
+    name, _ = desks.crm.tokens("crm-1", JANE)
+    desks.crm.delete(name)
+    rotation(desks.vault).rotate()
+    pass_hours(desks, 30 * 24 - 1)
+    assert not by_clock.due()
+    pass_hours(desks, 2)
+    assert by_clock.due()
+    assert schedule(desks, hours=24).due()  # a keeper that has just started
+    rotation(desks.vault).rotate()
+    pass_hours(desks, 40 * 24)
+    assert not by_clock.due()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tests.unit.erasure.world import Limits, Step, World, beginning, run_out, steps
-from vault.erasure.events import KeyEvent, UnitEvent
+from vault.erasure.events import KeyEvent, Restored, UnitEvent
 from vault.erasure.finality import Finality, Span, Stage
 from vault.erasure.partial import PartialErasures
 
@@ -24,7 +24,7 @@ def as_it_is(state: Finality, event: KeyEvent) -> Finality:
     return state.after(event)
 
 
-def as_told(entries: Sequence[UnitEvent]) -> Span | None:
+def as_told(entries: Sequence[UnitEvent | Restored]) -> Span | None:
     """Where an erased value's generations lived; None for one that was not erased."""
     return next((each.span(_RESERVED_SEQ) for each in PartialErasures().read(entries)), None)
 
@@ -34,7 +34,7 @@ class Rule(NamedTuple):
 
     see: Callable[[Finality, KeyEvent], Finality] = as_it_is
     final: Callable[[Finality, Span, int], bool] = by_the_rule
-    erased: Callable[[Sequence[UnitEvent]], Span | None] = as_told
+    erased: Callable[[Sequence[UnitEvent | Restored]], Span | None] = as_told
 
 
 class Explored(NamedTuple):

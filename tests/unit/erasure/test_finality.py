@@ -41,6 +41,8 @@ SLOW_PROVIDER = Limits(depth=12, units=(), attempts=2, one_step=False, delay=1, 
 VALUES = Limits(depth=7, value=True)
 VALUES_RESTORED = Limits(depth=6, value=True, copies=1)
 VALUES_LEFT_ALONE = VALUES._replace(reseals="never")
+VALUES_KEPT = VALUES._replace(keep=True)
+VALUES_KEPT_RESTORED = VALUES_KEPT._replace(depth=6, copies=1)
 SLOW_ROTATIONS = SLOW_PROVIDER._replace(depth=8, attempts=3)
 
 
@@ -54,6 +56,8 @@ SLOW_ROTATIONS = SLOW_PROVIDER._replace(depth=8, attempts=3)
         pytest.param(VALUES, 10_000, id="single values"),
         pytest.param(VALUES_LEFT_ALONE, 10_000, id="single values that no rotation cares for"),
         pytest.param(VALUES_RESTORED, 10_000, id="single values after a restore"),
+        pytest.param(VALUES_KEPT, 10_000, id="single values whose keys are kept for backups"),
+        pytest.param(VALUES_KEPT_RESTORED, 10_000, id="such values after restores of the keyring, too"),
         pytest.param(SLOW_PROVIDER, 5_000, id="a provider that takes its time"),
         pytest.param(SLOW_ROTATIONS, 15_000, id="rotations with such a provider"),
     ],
@@ -71,6 +75,7 @@ def test_never_final_while_a_copy_can_be_opened(limits: Limits, schedules: int) 
         pytest.param(ONE_CUSTOMER, id="one customer, to the end"),
         pytest.param(RESTORES._replace(depth=7), id="copies and restores"),
         pytest.param(VALUES._replace(depth=6), id="single values, by the next rotation"),
+        pytest.param(VALUES_KEPT._replace(depth=6), id="single values whose keys are kept for backups"),
         pytest.param(SLOW_PROVIDER, id="a provider that takes its time"),
     ],
 )
@@ -139,13 +144,13 @@ def until_the_next_attempt(attempts: list[Attempt], span: Span) -> list[Attempt]
     return [each for each in attempts if not any(each.begun_seq < seq <= span.created_seq for seq in begun)]
 
 
-def gone_when_deleted(entries: Sequence[UnitEvent]) -> Span | None:
+def gone_when_deleted(entries: Sequence[UnitEvent | Restored]) -> Span | None:
     """The entry of the deletion is taken for the end of the key."""
     erased = next((each for each in entries if isinstance(each, ValuesErased)), None)
     return None if erased is None else Span(2, erased.seq, erased.time_ms)
 
 
-def gone_with_any_generation(entries: Sequence[UnitEvent]) -> Span | None:
+def gone_with_any_generation(entries: Sequence[UnitEvent | Restored]) -> Span | None:
     """The first generation to be shredded after the deletion is taken for the one that sealed the value."""
     found = gone_when_deleted(entries)
     if found is None:
@@ -155,7 +160,7 @@ def gone_with_any_generation(entries: Sequence[UnitEvent]) -> Span | None:
     return Span(2) if ended is None else Span(2, ended.seq, ended.time_ms)
 
 
-def of_the_last_generation_only(entries: Sequence[UnitEvent]) -> Span | None:
+def of_the_last_generation_only(entries: Sequence[UnitEvent | Restored]) -> Span | None:
     """The generations before the last one that sealed the value are forgotten."""
     span, former = as_told(entries), [each for each in entries if isinstance(each, GenerationCreated)]
     if span is None or len(former) < 2:
@@ -163,7 +168,21 @@ def of_the_last_generation_only(entries: Sequence[UnitEvent]) -> Span | None:
     return replace(span, created_seq=former[-2].seq)
 
 
+def gone_when_replaced(entries: Sequence[UnitEvent | Restored]) -> Span | None:
+    """Another generation in use is taken for the end of the one before it."""
+    found = gone_when_deleted(entries)
+    if found is None:
+        return None
+    created = [each for each in entries if isinstance(each, GenerationCreated)]
+    taken = next((each for each in created if each.seq > (found.shredded_seq or 0)), None)
+    return Span(2) if taken is None else Span(2, taken.seq, taken.time_ms)
+
+
 MUTANTS = {
+    "a value is gone when its key is replaced, though that is kept": (
+        Rule(erased=gone_when_replaced),
+        VALUES_KEPT,
+    ),
     "a value is gone with its deletion": (Rule(erased=gone_when_deleted), VALUES_LEFT_ALONE),
     "a value is gone with any generation of its customer": (
         Rule(erased=gone_with_any_generation),
@@ -213,6 +232,11 @@ def test_a_weakened_rule_is_caught(name: str) -> None:
 def test_a_rotation_that_does_not_first_replace_the_key_is_caught(reseals: Literal["never", "late"]) -> None:
     with pytest.raises(NeverError):
         explore(VALUES._replace(reseals=reseals, depth=2))
+
+
+def test_a_rotation_that_forgets_what_a_restore_brought_back_is_caught() -> None:
+    with pytest.raises(NeverError):
+        explore(VALUES_KEPT._replace(forgetful=True, depth=6))
 
 
 def test_a_rule_that_waits_for_ever_is_caught() -> None:

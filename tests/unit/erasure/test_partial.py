@@ -1,40 +1,6 @@
-import pytest
-
-from vault.erasure.events import (
-    CustomerShredded,
-    GenerationCreated,
-    GenerationShredded,
-    Unit,
-    ValuesErased,
-)
+from tests.unit.erasure.entries import erased, gone, replaced, restored, shredded
 from vault.erasure.finality import Span
-from vault.erasure.partial import CustomerSet, PartialErasures, Place, Waiting
-from vault.model.ids import CustomerNo, Generation, Region
-
-REGION = Region(1)
-
-
-def erased(seq: int, *values: tuple[int, int], corrected: bool = False) -> ValuesErased:
-    named = tuple([(CustomerNo(number), value_no) for number, value_no in values])
-    return ValuesErased(seq, REGION, named, corrected, seq * 10)
-
-
-def unit(customer_no: int, generation: int) -> Unit:
-    return Unit(REGION, CustomerNo(customer_no), Generation(generation))
-
-
-def replaced(seq: int, customer_no: int, former: int, new: int) -> GenerationCreated:
-    return GenerationCreated(seq, unit(customer_no, new), Generation(former))
-
-
-def shredded(seq: int, customer_no: int, generation: int) -> GenerationShredded:
-    return GenerationShredded(seq, unit(customer_no, generation), seq * 10)
-
-
-def gone(seq: int, customer_no: int, *generations: int) -> CustomerShredded:
-    return CustomerShredded(
-        seq, REGION, CustomerNo(customer_no), seq * 10, tuple(map(Generation, generations))
-    )
+from vault.erasure.partial import PartialErasures, Place
 
 
 def test_what_went_under_one_generation_is_one_erasure_that_ends_with_it() -> None:
@@ -94,31 +60,47 @@ def test_pieces_one_after_the_other_are_the_whole() -> None:
     assert pieces == whole
 
 
-@pytest.mark.parametrize(
-    ("events", "waiting"),
-    [
-        ([erased(3, (7, 1), (9, 1))], [7, 9]),
-        ([erased(3, (7, 1)), replaced(4, 7, 1, 2)], [7]),
-        ([erased(3, (7, 1)), replaced(4, 7, 1, 2), shredded(5, 7, 1)], []),
-        ([replaced(4, 7, 1, 2), erased(5, (7, 1)), shredded(6, 7, 1)], [7]),
-        ([replaced(4, 7, 2, 3), shredded(5, 7, 1)], [7]),
-        ([replaced(4, 7, 2, 3), shredded(5, 7, 1), shredded(6, 7, 2)], []),
-        ([erased(3, (7, 1)), gone(4, 7, 1)], []),
-        ([replaced(4, 7, 1, 2), gone(5, 7, 1, 2)], []),
-    ],
-)
-def test_who_waits_for_another_key(events: list[object], waiting: list[int]) -> None:
-    found = Waiting.after(events)
-    assert (list(found), len(found)) == (waiting, len(waiting))
+def test_a_replaced_generation_that_is_kept_ends_nothing_until_it_goes() -> None:
+    events = [erased(3, (7, 1)), replaced(4, 7, 1, 2), erased(5, (7, 2)), replaced(6, 7, 2, 3)]
+    first, second = PartialErasures().read(events)
+    assert [(each.former, each.replaced_ms, each.shredded_seq) for each in (first, second)] == [
+        (1, 40, None),
+        (2, 60, None),
+    ]
+    first, second = PartialErasures().read([*events, shredded(7, 7, 1)])
+    assert (first.shredded_seq, second.shredded_seq) == (7, None)
 
 
-def test_a_set_of_numbers_is_one() -> None:
-    numbers, model = CustomerSet(), set()
-    for number in (1, 8, 7, 65_535, 0, 8, 1_000_000):
-        numbers.add(number)
-        model.add(number)
-    for number in (7, 9, 2_000_000):
-        numbers.discard(number)
-        model.discard(number)
-    assert (list(numbers), len(numbers)) == (sorted(model), len(model))
-    assert [number in numbers for number in (7, 8, 9, 2_000_000)] == [False, True, False, False]
+def test_what_a_restore_brings_back_waits_again_and_for_all_that_sealed_it() -> None:
+    events = [erased(3, (7, 1)), replaced(4, 7, 1, 2), erased(5, (7, 2)), restored(6, copied_seq=3)]
+    first, second = PartialErasures().read(events)
+    assert (first.former, first.replaced_ms, second.former) == (None, None, None)
+    events += [replaced(7, 7, 1, 3), shredded(8, 7, 1)]
+    assert [(each.former, each.shredded_seq) for each in PartialErasures().read(events)] == [(2, None)] * 2
+    events.append(shredded(9, 7, 2))
+    assert [each.shredded_seq for each in PartialErasures().read(events)] == [9, 9]
+
+
+def test_a_restore_of_values_that_are_newer_changes_nothing() -> None:
+    events = [erased(3, (7, 1)), replaced(4, 7, 1, 2)]
+    assert PartialErasures().read([*events, restored(5, copied_seq=4)]) == PartialErasures().read(events)
+
+
+def test_pieces_are_the_whole_after_a_restore_too() -> None:
+    events = [
+        erased(3, (7, 1)),
+        replaced(4, 7, 1, 2),
+        erased(5, (7, 2)),
+        restored(6, copied_seq=3),
+        erased(7, (7, 3), (8, 1)),
+        replaced(8, 7, 1, 3),
+        erased(9, (7, 4)),
+    ]
+    whole = PartialErasures().read(events)
+    assert [each.place for each in whole] == [(3, 7), (5, 7), (7, 8), (9, 7)]
+    assert [sorted(each.values) for each in whole] == [[1], [2, 3], [1], [4]]
+    after, pieces = Place(0, 0), []
+    while piece := PartialErasures(after, 1).read(events):
+        pieces += piece
+        after = piece[-1].place
+    assert pieces == whole

@@ -5,10 +5,13 @@ time: the live keyring, free pages included; attempts, finished, abandoned or de
 keyring; and at the provider, root keys that stand, wait for their destruction, or are gone but live
 on in the provider's own backups.
 
-Units: A1 to A4 are generations of customer A, B1 is customer B's. A1 lives from the start, in epoch 1. With
+Units: A1 to A5 are generations of customer A, B1 is customer B's. A1 lives from the start, in epoch 1. With
 `value`, customer A has a value that may be erased while A lives on. Whoever makes a further generation
 re-seals what A has then, so an erased value is sealed by the generations that were there before, and no
-other. The last generation is left to the rotation.
+other. The last generations are left to rotations.
+
+With `keep`, the values are backed up and restored, and then open under the generation that was in use at the
+time. So a rotation that has replaced a generation carries it on, for as long as it likes.
 
 An action returns the world after it and the ledger entries that it wrote. Whoever writes to the ledger
 first finishes what its entries ask for (`_locked`); copying for a rotation does not wait for that.
@@ -35,11 +38,12 @@ from vault.erasure.events import (
     ValuesErased,
 )
 from vault.erasure.finality import Span
+from vault.erasure.waiting import Waiting
 from vault.model.assurance import Assurance
 from vault.model.ids import CustomerNo, Epoch, Generation, Region
 
-A1, A2, B1, A3, A4 = range(5)
-GENERATIONS_OF_A = (A1, A2, A3, A4)
+A1, A2, B1, A3, A4, A5 = range(6)
+GENERATIONS_OF_A = (A1, A2, A3, A4, A5)
 REGION, CUSTOMER_A, VALUE_NO = Region(1), CustomerNo(1), 1
 ABSENT, USABLE, PENDING, GONE = "absent", "usable", "pending", "gone"
 NOBODY: frozenset[int] = frozenset()
@@ -84,6 +88,8 @@ class Limits(NamedTuple):
     one_step: bool = True  # requested, waited for and confirmed in one action
     value: bool = False  # customer A's value may be erased
     reseals: Literal["first", "late", "never"] = "first"  # when a rotation replaces A's key for it
+    keep: bool = False  # a replaced generation may be kept for a backup of the values
+    forgetful: bool = False  # what a restore puts in use again, no rotation replaces again
 
 
 class World(NamedTuple):
@@ -101,7 +107,9 @@ class World(NamedTuple):
     copied: int
     cancelled: int
     sealed: frozenset[int]  # units under which the value is sealed in some copy
-    told: tuple[UnitEvent, ...]  # ledger entries about customer A and its value
+    told: tuple[UnitEvent | Restored, ...]  # ledger entries about customer A and its value
+    used: int  # customer A's unit in use, while it is alive
+    backup: tuple[int, int] | None  # of the values: the unit in use then, and the last entry
 
     def recoverable(self, unit: int, backups: int) -> bool:
         """Whether any copy of the key can be opened."""
@@ -125,7 +133,12 @@ class World(NamedTuple):
     @property
     def generation(self) -> int | None:
         """Customer A's unit in use; None once A is shredded."""
-        return next((unit for unit in reversed(GENERATIONS_OF_A) if self.alive(unit)), None)
+        return self.used if self.alive(self.used) else None
+
+    @property
+    def next_generation(self) -> int | None:
+        """The next unit of customer A; None if there is no further."""
+        return next((unit for unit in GENERATIONS_OF_A if self.spans[unit] is None), None)
 
     def _usable(self, root: Root, backups: int) -> bool:
         if root.status == GONE:
@@ -145,7 +158,7 @@ def beginning() -> Step:
         kept=frozenset(),
         copies=(),
         roots=(Root(USABLE),),
-        spans=(Span(2), None, None, None, None),
+        spans=(Span(2), None, None, None, None, None),
         restored=None,
         epoch=1,
         seq=2,
@@ -154,6 +167,8 @@ def beginning() -> Step:
         cancelled=0,
         sealed=frozenset({A1}),
         told=(),
+        used=A1,
+        backup=None,
     )
     return world, (AttemptBegun(1, Epoch(1), 0, "0"), EpochEntered(2, Epoch(1), 0))
 
@@ -190,7 +205,7 @@ def _locked(world: World) -> tuple[World, tuple[KeyEvent, ...]]:
 def _customers(world: World, limits: Limits) -> Iterator[Step]:
     locked, events = _locked(world)
     if limits.value:
-        yield from _value(locked, events)
+        yield from _value(locked, events, limits)
         return
     for unit in limits.units:
         if world.spans[unit] is None and (unit != A2 or world.alive(A1)):
@@ -208,7 +223,7 @@ def _customers(world: World, limits: Limits) -> Iterator[Step]:
             yield locked._replace(seq=seq, spans=spans), events
 
 
-def _value(world: World, events: tuple[KeyEvent, ...]) -> Iterator[Step]:
+def _value(world: World, events: tuple[KeyEvent, ...], limits: Limits) -> Iterator[Step]:
     """What can happen to customer A, whose entries are told."""
     in_use = world.generation
     if in_use is None:
@@ -218,10 +233,12 @@ def _value(world: World, events: tuple[KeyEvent, ...]) -> Iterator[Step]:
             world.seq + 1, REGION, ((CUSTOMER_A, VALUE_NO),), corrected=False, time_ms=world.now
         )
         yield world._replace(seq=gone.seq, told=(*world.told, gone)), events
-    if in_use in (A1, A2):
+    if world.next_generation in (A2, A3):
         yield _replaced(world), events
     if any(world.alive(unit) for unit in GENERATIONS_OF_A if unit != in_use):
         yield _left_shredded(world), events
+    if limits.keep:
+        yield from _backed_up(world, events)
     ending = world._replace(seq=world.seq + 1)
     for unit in GENERATIONS_OF_A:
         ending = _ended(ending, unit) if world.alive(unit) else ending
@@ -229,37 +246,55 @@ def _value(world: World, events: tuple[KeyEvent, ...]) -> Iterator[Step]:
     yield ending._replace(told=(*world.told, shred)), events
 
 
+def _backed_up(world: World, events: tuple[KeyEvent, ...]) -> Iterator[Step]:
+    """A backup of the values, and its restore; without the key of its time there would be no customer A."""
+    if world.backup is None:
+        yield world._replace(backup=(world.used, world.seq)), events
+    elif world.alive(world.backup[0]) and world.backup[0] != world.used:
+        root = world.live.root
+        entry = Restored(world.seq + 1, _epoch(root), root, world.backup[1])
+        restored = world._replace(seq=entry.seq, used=world.backup[0], told=(*world.told, entry))
+        yield restored, (*events, entry)
+
+
 def _replaced(world: World) -> World:
     """Customer A under a further generation, as RotateDek's first commit leaves it."""
-    former = world.generation
+    unit, former, seq = world.next_generation, world.generation, world.seq + 1
+    assert unit is not None
     assert former is not None
-    number = GENERATIONS_OF_A.index(former) + 1
-    unit, seq = GENERATIONS_OF_A[number], world.seq + 1
-    entry = GenerationCreated(seq, _generation(unit), Generation(number))
+    entry = GenerationCreated(seq, _generation(unit), _generation(former).generation, world.now)
     return world._replace(
         seq=seq,
         spans=_put(world.spans, unit, Span(world.seq)),
         live=world.live._replace(rows=world.live.rows | {unit}),
         sealed=world.sealed if world.erased else world.sealed | {unit},
         told=(*world.told, entry),
+        used=unit,
     )
 
 
-def _left_shredded(world: World) -> World:
-    """Every generation of customer A but the one in use is shredded: the second commit."""
+def _left_shredded(world: World, up_to: int = A5) -> World:
+    """Every generation of customer A before the one in use is shredded: the second commit."""
     for unit in GENERATIONS_OF_A:
-        if world.alive(unit) and unit != world.generation:
+        if world.alive(unit) and unit < world.used and unit <= up_to:
             world = _ended(world._replace(seq=world.seq + 1), unit)
             entry = GenerationShredded(world.seq, _generation(unit), world.now)
             world = world._replace(told=(*world.told, entry))
     return world
 
 
-def _resealed(world: World) -> World:
-    """What a rotation does for customer A, if its value went while the generation in use had sealed it."""
-    if world.erased and world.generation in world.sealed:
+def _resealed(world: World, limits: Limits) -> Iterator[World]:
+    """What a rotation may do for customer A, if a value went while the generation in use had sealed it."""
+    told = [each for each in world.told if not limits.forgetful or not isinstance(each, Restored)]
+    waiting = Waiting.after(told)
+    if CUSTOMER_A in waiting and world.generation is not None:
         world = _replaced(world)
-    return _locked(_left_shredded(world))[0]
+    if limits.keep:
+        yield world
+        before = [each.generation for each in waiting.replaced.get(CUSTOMER_A, ())]
+        for generation in before[:-1]:
+            yield _locked(_left_shredded(world, GENERATIONS_OF_A[generation - 1]))[0]
+    yield _locked(_left_shredded(world))[0]
 
 
 def _ended(world: World, unit: int) -> World:
@@ -275,17 +310,9 @@ def _generation(unit: int) -> Unit:
 def _rotations(world: World, limits: Limits) -> Iterator[Step]:
     locked, events = _locked(world)
     if len(world.roots) < limits.attempts:
-        if limits.value and limits.reseals == "first":
-            locked = _resealed(locked)
-        number, seq = len(world.roots), locked.seq + 1
-        dead = locked.dead if locked.attempt is None else (*locked.dead, locked.attempt)
-        begun = locked._replace(
-            seq=seq, attempt=File(number), dead=dead, roots=(*locked.roots, Root()), epoch=locked.epoch
-        )
-        if limits.value and limits.reseals == "late":
-            begun = _resealed(begun)
-        yield begun, (*events, AttemptBegun(seq, _epoch(number), number, str(number)))
-        locked, events = _locked(world)
+        first = limits.value and limits.reseals == "first"
+        for resealed in _resealed(locked, limits) if first else [locked]:
+            yield _begun(resealed, events, limits)
     if world.attempt is not None:
         taken = world.attempt._replace(rows=world.attempt.rows | world.live.rows)
         if taken != world.attempt:
@@ -296,6 +323,15 @@ def _rotations(world: World, limits: Limits) -> Iterator[Step]:
         rest = locked.dead[:position] + locked.dead[position + 1 :]
         ended = locked._replace(seq=seq, dead=rest, kept=locked.kept | {file})
         yield ended, (*events, AttemptAbandoned(seq, _epoch(file.root), file.root))
+
+
+def _begun(world: World, events: tuple[KeyEvent, ...], limits: Limits) -> Step:
+    number, seq = len(world.roots), world.seq + 1
+    dead = world.dead if world.attempt is None else (*world.dead, world.attempt)
+    begun = world._replace(seq=seq, attempt=File(number), dead=dead, roots=(*world.roots, Root()))
+    if limits.value and limits.reseals == "late":
+        *_, begun = _resealed(begun, limits)
+    return begun, (*events, AttemptBegun(seq, _epoch(number), number, str(number)))
 
 
 def _swap(world: World, events: tuple[KeyEvent, ...]) -> Step:

@@ -64,6 +64,10 @@ class _AwaitedStepEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AwaitedSt
     """It is gone; the provider's own backups of it have to end."""
     AWAITED_STEP_COPIES: _AwaitedStep.ValueType  # 5
     """It is not used any more; it is kept until copies of the keyring in use are verified."""
+    AWAITED_STEP_RESEALING: _AwaitedStep.ValueType  # 6
+    """Its epoch is in use. Of single values: the next rotation gives the others a new data key; then KEPT."""
+    AWAITED_STEP_KEPT: _AwaitedStep.ValueType  # 7
+    """Its epoch is in use, and the replaced data key is kept for data backups until `due_time`; then ROTATION."""
 
 class AwaitedStep(_AwaitedStep, metaclass=_AwaitedStepEnumTypeWrapper):
     """What has to happen next to a root key."""
@@ -79,6 +83,10 @@ AWAITED_STEP_BACKUPS: AwaitedStep.ValueType  # 4
 """It is gone; the provider's own backups of it have to end."""
 AWAITED_STEP_COPIES: AwaitedStep.ValueType  # 5
 """It is not used any more; it is kept until copies of the keyring in use are verified."""
+AWAITED_STEP_RESEALING: AwaitedStep.ValueType  # 6
+"""Its epoch is in use. Of single values: the next rotation gives the others a new data key; then KEPT."""
+AWAITED_STEP_KEPT: AwaitedStep.ValueType  # 7
+"""Its epoch is in use, and the replaced data key is kept for data backups until `due_time`; then ROTATION."""
 Global___AwaitedStep: _TypeAlias = AwaitedStep  # noqa: Y015
 
 @_typing.final

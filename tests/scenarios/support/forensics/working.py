@@ -37,6 +37,7 @@ from vault.model.secret import Secret
 from vault.store.entries import GenerationShredded, Shred
 from vault.store.layout import ValueHeader, value_key
 
+DAY_MS = 86_400_000
 _BATCH = 500
 
 
@@ -56,6 +57,7 @@ class Work:
 
     deployment: Deployment
     keys: KeyList
+    days: int = 0  # by which the vault's clock is ahead
     copies: list[Path] = field(default_factory=list)
     shredded: dict[int, Known] = field(default_factory=dict)  # customers, by number
     former: set[Owner] = field(
@@ -65,11 +67,12 @@ class Work:
     _stored: int = 0
 
     @classmethod
-    def found(cls, folder: Path) -> "Work":
-        """Founds the vault."""
+    def found(cls, folder: Path, keep_days: int) -> "Work":
+        """Founds the vault; so long it keeps replaced data keys for data backups."""
         keys = KeyList(folder / "keys")
         with keys.noting():
-            return cls(found_vault(folder, settings=SMALL), keys)
+            settings = f"{SMALL}[backup]\nkeep_days = {keep_days}\n"
+            return cls(found_vault(folder, settings=settings), keys)
 
     @property
     def key_file(self) -> Path:
@@ -127,7 +130,11 @@ class Work:
 
     def gone(self) -> set[Owner]:
         """The data keys that have to go: shredded, or to be, as they open what was deleted or corrected."""
-        gone = set(self.former)
+        return self.former | self.ended()
+
+    def ended(self) -> set[Owner]:
+        """The data keys of which the ledger says that they were shredded."""
+        gone: set[Owner] = set()
         with self._opened("asks") as desks:
             for entry in desks.vault.engine.store.ledger():
                 match entry.payload:
@@ -140,6 +147,8 @@ class Work:
     @contextmanager
     def _opened(self, process_name: str) -> Iterator[Desks]:
         with self.keys.noting(), open_vault(self.deployment.data_dir, process_name) as desks:
+            clock, ahead_ms = desks.vault.engine.now_ms, self.days * DAY_MS
+            desks.vault.engine.now_ms = lambda: clock() + ahead_ms
             yield desks
 
     def _store(self, desks: Desks, count: int) -> None:
