@@ -36,7 +36,7 @@ from vault.core.epochhistory import History
 from vault.core.finality import LedgerFinality
 from vault.core.indexkeys import EXTERNAL_INDEX
 from vault.core.resealing import Resealing
-from vault.core.rewrapping import Rewrapping
+from vault.core.rewrapping import Rewrapping, next_customers
 from vault.crypto import hazmat
 from vault.errors import IntegrityFailedError, KeyUnavailableError, OverloadedError
 from vault.keys.keyrings import held_alone
@@ -53,10 +53,10 @@ from vault.store.entries import (
     Shred,
 )
 from vault.store.epochs import keyring_path
-from vault.store.layout import CUSTOMER_KEY_BYTES, customer_key
+from vault.store.layout import customer_key
 from vault.store.session import WriteSession
 from vault.store.snapshot import KeyringReader, ValuesReader
-from vault.store.staging import Changed, NextEpoch, Row, discard_epoch
+from vault.store.staging import Changed, NextEpoch, discard_epoch
 
 PIECE: Final = 2_000  # customers copied in one transaction
 LAST_CUSTOMERS: Final = 1_000  # as many may be left for the swap, which holds the write lock
@@ -311,7 +311,7 @@ class _Copy:
         while True:
             with engine.store.snapshot() as snapshot, engine.store.keyring() as keys:
                 self._require_epoch(keys)
-                customers = _next_customers(keys, engine.region, after, PIECE)
+                customers = next_customers(keys, engine.region, after, PIECE)
                 changed = [self._rewrapping.carried(snapshot, *each) for each in customers.items()]
             if not customers:
                 return
@@ -391,16 +391,3 @@ class _Copy:
     def _step(self, name: str, total: int) -> None:
         self._progress.step, self._progress.done, self._progress.total = name, 0, total
         self._report(self._progress)
-
-
-def _next_customers(keys: KeyringReader, region: int, after: int, limit: int) -> dict[bytes, list[Row]]:
-    """The wrapped DEKs of customers with higher numbers, in order, of at most `limit` customers."""
-    found: dict[bytes, list[Row]] = {}
-    for each in keys.deks(customer_key(region, after + 1)):
-        customer = each[0][:CUSTOMER_KEY_BYTES]
-        if customer not in found:
-            if len(found) == limit:
-                break
-            found[customer] = []
-        found[customer].append(each)
-    return found
