@@ -194,12 +194,19 @@ def stored_policy(rows: Rows, reader: RowReader) -> StoredPolicy | None:
     version = rows.get(reader, "policies", _CURRENT)
     if version is None:
         return None
-    body = rows.get(reader, "policies", version)
-    if body is None:
+    policy = policy_version(rows, reader, int.from_bytes(version, "big"))
+    if policy is None:
         raise IntegrityFailedError
+    return policy
+
+
+def policy_version(rows: Rows, reader: RowReader, version: int) -> StoredPolicy | None:
+    """A policy that is or was in force; None where there was no such version."""
+    body = rows.get(reader, "policies", version.to_bytes(8, "big"))
+    if body is None:
+        return None
     applied_ms, principal_id = _POLICY_HEAD.unpack_from(body)
-    document = body[_POLICY_HEAD.size :].decode()
-    return StoredPolicy(int.from_bytes(version, "big"), document, applied_ms, principal_id)
+    return StoredPolicy(version, body[_POLICY_HEAD.size :].decode(), applied_ms, principal_id)
 
 
 def store_policy(rows: Rows, writer: RowWriter, document: str, *, applied_ms: int, principal_id: int) -> int:

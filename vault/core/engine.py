@@ -12,6 +12,7 @@ from vault.audit.segments import SegmentWriter
 from vault.config import Settings
 from vault.core.book import Book
 from vault.core.committer import Committer
+from vault.core.consents import ConsentLedger
 from vault.core.directory import (
     FIELD_CLASS,
     Directory,
@@ -71,6 +72,7 @@ class Engine:
     rows: Rows
     book: Book
     effects: Effects
+    consents: ConsentLedger
     deks: DekOpener
     write_slots: SlotPool
     catalog: FieldCatalog
@@ -257,6 +259,7 @@ def _open_parts(
         rows=rows,
         book=book,
         effects=effects,
+        consents=ConsentLedger(book, rows),
         deks=deks,
         write_slots=write_slots,
         catalog=catalog,

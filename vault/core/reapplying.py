@@ -10,6 +10,7 @@ there. Here the effect is missing because the values are old, and nothing is voi
                           replaced again by the next rotation
     GENERATION_SHREDDED   its key row is removed; a customer whose values need it is lost
     PRINCIPAL_REVOKED     as in recovery
+    CONSENT_ENDED         as in recovery: what was given anew since then is not in the copy, and is lost
     EPOCH_CURRENT         nothing, but void if the crash was before that keyring came into use
     NAMES_NUMBERED        nothing: whatever the ledger says was given is skipped from now on
     VOID                  the entry that it names is passed over
@@ -29,6 +30,7 @@ from vault.core.offline import Offline
 from vault.errors import CustomerUnknownError, DataLossError, IntegrityFailedError, ShreddedError
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, ValueNo
 from vault.store.entries import (
+    ConsentEnded,
     EpochCurrent,
     GenerationShredded,
     NamesNumbered,
@@ -101,6 +103,7 @@ class Reapplied:
     shredded: list[int] = field(default_factory=list)
     deleted: list[tuple[int, int]] = field(default_factory=list)
     outdated: list[tuple[int, int]] = field(default_factory=list)  # corrected since: removed
+    consents_ended: int = 0  # withdrawn, refused or objected to since
     lost_newer: list[int] = field(default_factory=list)  # came after the copy
     lost_generation: list[int] = field(default_factory=list)  # re-sealed since, the old key destroyed
     lost_key: list[int] = field(default_factory=list)  # not in the keyring, and no entry says why
@@ -170,6 +173,10 @@ class Reapplying:
                 case ValuesCorrected(values=values):
                     for number, value_no, version in values:
                         floors[number, value_no] = max(version, floors.get((number, value_no), 0))
+                case ConsentEnded(customer_no=number):
+                    if self._row(number) is not None:
+                        done.consents_ended += 1
+                    vault.recovery.finish(session, entry)
                 case PrincipalRevoked() | EpochCurrent():
                     if isinstance(entry.payload, PrincipalRevoked) or (last and entry.seq == last.seq):
                         vault.recovery.finish(session, entry)
@@ -215,6 +222,7 @@ class Reapplying:
         session, region = self._session, self._vault.region
         session.delete_customer_values(region, number)
         session.delete_sheet(customer_key(region, number))
+        session.delete_consents(customer_key(region, number))
         session.delete_value(value_key(region, number, CUSTOMER_ROW))
 
     def _remove_keys(self, number: int) -> None:

@@ -4,7 +4,8 @@ Whoever takes the write lock calls this first. Crash recovery and the unfinished
 this one path, so every effect here is idempotent. A restore (`reapplying`) takes from it what holds for old
 values, too:
 
-    SHRED                 key rows, index row, values and sheet removed; tombstone and erasure row written
+    SHRED                 key rows, index row, values, sheet and consent events removed; tombstone and erasure
+                          row written
     VALUES_DELETED        the values become tombstones
     VALUES_CORRECTED      void, if the new value did not reach the store: its caller was told of no success
     GENERATION_REPLACED   void, if the re-sealed values did not reach the store
@@ -12,6 +13,7 @@ values, too:
     PRINCIPAL_REVOKED     the principal is marked revoked
     SIGNING_KEY_CHANGED   the key that waited in the keyring becomes the signing key
     EPOCH_CURRENT         void, if that keyring did not come into use
+    CONSENT_ENDED         the consent ends, and an event says so
     others                speak for themselves; nothing to do
 """
 
@@ -27,6 +29,7 @@ from vault.errors import DataLossError
 from vault.keys.keyrings import Keyrings
 from vault.model.ids import CustomerNo, Generation, Region
 from vault.store.entries import (
+    ConsentEnded,
     EpochCurrent,
     GenerationReplaced,
     GenerationShredded,
@@ -92,6 +95,8 @@ class Recovery:
             case SigningKeyChanged(public_key=public_key):
                 adopt(session, self._keyrings.at(session.epoch), public_key)
                 changed(self._rows, session)  # so that every process reads its secrets again
+            case ConsentEnded():
+                self._effects.end_consent(session, entry.payload)
             case PrincipalRevoked(principal_id=principal_id):
                 self._revoke(session, principal_id, entry.time_ms)
 

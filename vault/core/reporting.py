@@ -130,4 +130,5 @@ def _access(found: AccessSummary, directory: Directory) -> Access:
         field_classes=sorted(name for name in classes if name),
         reasons=sorted(reason.value for reason in found.reasons),
         detail=found.detail,
+        basis=found.basis,
     )

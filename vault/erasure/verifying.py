@@ -89,7 +89,7 @@ def verify(
     """
     if (external_id is None) != (salt is None):
         raise InvalidRequestError("external id and salt are only of use together")
-    document, key_id = _signed_document(certificate, keys)
+    document, key_id = signed_document(certificate, keys, SIGNED_PREFIX)
     if document.get("type") != TYPE:
         raise InvalidRequestError("signed by the vault, but not a certificate of erasure of version 1")
     try:
@@ -111,10 +111,21 @@ def verify(
     )
 
 
-def _signed_document(certificate: bytes, keys: Mapping[str, bytes]) -> tuple[dict[str, Json], str]:
-    if len(certificate) > MAX_BYTES:
+def signed_document(content: bytes, keys: Mapping[str, bytes], prefix: bytes) -> tuple[dict[str, Json], str]:
+    """A signed document without its signature, and the id of the key that signed it.
+
+    Args:
+        content: canonical JSON with the member `signature`.
+        keys: public keys by key id.
+        prefix: stands before the canonical form in what is signed, and tells kinds of documents apart.
+
+    Raises:
+        IntegrityFailedError: it is not as the key signed it.
+        InvalidRequestError: none of the keys is the one that it names.
+    """
+    if len(content) > MAX_BYTES:
         raise IntegrityFailedError
-    document = read_canonical(certificate)
+    document = read_canonical(content)
     signature = document.pop("signature", None) if isinstance(document, dict) else None
     if not isinstance(document, dict) or not isinstance(signature, dict):
         raise IntegrityFailedError
@@ -124,12 +135,12 @@ def _signed_document(certificate: bytes, keys: Mapping[str, bytes]) -> tuple[dic
     if not isinstance(key_id, str):
         raise IntegrityFailedError
     if key_id not in keys:
-        raise InvalidRequestError("none of the public keys is the one that the certificate names")
+        raise InvalidRequestError("none of the public keys is the one that the document names")
     try:
         raw = _unbase64(value)
     except (TypeError, ValueError):
         raise IntegrityFailedError from None
-    hazmat.verify(keys[key_id], raw, SIGNED_PREFIX + canonical(document))
+    hazmat.verify(keys[key_id], raw, prefix + canonical(document))
     return document, key_id
 
 

@@ -24,6 +24,7 @@ of a request's id and of its body, 16 bytes each, so that whoever finishes the e
     16 KEYRING_COPIED        epoch u32: a copy of its keyring was made
     17 KEYRING_VERIFIED      epoch u32 | copy u64, its entry KEYRING_COPIED: every key in that copy was opened
     18 NAMES_NUMBERED        kind u8 | up_to u32: names of this kind ("d", "f", "p") have numbers up to that
+    20 CONSENT_ENDED         customer | ending u8 (see `Ending`) | purpose u32 | time_ms u64
     21 SIGNING_KEY_CHANGED   public key 32 (Ed25519): verifies the entries after this one
 
 A text is n u16 and n bytes of UTF-8.
@@ -47,6 +48,7 @@ _ENDED = struct.Struct(">QQ")
 _RESTORED = struct.Struct(">BQ")
 _VERIFIED = struct.Struct(">IQ")
 _NUMBERED = struct.Struct(">cI")
+_CONSENT_ENDED = struct.Struct(">6sBIQ")
 _UNKNOWN_MS = 2**64 - 1
 
 NO_REQUEST = bytes(32)
@@ -73,6 +75,7 @@ class EntryType(IntEnum):
     KEYRING_COPIED = 16
     KEYRING_VERIFIED = 17
     NAMES_NUMBERED = 18
+    CONSENT_ENDED = 20
     SIGNING_KEY_CHANGED = 21
 
 
@@ -488,6 +491,41 @@ class SigningKeyChanged:
         return cls(payload)
 
 
+class Ending(IntEnum):
+    """How a consent ended; numbers are part of the format."""
+
+    WITHDRAWN = 1
+    REFUSED = 2
+    OBJECTED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentEnded:
+    """A customer withdrew, refused or objected; no restore may bring the consent back."""
+
+    TYPE: ClassVar[EntryType] = EntryType.CONSENT_ENDED
+    region: int
+    customer_no: int
+    ending: Ending
+    purpose: int
+    time_ms: int
+
+    def pack(self) -> bytes:
+        """19 bytes."""
+        customer = customer_key(self.region, self.customer_no)
+        return _CONSENT_ENDED.pack(customer, self.ending, self.purpose, self.time_ms)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Self:
+        """Read a payload."""
+        _expect(payload, _CONSENT_ENDED.size)
+        customer, ending, purpose, time_ms = _CONSENT_ENDED.unpack(payload)
+        try:
+            return cls(*_customer(customer), Ending(ending), purpose, time_ms)
+        except ValueError as error:
+            raise IntegrityFailedError from error
+
+
 AnyPayload = (
     Genesis
     | NumbersReserved
@@ -508,6 +546,7 @@ AnyPayload = (
     | KeyringVerified
     | NamesNumbered
     | SigningKeyChanged
+    | ConsentEnded
 )
 
 _CLASSES: dict[int, type[AnyPayload]] = {
@@ -532,6 +571,7 @@ _CLASSES: dict[int, type[AnyPayload]] = {
         KeyringVerified,
         NamesNumbered,
         SigningKeyChanged,
+        ConsentEnded,
     )
 }
 

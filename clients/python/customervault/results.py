@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from customervault.errors import NotFoundError, VaultError
-from customervault.values import Value
+from customervault.values import LawfulBasis, RevealLevel, Value
 
 # Literals of the API stand in the order of its numbers; "unknown" is 0 or newer than this client.
 FieldOutcome = Literal["unknown", "created", "unchanged", "updated", "empty", "refused"]
@@ -315,6 +315,7 @@ class Access:
     field_classes: Sequence[str]
     reasons: Sequence[str]
     detail: str
+    basis: LawfulBasis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,11 +341,44 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyVersion:
+    """A version of the policy: when it was put in force, and by whom."""
+
+    version: int
+    applied: datetime | None
+    principal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a read is answered as it is.
+
+    Attributes:
+        reveal: `plain` or `masked`; None for a denial.
+        reason: Of a denial.
+        basis: The lawful basis that was judged by.
+        deciders: Lines of the policy, guards and rules that decided, the foremost first.
+        granted_by: Lines that would grant what guards or rules forbid.
+        text: The same in a sentence.
+        changes: What would have to change, all of it together.
+    """
+
+    reveal: RevealLevel | None
+    reason: str
+    basis: LawfulBasis | None
+    deciders: Sequence[str]
+    granted_by: Sequence[str]
+    text: str
+    changes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class AppliedPolicy:
-    """The version now in force, and remarks that do not stop it."""
+    """The version now in force, remarks that do not stop it, and what it changes."""
 
     version: int
     warnings: Sequence[str]
+    changes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ OFFLINE = {
     ("keys", "rotate-signing-key"),
     ("keys", "rotate-ca"),
     ("erasure", "verify"),
+    ("consent", "verify"),
 } | WITNESS
 OFFLINE |= {("keys", name) for name in ("copy", "copies", "verify", "prune")}
 OFFLINE |= {path for path in LEAVES if path[0] == "backup"}
@@ -44,7 +45,7 @@ def test_the_tree_is_complete() -> None:
     top = {path[0] for path in ALL if path}
     assert top == {
         *("init", "serve", "status", "import", "tokenize", "detokenize", "shred", "check", "version"),
-        *("keys", "customers", "principals", "policy", "erasure", "audit", "witness", "backup"),
+        *("keys", "customers", "consent", "principals", "policy", "erasure", "audit", "witness", "backup"),
     }
     copies = {("copy",), ("copies",), ("verify",), ("prune",)}
     assert {path[1:] for path in LEAVES if path[0] == "keys"} == {
@@ -69,6 +70,8 @@ def test_the_tree_is_complete() -> None:
         ("certificate",),
         ("verify",),
     }
+    consents = ("record", "withdraw", "object", "state", "list", "receipt", "export", "ingest", "verify")
+    assert {path[1:] for path in LEAVES if path[0] == "consent"} == {(name,) for name in consents}
     assert {path[1:] for path in LEAVES if path[0] == "audit"} == {("list",), ("status",)}
     assert {path for path in LEAVES if path[0] == "witness"} == WITNESS
 
