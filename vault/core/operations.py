@@ -38,6 +38,7 @@ from vault.store.snapshot import ValuesReader
 
 OPERATIONS: Final = "operations"
 PREFIX: Final = "operations/"
+_CHANGING_WHAT_IS_KEPT: Final = (GenerationReplaced, GenerationShredded, Restored, Shred, Void)
 _KEPT_MS: Final = 90 * 86_400_000  # how long a finished operation can be asked for
 
 
@@ -134,6 +135,7 @@ class Schedule:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._seen = self._entered_ms = 0
+        self._replaced_since = False  # whether what is kept is to be read anew
         self._first_replaced_ms: int | None = None
         self._waiting, self._since_intent = _Erased(), _Erased()
 
@@ -142,7 +144,6 @@ class Schedule:
         keys = self._engine.settings.keys
         if not keys.rotate_hours and not keys.rotate_shreds:
             return False
-        replaced = False
         for entry in self._engine.store.ledger(self._seen):
             self._seen = entry.seq
             match entry.payload:
@@ -157,17 +158,19 @@ class Schedule:
                     self._waiting.values = self._since_intent.values = True
                 case Restored():  # what was deleted may be under the key in use again
                     self._waiting.values = self._since_intent.values = True
-            replaced |= isinstance(entry.payload, GenerationReplaced | GenerationShredded | Restored | Void)
-        if replaced:
-            self._first_replaced_ms = Waiting.after(unit_events(self._engine.store)).first_replaced_ms()
+            self._replaced_since |= isinstance(entry.payload, _CHANGING_WHAT_IS_KEPT)
         age_ms = self._engine.now_ms() - self._entered_ms
         # With nothing erased since the last one, a rotation by the clock would make nothing final.
-        something = bool(self._waiting.shreds or self._waiting.values) or self._kept_is_past()
-        by_clock = bool(keys.rotate_hours) and something and age_ms >= keys.rotate_hours * 3_600_000
-        return by_clock or 0 < keys.rotate_shreds <= self._waiting.shreds
+        by_clock = bool(keys.rotate_hours) and age_ms >= keys.rotate_hours * 3_600_000
+        if by_clock and (self._waiting.shreds or self._waiting.values or self._kept_is_past()):
+            return True
+        return 0 < keys.rotate_shreds <= self._waiting.shreds
 
     def _kept_is_past(self) -> bool:
         """Whether a replaced generation is still wrapped that no data backup needs."""
+        if self._replaced_since:
+            self._first_replaced_ms = Waiting.after(unit_events(self._engine.store)).first_replaced_ms()
+            self._replaced_since = False
         first_ms = self._first_replaced_ms
         return first_ms is not None and first_ms <= kept_since_ms(self._engine)
 
