@@ -105,6 +105,7 @@ def test_everything_since_the_backup_stays_done(deployment: Deployment, backups:
         rotation(desks.vault).rotate()
         replaced = {each for number in customers_in(desks) for each in generations(desks, number)[1:]}
         assert replaced == {2, 3}
+        again = [number for number in sorted(customers_in(desks)) if len(generations(desks, number)) > 1]
         assert receipt is not None
         number_newer, number_resealed, number_corrected = [
             number_of(desks, tokens[0]) for tokens in (newer, resealed, corrected)
@@ -121,7 +122,7 @@ def test_everything_since_the_backup_stays_done(deployment: Deployment, backups:
     assert report.lost_generation == [number_resealed]
     assert [customer for customer, _ in report.outdated] == [number_corrected]
     assert (report.customers, report.lost_key, report.damaged) == (8, [], [])
-    assert findings(deployment) == []
+    assert findings(deployment) == [f"DEK_ORPHAN customer {each}: a generation not in use" for each in again]
 
     with deployment.opened() as desks:
         crm = desks.crm
@@ -145,9 +146,9 @@ def test_everything_since_the_backup_stays_done(deployment: Deployment, backups:
         assert erasure.effective_ms == receipt.effective_ms
         assert erasure.commitment == receipt.commitment
         # Whatever is stored now takes numbers that no token has ever named.
-        again = [crm.tokens(name, ALBERT) for name in ("newer", "resealed", "fresh")]
-        again.append(crm.tokens("kept-0", {"phone": "+44 20 7946 0019"}))
-        assert min(number_of(desks, tokens[0]) for tokens in again[:3]) > last_number
+        fresh = [crm.tokens(name, ALBERT) for name in ("newer", "resealed", "fresh")]
+        fresh.append(crm.tokens("kept-0", {"phone": "+44 20 7946 0019"}))
+        assert min(number_of(desks, tokens[0]) for tokens in fresh[:3]) > last_number
         for tokens in (newer, resealed, late_values):
             assert set(crm.denied(tokens)) == {Reason.DATA_LOSS}
         with pytest.raises(SuspendedError):

@@ -16,10 +16,9 @@ from vault.core.checking import check
 from vault.errors import InvalidRequestError, Reason
 from vault.keys.unlock import unlock
 from vault.model.erasure import Stage, Step
-from vault.model.ids import CUSTOMER_ROW
 from vault.model.requests import Erasure
 from vault.store.entries import Shred
-from vault.store.layout import split_value_key, value_key
+from vault.store.layout import customer_key, split_value_key
 
 JANE = {"name": "Jane Doe", "email": "jane@example.com", "phone/mobile": "+4930123456"}
 
@@ -235,18 +234,21 @@ def test_a_backup_that_is_older_than_that_loses_who_was_re_sealed(
 
 
 def test_a_row_that_names_the_old_generation_keeps_it_and_stops_no_rotation(deployment: Deployment) -> None:
-    """An older row put back: genuine, so nothing but the ledger knows better."""
+    """All rows of a customer put back as they were: genuine, so nothing but the ledger knows better."""
     with deployment.opened() as desks:
         clock = Clock(desks.vault.engine)
         for each in ("crm-1", "crm-2"):
             name, *_ = desks.crm.tokens(each, JANE)
             desks.crm.delete(name)
         with desks.vault.engine.store.snapshot() as snapshot:
-            former = snapshot.get(value_key(1, 1, CUSTOMER_ROW))
+            former = [(bytes(key), bytes(row)) for key, row in snapshot.scan_customer(1, 1)]
+            sheet = snapshot.sheet(customer_key(1, 1))
         rotation(desks.vault).rotate()
-    assert former is not None
+    assert sheet is not None
     with tampering(deployment) as session:
-        session.put_value(value_key(1, 1, CUSTOMER_ROW), former)
+        for key, row in former:
+            session.put_value(key, row)
+        session.put_sheet(customer_key(1, 1), sheet)
     with deployment.opened() as desks:
         Clock(desks.vault.engine).now_ms = clock.now_ms + 31 * DAY_MS
         rotation(desks.vault).rotate()

@@ -216,7 +216,7 @@ class LedgerFinality:
             self._rule = Finality().after_all([self._events.event(each) for each in kept])
 
 
-def unit_events(store: Store) -> Iterator[events.KeyEvent | events.UnitEvent]:
+def unit_events(store: Store) -> Iterator[events.UnitEvent | events.Restored]:
     """What the ledger says of customers, values and restores, but for voided entries; nothing is kept."""
     with store.snapshot() as snapshot:
         applied = snapshot.meta.applied
@@ -229,7 +229,7 @@ def unit_events(store: Store) -> Iterator[events.KeyEvent | events.UnitEvent]:
         if entry.seq > applied:
             return
         event = told.event(entry) if entry.seq not in voided else None
-        if event is not None:
+        if isinstance(event, events.UnitEvent | events.Restored):
             yield event
 
 

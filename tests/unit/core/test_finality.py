@@ -228,7 +228,8 @@ def test_what_is_said_of_values_leaves_out_what_is_void(ledger: Ledger) -> None:
     voided.append(ledger.append(GenerationReplaced(REGION, 7, 1, 2)))
     ledger.append(*[Void(each) for each in voided])
     ended = ledger.append(SHRED)
-    assert [each.seq for each in unit_events(ledger.store)] == [kept, ended]
+    restored = ledger.append(Restored(1, kept))
+    assert [each.seq for each in unit_events(ledger.store)] == [kept, ended, restored]
 
 
 def test_many_threads_see_the_same(ledger: Ledger) -> None:
