@@ -8,6 +8,7 @@ import pytest
 from tests.scenarios.support.consenting import EVIDENCE, act, events, govern, kinds, say, standing
 from tests.scenarios.support.deployment import Deployment, Desks, by_id, new_id
 from tests.scenarios.support.restoring import restore
+from tests.scenarios.support.rotating import rotation
 from tests.scenarios.support.tampering import tampering
 from vault.consent.events import Actor, ConsentEvent, Kind
 from vault.consent.receipts import verify_receipt
@@ -258,6 +259,31 @@ def test_a_new_data_key_carries_the_events_over(deployment):
         desks.vault.rotate_dek(desks.admin.caller, by_id("jane"), "")
         assert events(privacy, "jane") == before
         assert say(privacy, "jane", "marketing", Saying.WITHDRAWN).event == 3
+    assert findings(deployment) == []
+
+
+def test_a_withdrawal_stays_done_after_a_restore_over_three_epochs_and_a_new_data_key(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    with deployment.opened() as desks:
+        privacy = govern(desks)
+        name, mail = desks.crm.tokens("jane", JANE)
+        say(privacy, "jane", "marketing", Saying.GIVEN)
+        bundle = create_backup(deployment.data_dir, tmp_path / "backups", store=desks.vault.engine.store)
+        desks.crm.update(name, "Joan Doe")
+        rotation(desks.vault).rotate()
+        before = events(privacy, "jane")
+        say(privacy, "jane", "marketing", Saying.WITHDRAWN)
+        assert events(privacy, "jane")[:1] == before
+        for _ in range(2):
+            rotation(desks.vault).rotate()
+    report = restore(deployment, bundle.path)
+    assert (report.exact, report.lost_generation, report.consents_ended) == (True, [], 1)
+    with deployment.opened() as desks:
+        assert standing(desks.privacy, "jane", "marketing").state is ConsentState.WITHDRAWN
+        rotation(desks.vault).rotate()
+        assert standing(desks.privacy, "jane", "marketing").state is ConsentState.WITHDRAWN
+        assert desks.crm.plain(mail) == JANE["email"]
     assert findings(deployment) == []
 
 

@@ -33,7 +33,8 @@ Example:
 """
 _ROTATE = """Give one customer a new key generation and seal the customer's values again under it.
 
-Values that were deleted or corrected before become unrecoverable once the old generation is gone.
+The old generation is destroyed at once, not kept for data backups: the next rotation of the epoch makes
+final what was deleted or corrected of the customer, and backups from before do not open for it any more.
 
 Example:
   cvault keys rotate-dek customer-4711

@@ -1,22 +1,30 @@
-"""The record of shreds: one row of `erasures` for each, by shred id.
+"""The record of shreds: one row of `erasures` for each, by shred id; and how erasures are named.
 
     ledger_seq u64 | effective_ms u64 | region u8 | customer_no u40 | values u32 | n u16 | commitment 32
     | n x generation u16
 
 It repeats what the shred's ledger entry says, so that a page of erasures and their certificates need not
-look for it there.
+look for it there. Of values that were deleted or corrected there are no rows: the ledger tells of them.
+
+    shr_ | shred id, 32 hex digits                       a customer
+    val_ | region and number 6, ledger entry u64, hex    what went of one customer under one of its keys
 """
 
 import struct
 from dataclasses import dataclass
 from typing import Final
 
-from vault.errors import IntegrityFailedError
+from vault.core.rows import Rows
+from vault.erasure.partial import Place
+from vault.errors import ErasureUnknownError, IntegrityFailedError
 from vault.store.entries import Shred
 from vault.store.layout import customer_key
+from vault.store.snapshot import ValuesReader
 
 _ROW: Final = struct.Struct(">QQ6sIH32s")
 _SHRED_ID: Final = "shr_"
+_PARTIAL_ID: Final = "val_"
+_PARTIAL_ID_BYTES: Final = 14
 ERASURES: Final = "erasures"
 
 
@@ -81,3 +89,31 @@ def shred_id_bytes(text: str) -> bytes:
         return bytes.fromhex(text.removeprefix(_SHRED_ID))
     except ValueError:
         return b""
+
+
+def read_erasure(rows: Rows, reader: ValuesReader, shred_id: bytes) -> ErasureRow:
+    """The row of a shred.
+
+    Raises:
+        ErasureUnknownError: there is none of that id.
+    """
+    body = rows.get(reader, ERASURES, shred_id) if shred_id else None
+    if body is None:
+        raise ErasureUnknownError("no such erasure")
+    return ErasureRow.unpack(body)
+
+
+def partial_id_text(region: int, place: Place) -> str:
+    """`val_` and 28 hex digits."""
+    return _PARTIAL_ID + (customer_key(region, place.customer_no) + place.seq.to_bytes(8, "big")).hex()
+
+
+def partial_id_place(text: str) -> tuple[int, Place] | None:
+    """Region and place that such a name stands for; None for another text."""
+    try:
+        name = bytes.fromhex(text.removeprefix(_PARTIAL_ID)) if text.startswith(_PARTIAL_ID) else b""
+    except ValueError:
+        return None
+    if len(name) != _PARTIAL_ID_BYTES:
+        return None
+    return name[0], Place(int.from_bytes(name[6:], "big"), int.from_bytes(name[1:6], "big"))

@@ -6,7 +6,8 @@ there. Here the effect is missing because the values are old, and nothing is voi
     SHRED                 as in recovery: keys removed, tombstone and erasure row written
     VALUES_DELETED        as in recovery: the values become tombstones
     VALUES_CORRECTED      a floor: an older version is removed, so that its token answers DATA_LOSS
-    GENERATION_REPLACED   nothing: the values open under the old generation as long as it is wrapped
+    GENERATION_REPLACED   nothing: the values open under the old generation, which is kept for them, and is
+                          replaced again by the next rotation
     GENERATION_SHREDDED   its key row is removed; a customer whose values need it is lost
     PRINCIPAL_REVOKED     as in recovery
     CONSENT_ENDED         as in recovery: what was given anew since then is not in the copy, and is lost

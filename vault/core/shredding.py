@@ -18,13 +18,13 @@ import secrets as randomness
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice, zip_longest
+from itertools import zip_longest
 from typing import Any
 
 from vault.core.approvals import Approval, covering, spend
 from vault.core.certifying import Certifying, Shredded, effective
 from vault.core.engine import Engine
-from vault.core.erasures import ERASURES, ErasureRow, shred_id_bytes
+from vault.core.erasures import ERASURES, read_erasure
 from vault.core.fieldinput import check_limit
 from vault.core.references import external_id_bytes, named_id, require
 from vault.core.replay import Part, Request
@@ -36,7 +36,6 @@ from vault.errors import (
     BatchAbortedError,
     CustomerUnknownError,
     DataLossError,
-    ErasureUnknownError,
     IntegrityFailedError,
     Reason,
     VaultError,
@@ -44,9 +43,8 @@ from vault.errors import (
 )
 from vault.model.access import Action
 from vault.model.controls import ApprovalAct
-from vault.model.erasure import Stage
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, Generation
-from vault.model.requests import Caller, Certificate, CustomerRef, Erasure, Page, ShredResult
+from vault.model.requests import Caller, Certificate, CustomerRef, Erasure, ShredResult
 from vault.policy.decision import Grants
 from vault.store.entries import Shred
 from vault.store.layout import split_value_key
@@ -68,12 +66,11 @@ class _Target:
 class Shredding:
     """The use case, for one open vault."""
 
-    def __init__(self, engine: Engine, trail: Trail) -> None:
+    def __init__(self, engine: Engine, trail: Trail, certifying: Certifying) -> None:
         self._engine = engine
         self._effects = engine.effects
         self._trail = trail
-        wanted = engine.settings.keys.verified_copies
-        self._certifying = Certifying(engine.store, engine.secrets, lambda: engine.now_ms(), wanted)
+        self._certifying = certifying
 
     def shred(
         self,
@@ -118,52 +115,6 @@ class Shredding:
             if "customer" in answer:
                 engine.hot.forget(engine.book.key(CustomerNo(answer["customer"])))
         return self._results(answers, request)
-
-    def get_erasure(self, caller: Caller, shred_id: str) -> Erasure:
-        """How far one erasure has come.
-
-        Raises:
-            ErasureUnknownError: no such shred id.
-        """
-        (erasure,) = self._certifying.erasures([self._found(caller, shred_id)])
-        return erasure
-
-    def get_certificate(self, caller: Caller, shred_id: str) -> Certificate:
-        """The newest certificate of one erasure.
-
-        Raises:
-            ErasureUnknownError: no such shred id.
-        """
-        (certificate,) = self._certifying.certificates([self._found(caller, shred_id)])
-        return certificate
-
-    def list_erasures(
-        self, caller: Caller, page_size: int, page_token: str, stage: Stage | None = None
-    ) -> Page[Erasure]:
-        """Erasures, oldest first, of one stage or of all. A page token is a ledger number, to go on after."""
-        after = int(page_token) if page_token.isdecimal() else 0
-        with self._engine.store.snapshot() as snapshot:
-            self._engine.directory(snapshot).access.principal(caller.principal).require(Action.INSPECT)
-            rows = [
-                (bytes(key), ErasureRow.unpack(self._engine.rows.open(ERASURES, key, row)))
-                for key, row in snapshot.rows(ERASURES)
-            ]
-        later = sorted([each for each in rows if each[1].ledger_seq > after], key=_place)
-        page = later[: page_size + 1]
-        if stage is not None:
-            stage_of = self._certifying.stages()
-            page = list(islice((each for each in later if stage_of(each[1]) is stage), page_size + 1))
-        following = str(_place(page[page_size - 1])) if len(page) > page_size else ""
-        return Page(self._certifying.erasures(page[:page_size]), following)
-
-    def _found(self, caller: Caller, shred_id: str) -> Shredded:
-        """An erasure's row, for whoever may shred or inspect."""
-        with self._engine.store.snapshot() as snapshot:
-            grants = self._engine.directory(snapshot).access.principal(caller.principal)
-            if not grants.may(Action.SHRED):
-                grants.require(Action.INSPECT)
-            key = shred_id_bytes(shred_id)
-            return key, self._row(snapshot, key)
 
     def _request(self, grants: Grants, refs: Sequence[CustomerRef], request_id: str, atomic: bool) -> Request:
         body: list[Part] = [bytes([atomic])]
@@ -321,7 +272,7 @@ class Shredding:
         """What the answers say, with the certificates that the reply has room for."""
         with self._engine.store.snapshot() as snapshot:
             ids = [bytes.fromhex(answer["shred_id"]) for answer in answers if "shred_id" in answer]
-            rows = [self._row(snapshot, shred_id) for shred_id in ids]
+            rows = [read_erasure(self._engine.rows, snapshot, shred_id) for shred_id in ids]
         shreds = list(zip(ids, rows, strict=True))
         erasures, certificates = self._told(shreds)
         given = zip_longest(shreds, erasures, certificates)
@@ -345,12 +296,6 @@ class Shredding:
             # The salt cannot be had again, the certificate can: GetCertificate says what is wrong.
             return [effective(*each) for each in shreds], []
 
-    def _row(self, snapshot: Snapshot, shred_id: bytes) -> ErasureRow:
-        body = self._engine.rows.get(snapshot, ERASURES, shred_id) if shred_id else None
-        if body is None:
-            raise ErasureUnknownError("no such shred id")
-        return ErasureRow.unpack(body)
-
 
 def _salt(request: Request, shred_id: bytes) -> bytes:
     if request.salt_seed is None:
@@ -368,7 +313,3 @@ def _remembered_error(reason: str) -> VaultError:
     if error_class is IntegrityFailedError:
         return IntegrityFailedError()
     return error_class(texts.get(Reason(reason), "the customer cannot be shredded"))
-
-
-def _place(shred: Shredded) -> int:
-    return shred[1].ledger_seq

@@ -13,9 +13,11 @@ from vault.config import Settings
 from vault.consent.events import ConsentEvent
 from vault.core.administering import Administering
 from vault.core.approving import Approving
+from vault.core.certifying import Certifying
 from vault.core.consenting import Consenting
 from vault.core.consentreading import ConsentReading
 from vault.core.engine import Engine, EpochKeys, open_engine
+from vault.core.erasurerecord import ErasureRecord
 from vault.core.explaining import Explaining
 from vault.core.exporting import Exporting
 from vault.core.fieldinput import check_limit
@@ -90,7 +92,15 @@ class Vault:
         self._rectifying = Rectifying(engine, self._trail)
         self._inspecting = Inspecting(engine, self._trail)
         self._exporting = Exporting(engine, self._inspecting)
-        self._shredding = Shredding(engine, self._trail)
+        certifying = Certifying(
+            engine.store,
+            engine.secrets,
+            lambda: engine.now_ms(),
+            engine.settings.keys.verified_copies,
+            engine.settings.backup.keep_days,
+        )
+        self._shredding = Shredding(engine, self._trail, certifying)
+        self._erasures = ErasureRecord(engine, certifying)
         self._consenting = Consenting(engine, self._trail)
         self._consent_reading = ConsentReading(engine, self._trail)
         self._rotating = Rotating(engine, self._trail)
@@ -287,18 +297,18 @@ class Vault:
         return self._reporting.keyring_status(caller)
 
     def get_erasure(self, caller: Caller, shred_id: str) -> Erasure:
-        """One erasure; see `shredding`."""
-        return self._shredding.get_erasure(caller, shred_id)
+        """One erasure; see `erasurerecord`."""
+        return self._erasures.get(caller, shred_id)
 
     def get_certificate(self, caller: Caller, shred_id: str) -> Certificate:
         """The newest certificate of one erasure; see `certifying`."""
-        return self._shredding.get_certificate(caller, shred_id)
+        return self._erasures.certificate(caller, shred_id)
 
     def list_erasures(
         self, caller: Caller, page_size: int, page_token: str, stage: Stage | None = None
     ) -> Page[Erasure]:
         """Erasures, oldest first; see `shredding`."""
-        return self._shredding.list_erasures(caller, _page(page_size), page_token, stage)
+        return self._erasures.page(caller, _page(page_size), page_token, stage)
 
     def list_access(self, caller: Caller, query: AccessQuery) -> Page[Access]:
         """Accesses, newest first; see `reporting`."""

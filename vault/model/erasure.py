@@ -16,6 +16,8 @@ class Stage(StrEnum):
 class Step(StrEnum):
     """What has to happen next to a root key before nothing that it wrapped can be opened."""
 
+    RESEALING = "resealing"  # its epoch is in use, and the next rotation gives a new data key; then KEPT
+    KEPT = "kept"  # its epoch is in use; a replaced data key is kept until a date, then ROTATION
     ROTATION = "rotation"  # its epoch is in use, or being made
     COPIES = "copies"  # no key is wrapped under it any more; copies of the keyring in use have to be verified
     DESTRUCTION = "destruction"  # no key is wrapped under it any more; its provider was not told yet

@@ -163,7 +163,10 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """One shred. `final_ms` is 0 before it is; `assurance` is None while a root key stands."""
+    """One erasure. `final_ms` is 0 before it is; `assurance` is None while a root key stands.
+
+    `shred_id` names a customer's shred, or values that went of one; of these the commitment is empty.
+    """
 
     shred_id: str
     stage: Stage

@@ -13,7 +13,9 @@ FieldOutcome = Literal["unknown", "created", "unchanged", "updated", "empty", "r
 CustomerState = Literal["unknown", "active", "restricted", "shredded"]
 ValueState = Literal["unknown", "live", "deleted", "shredded"]
 ErasureStage = Literal["unknown", "effective", "final-best-effort", "final"]
-AwaitedStep = Literal["unknown", "rotation", "destruction", "confirmation", "backups", "copies"]
+AwaitedStep = Literal[
+    "unknown", "rotation", "destruction", "confirmation", "backups", "copies", "resealing", "kept"
+]
 ShredOutcome = Literal["shredded", "validated", "already_shredded", "missing", "failed"]
 PrincipalState = Literal["unknown", "active", "revoked", "suspended"]
 
@@ -181,7 +183,9 @@ class AwaitedRootKey:
     Attributes:
         step: What has to happen next: a `rotation` of the epoch; the `destruction` of the key; the provider's
             `confirmation` that it is gone; the end of the provider's own `backups` of it; or, before it is
-            destroyed, `copies` of the keyring in use.
+            destroyed, `copies` of the keyring in use. Of single values also `resealing`, a rotation that
+            gives the other values a new data key, and `kept`: the old one is kept for data backups until
+            `due`. A rotation follows.
         due: Not before this time, where that is known.
         missing_copies: How many verified copies are missing, with step `copies`.
         missing_copies_epoch: Of which epoch's keyring.

@@ -100,6 +100,12 @@ def found_vault(directory: Path, *, settings: str = SMALL, policy: str = POLICY)
     return Deployment(data_dir, founded)
 
 
+def keep_backups(deployment: Deployment, days: int) -> None:
+    """Sets for how long replaced data keys are kept for data backups, from the next opening on."""
+    with (deployment.data_dir / "vault.toml").open("a") as settings:
+        settings.write(f"[backup]\nkeep_days = {days}\n")
+
+
 def copy_vault(template: Deployment, directory: Path) -> Deployment:
     """The same vault (its id and keys, too) in another directory. Nobody may have it open."""
     data_dir = directory / "data"

@@ -454,6 +454,18 @@ def test_erasures(cvault: Cvault, server: ScriptedVault) -> None:
     assert cvault("erasure", "list", "--stage", "gone").code == 2
 
 
+def test_the_list_of_erasures_says_until_when_a_key_is_kept_for_backups(
+    cvault: Cvault, server: ScriptedVault
+) -> None:
+    found = erasure(1)
+    found.waits_for[0].step = erasure_service_pb2.AWAITED_STEP_KEPT
+    server.script("ListErasures", erasure_service_pb2.ListErasuresResponse(erasures=[found, erasure(2)]))
+    (_, first, second, _) = cvault("erasure", "list").out.splitlines()
+    assert "data backups until 20" in first
+    assert first.endswith("then for the next rotation")
+    assert second.endswith("confirmation")
+
+
 def test_the_status_of_an_erasure_says_in_words_what_it_waits_for(
     cvault: Cvault, server: ScriptedVault
 ) -> None:
@@ -467,6 +479,8 @@ def test_the_status_of_an_erasure_says_in_words_what_it_waits_for(
     assert (awaited["root_key_id"], awaited["step"]) == ("root-1", "confirmation")
     for step, words in (
         (erasure_service_pb2.AWAITED_STEP_ROTATION, "a rotation ends it"),
+        (erasure_service_pb2.AWAITED_STEP_RESEALING, "waits for the next rotation, then for data backups"),
+        (erasure_service_pb2.AWAITED_STEP_KEPT, "waits for data backups until 20"),
         (erasure_service_pb2.AWAITED_STEP_DESTRUCTION, "has still to be told"),
         (erasure_service_pb2.AWAITED_STEP_BACKUPS, "the backups that aws-kms keeps of it end 20"),
         (99, "this program does not know"),

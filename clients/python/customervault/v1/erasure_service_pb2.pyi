@@ -64,6 +64,10 @@ class _AwaitedStepEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AwaitedSt
     """It is gone; the provider's own backups of it have to end."""
     AWAITED_STEP_COPIES: _AwaitedStep.ValueType  # 5
     """It is not used any more; it is kept until copies of the keyring in use are verified."""
+    AWAITED_STEP_RESEALING: _AwaitedStep.ValueType  # 6
+    """Its epoch is in use. Of single values: the next rotation gives the others a new data key; then KEPT."""
+    AWAITED_STEP_KEPT: _AwaitedStep.ValueType  # 7
+    """Its epoch is in use, and the replaced data key is kept for data backups until `due_time`; then ROTATION."""
 
 class AwaitedStep(_AwaitedStep, metaclass=_AwaitedStepEnumTypeWrapper):
     """What has to happen next to a root key."""
@@ -79,6 +83,10 @@ AWAITED_STEP_BACKUPS: AwaitedStep.ValueType  # 4
 """It is gone; the provider's own backups of it have to end."""
 AWAITED_STEP_COPIES: AwaitedStep.ValueType  # 5
 """It is not used any more; it is kept until copies of the keyring in use are verified."""
+AWAITED_STEP_RESEALING: AwaitedStep.ValueType  # 6
+"""Its epoch is in use. Of single values: the next rotation gives the others a new data key; then KEPT."""
+AWAITED_STEP_KEPT: AwaitedStep.ValueType  # 7
+"""Its epoch is in use, and the replaced data key is kept for data backups until `due_time`; then ROTATION."""
 Global___AwaitedStep: _TypeAlias = AwaitedStep  # noqa: Y015
 
 @_typing.final
@@ -138,12 +146,12 @@ class Erasure(_message.Message):
     ASSURANCE_FIELD_NUMBER: _builtins.int
     WAITS_FOR_FIELD_NUMBER: _builtins.int
     shred_id: _builtins.str
-    """"shr_" and 32 hex digits."""
+    """"shr_" and 32 hex digits: a customer. "val_" and 28: values of one customer that were deleted or corrected."""
     stage: Global___ErasureStage.ValueType
     ledger_seq: _builtins.int
-    """Position of the shred in the ledger."""
+    """Position of the shred, or of the first deletion or correction, in the ledger."""
     commitment: _builtins.bytes
-    """SHA-256 commitment to the external id under the requester's salt."""
+    """SHA-256 commitment to the external id under the requester's salt; empty for single values."""
     assurance: _builtins.str
     """The weakest of its root keys: hardware, service-attested or best-effort; empty while one is not destroyed."""
     @_builtins.property
