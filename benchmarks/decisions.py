@@ -2,8 +2,9 @@
 
 Two vaults in this process hold the same contacts. One has the development policy, and customers of whom
 nothing is known. In the other the purpose stands on consent in some countries and on other bases elsewhere;
-there are residency, training and an own rule, customers of 28 countries, all with consents, and
-5 % whose situation stands in terms beside their rows. Everything is allowed, so both open the same values.
+there are residency, training, an own rule and a budget of customers a day, customers of 30 countries, all
+with consents, and 5 % whose situation stands in terms beside their rows. Everything is allowed, so both open
+the same values.
 
 Batches of 500 in contact shape go to one and the other in turn; what is compared are the medians.
 """
@@ -68,6 +69,12 @@ forbid (principal, action == Action::"reveal_plain", resource == FieldClass::"na
 when { context.jurisdiction != "DE" };
 '''
 """
+_BUDGET = f"""
+[budgets.reading]
+principals = ["{CALLER.principal}"]
+window = "24h"
+customers = 100000
+"""
 _PURPOSE = """[purposes.support]
 description = "Answer a customer's question"
 direct_marketing = true
@@ -124,7 +131,7 @@ def _make_full(vault: Vault) -> None:
     document = vault.get_policy(admin).document
     start = document.index("[purposes.support]")
     end = document.index("[purposes.order_fulfilment]")
-    document = document[:start] + _PURPOSE + document[end:]
+    document = document[:start] + _PURPOSE + document[end:] + _BUDGET
     document = document.replace("version = 1\n", f"version = 1\n{_RULES}[residency]\nEU = ['EU']\n", 1)
     developer = "training_valid_until = 2199-01-01\ntraining = true\nregion = 'DE'\n"
     document = document.replace(

@@ -75,11 +75,17 @@ class Budgets:
             BudgetExceededError: there are too many; nothing may be revealed.
             StorageFullError, StorageStoppedError: they cannot be counted.
         """
-        read = [each for each in grants.budgets if each.customers is not None and each.covers(purpose)]
-        if read:
-            locators = {group[:MEMBER_BYTES] for group in groups if _reveals(group)}
-            for budget in read:
-                self._charge(grants, budget, BudgetKind.READ, budget.customers or 0, locators)
+
+        def not_in(known: set[bytes]) -> set[bytes]:
+            return {
+                member
+                for group in groups
+                if (member := group[:MEMBER_BYTES]) not in known and _reveals(group)
+            }
+
+        for budget in grants.budgets:
+            if budget.customers is not None and budget.covers(purpose):
+                self._charge(grants, budget, BudgetKind.READ, budget.customers, not_in)
 
     def compare(self, grants: Grants, locator: bytes) -> None:
         """Counts a customer with whose values others are compared.
@@ -90,8 +96,8 @@ class Budgets:
         """
         for budget in grants.budgets:
             if budget.compare is not None:
-                locators = {locator[:MEMBER_BYTES]}
-                self._charge(grants, budget, BudgetKind.COMPARE, budget.compare, locators)
+                member = {locator[:MEMBER_BYTES]}
+                self._charge(grants, budget, BudgetKind.COMPARE, budget.compare, member.difference)
 
     def exports(self, grants: Grants, locator: bytes, limit: int) -> bool:
         """Counts a customer that is exported; whether it is among the first `limit` of the day (UTC)."""
@@ -130,11 +136,16 @@ class Budgets:
             self._windows.clear()
 
     def _charge(
-        self, grants: Grants, budget: Budget, kind: BudgetKind, limit: int, locators: set[bytes]
+        self,
+        grants: Grants,
+        budget: Budget,
+        kind: BudgetKind,
+        limit: int,
+        not_in: Callable[[set[bytes]], set[bytes]],
     ) -> None:
         with self._lock:
             window = self._window((budget.name, budget.window_seconds, grants.id, kind))
-            new = locators - window.known
+            new = not_in(window.known)
             if not new:
                 return
             reaction = _Reaction(self, grants, budget, kind, limit)
