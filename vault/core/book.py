@@ -95,6 +95,12 @@ class OpenCustomer:
         del self.lines[value_no]
         self.changed = True
 
+    def set_terms(self, terms: Terms) -> None:
+        """Replaces the terms; the row's state follows from them."""
+        self.terms = terms
+        self.row = replace(self.row, state=RowState.RESTRICTED if terms.closes else RowState.ACTIVE)
+        self.changed = True
+
     def take_counter(self, incarnation: int) -> int:
         """The next counter of this incarnation; `Book.save` writes how far it went.
 

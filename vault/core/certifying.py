@@ -6,6 +6,7 @@ Rules:
   generations that were replaced before, too: each began before the one before it ended. Listed are those
   that were still wrapped.
 - Where a witness is configured and answers, the checkpoint is cosigned.
+- An erasure that waits for a legal hold has none; it is told of as at stage `held`.
 - Nothing here needs a key but the vault's signing key, so a certificate can be had when the customer,
   the keyring and the root keys of its time are long gone.
 """
@@ -19,6 +20,7 @@ from vault.core.secrets import VaultSecrets
 from vault.erasure.awaiting import awaited
 from vault.erasure.certificate import ErasedGeneration, LedgerProof, Scope, Statement, issue, not_covered
 from vault.erasure.finality import Span, Stage, Verdict
+from vault.model.erasure import Awaited, Step
 from vault.model.ids import Generation
 from vault.model.requests import Certificate, Erasure
 from vault.store import proofs
@@ -81,6 +83,8 @@ class Certifying:
         found: dict[tuple[int, int], Stage] = {}
 
         def stage(row: ErasureRow) -> Stage:
+            if row.waiting is not None:
+                return Stage.HELD
             span = _span(row, known)
             begun = sum(1 for each in attempts if each.wraps_from_seq <= row.ledger_seq)
             alike = span.created_seq, begun
@@ -134,12 +138,18 @@ def _span(row: ErasureRow, known: Known) -> Span:
 
 def effective(shred_id: bytes, row: ErasureRow) -> Erasure:
     """What is true of a shred from the first moment on."""
-    return Erasure(
+    told = Erasure(
         shred_id_text(shred_id), Stage.EFFECTIVE, row.effective_ms, row.ledger_seq, row.commitment
     )  # fmt: skip
+    if row.waiting is None:
+        return told
+    hold = Awaited("", 0, "", Step.HOLD, row.waiting.until_ms or None)
+    return replace(told, stage=Stage.HELD, waits_for=(hold,), held_values=row.waiting.kept)
 
 
 def _erasure(shred_id: bytes, row: ErasureRow, verdict: Verdict) -> Erasure:
+    if row.waiting is not None:
+        return effective(shred_id, row)
     final = verdict.stage in (Stage.FINAL, Stage.FINAL_BEST_EFFORT)
     return replace(
         effective(shred_id, row),
