@@ -12,9 +12,9 @@ from customervault.values import Value
 FieldOutcome = Literal["unknown", "created", "unchanged", "updated", "empty", "refused"]
 CustomerState = Literal["unknown", "active", "restricted", "shredded"]
 ValueState = Literal["unknown", "live", "deleted", "shredded"]
-ErasureStage = Literal["unknown", "effective", "final-best-effort", "final"]
-AwaitedStep = Literal["unknown", "rotation", "destruction", "confirmation", "backups"]
-ShredOutcome = Literal["shredded", "validated", "already_shredded", "missing", "failed"]
+ErasureStage = Literal["unknown", "effective", "final-best-effort", "final", "held"]
+AwaitedStep = Literal["unknown", "rotation", "destruction", "confirmation", "backups", "hold"]
+ShredOutcome = Literal["shredded", "held", "validated", "already_shredded", "missing", "failed"]
 PrincipalState = Literal["unknown", "active", "revoked"]
 
 
@@ -129,8 +129,42 @@ class HeldValue:
 
 
 @dataclass(frozen=True, slots=True)
+class Restriction:
+    """A restriction of one purpose and field class; empty for every one. Those set together share the id."""
+
+    id: int
+    purpose: str
+    field_class: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A legal hold on one field class; empty for every one. Those placed together share the id."""
+
+    id: int
+    field_class: str
+    until: datetime | None
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """A time from which nothing is revealed for one purpose and field class; empty for every one."""
+
+    id: int
+    purpose: str
+    field_class: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Customer:
-    """A data subject. Listings leave `held` empty; `shred_id` is set once shredded."""
+    """A data subject.
+
+    Listings leave `held`, `restrictions`, `holds` and `expiries` empty. `shred_id` is set once its shred was
+    asked for, which may still wait for a legal hold.
+    """
 
     customer_token: str
     state: CustomerState
@@ -139,6 +173,9 @@ class Customer:
     dek_generation: int
     held: Sequence[HeldValue]
     shred_id: str
+    restrictions: Sequence[Restriction] = ()
+    holds: Sequence[Hold] = ()
+    expiries: Sequence[Expiry] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +217,8 @@ class AwaitedRootKey:
 
     Attributes:
         step: What has to happen next: a `rotation` of the epoch; the `destruction` of the key; the provider's
-            `confirmation` that it is gone; or the end of the provider's own `backups` of it.
+            `confirmation` that it is gone; or the end of the provider's own `backups` of it. With `hold` it
+            is no root key: a legal hold has to end.
         due: Not before this time, where that is known.
     """
 
@@ -201,6 +239,7 @@ class Erasure:
         final: None until no copy of the key can be recovered.
         assurance: `hardware`, `service-attested` or `best-effort`; empty while a root key stands.
         waits_for: Root keys that have to be gone first; none once it is final.
+        held_values: At stage `held`: how many values the hold keeps, the external id among them.
     """
 
     shred_id: str
@@ -211,6 +250,7 @@ class Erasure:
     final: datetime | None = None
     assurance: str = ""
     waits_for: Sequence[AwaitedRootKey] = ()
+    held_values: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +258,8 @@ class Shredded:
     """The answer for one customer of a shred.
 
     Attributes:
-        outcome: `validated` when only asked what would go; `already_shredded` and `missing` with
+        outcome: `held` where a legal hold keeps some of it, and the shred is done when that ends; `validated`
+            when only asked what would go; `already_shredded` and `missing` with
             `missing_ok`; `failed` in `shred_many`, with `error`.
         values: How many live values went, or would go.
         dek_generations: How many key generations went, or would go.
@@ -226,6 +267,7 @@ class Shredded:
         erasure: None unless shredded.
         certificate: At stage `effective`. None unless shredded, or where the vault's reply had no room for
             it: `certificate(shred_id)` gets it.
+        held_values: How many values a legal hold keeps, the external id among them.
     """
 
     outcome: ShredOutcome
@@ -235,6 +277,7 @@ class Shredded:
     erasure: Erasure | None = None
     certificate: Certificate | None = None
     error: VaultError | None = None
+    held_values: int = 0
 
     @property
     def shred_id(self) -> str:

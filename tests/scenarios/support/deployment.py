@@ -43,6 +43,7 @@ low_water_bytes = 1048576
 reserve_bytes = 1048576
 dek_cache_bytes = 1048576
 """
+EVERYTHING = Scope()
 
 
 def new_id() -> str:
@@ -225,7 +226,7 @@ class Desk:
         self.vault.release_hold(self.caller, ref, hold, request_id)
 
     def restrict(
-        self, ref: CustomerRef, scope: Scope = Scope(), until_ms: int = 0, request_id: str = ""
+        self, ref: CustomerRef, scope: Scope = EVERYTHING, until_ms: int = 0, request_id: str = ""
     ) -> int:
         """Restricts processing; returns the restriction's id."""
         return self.vault.restrict_customer(self.caller, ref, scope, until_ms, request_id)

@@ -56,7 +56,10 @@ def test_the_tree_is_complete() -> None:
     }
     backups = {("create",), ("list",), ("verify",), ("restore",), ("prune",)}
     assert {path[1:] for path in LEAVES if path[0] == "backup"} == backups
-    assert {path[1:] for path in LEAVES if path[0] == "customers"} == {("show",), ("list",), ("export",)}
+    assert {path[1:] for path in LEAVES if path[0] == "customers"} == {
+        *(("show",), ("list",), ("export",)),
+        *(("restrict",), ("lift",), ("hold",), ("release",), ("expire",)),
+    }
     assert {path[1:] for path in LEAVES if path[0] == "principals"} == {("add",), ("list",), ("revoke",)}
     assert {path[1:] for path in LEAVES if path[0] == "policy"} == {("check",), ("show",), ("apply",)}
     assert {path[1:] for path in LEAVES if path[0] == "erasure"} == {
