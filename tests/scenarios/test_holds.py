@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -20,7 +21,6 @@ from vault.errors import (
     LimitExceededError,
     Reason,
     ShreddedError,
-    StorageStoppedError,
 )
 from vault.keys.unlock import unlock
 from vault.model.erasure import Stage, Step
@@ -43,6 +43,11 @@ def payloads(desks: Desks) -> list[object]:
 
 def keeper(desks: Desks) -> Callable[[], str]:
     return next(each.run for each in chores(desks.vault) if each.name == "erasures")
+
+
+def recover(desks: Desks) -> None:
+    """What the keeper does first."""
+    desks.vault.engine.committer.settle()
 
 
 def sound(deployment) -> bool:
@@ -103,9 +108,7 @@ def test_nothing_is_written_to_a_customer_whose_shred_waits(desks):
     ):
         with pytest.raises(HeldError):
             act()
-    with pytest.raises(HeldError) as refused:
-        desks.eraser.shred(HER, new_id())
-    assert refused.value.details == {"shred_id": shred_id}
+    assert desks.crm.customer(HER).shred_id == shred_id
 
 
 def test_releasing_the_hold_ends_the_shred_under_the_same_id(desks):
@@ -326,6 +329,7 @@ def test_a_shred_under_a_hold_is_finished_wherever_it_was_cut_off(deployment, st
         request_id = new_id()
         _cut_off(desks, step, commits, lambda: desks.eraser.shred(HER, request_id))
     with deployment.opened() as desks:
+        recover(desks)
         keeper(desks)()
         result = desks.eraser.shred(HER, request_id)
         assert (result.values, result.held_values, result.erasure.stage) == (2, 2, Stage.HELD)
@@ -348,30 +352,34 @@ def test_a_release_that_ends_a_shred_is_finished_wherever_it_was_cut_off(deploym
         shred_id = desks.eraser.shred(HER, asked).erasure.shred_id
         _cut_off(desks, step, commits, lambda: desks.privacy.release(HER, hold, request_id))
     with deployment.opened() as desks:
+        recover(desks)
         keeper(desks)()
-        desks.privacy.release(by_token(tokens[0]), hold, request_id) if not generations(desks) else None
         assert desks.vault.get_erasure(desks.eraser.caller, shred_id).stage is Stage.EFFECTIVE
         assert desks.crm.denied(tokens, "legal_claims") == [Reason.SHREDDED] * 3
         assert [each.shred_id.hex() for each in payloads(desks) if isinstance(each, Shred)] == [shred_id[4:]]
+        desks.privacy.release(HER, hold, request_id)  # answered as it was, although the customer is gone
+        assert desks.eraser.shred(HER, asked).certificate is not None
     assert sound(deployment)
 
 
+class CutOffError(Exception):
+    """Stands for the end of the process."""
+
+
 def _cut_off(desks: Desks, step: str, commits: int, act: Callable[[], object]) -> None:
-    """Dies in the commit of a number after a step of it; some commits do not have the step."""
-    shared, seen = desks.vault.engine.store._shared, {"values": 0, "at": 0}
+    """Dies in the commit of a number after a step of it, or the next one that has the step, if any."""
+    shared, committed = desks.vault.engine.store._shared, []
 
     def after(done: str) -> None:
-        if done == step and seen["values"] >= commits - 1:
-            raise OSError(5, "cut off")
-        seen["values"] += done == "values"
+        if done == step and len(committed) >= commits - 1:
+            raise CutOffError
+        if done == "values":
+            committed.append(done)
 
     shared.after_step = after
-    try:
+    with suppress(CutOffError):
         act()
-    except StorageStoppedError:
-        return
-    finally:
-        shared.after_step = lambda _: None
+    shared.after_step = lambda _: None
 
 
 def test_a_hold_and_a_restriction_placed_after_a_backup_survive_its_restore(deployment, tmp_path):
@@ -420,8 +428,7 @@ def test_after_a_restore_of_data_from_before_the_shred_nothing_is_left_to_hold(d
         desks.privacy.hold(HER, "email")
         backup = create_backup(deployment.data_dir, tmp_path / "backups", store=desks.vault.engine.store).path
         erasure = desks.eraser.shred(HER).erasure
-    report = restore(deployment, backup)
-    assert [each for each in report.as_json().items() if "1" in str(each)]
+    restore(deployment, backup)
     with deployment.opened() as desks:
         assert desks.vault.get_erasure(desks.eraser.caller, erasure.shred_id).stage is Stage.EFFECTIVE
         assert desks.crm.denied(tokens, "legal_claims") == [Reason.SHREDDED] * 3

@@ -25,7 +25,7 @@ from typing import Any
 from vault.core.certifying import Certifying, Shredded, effective
 from vault.core.engine import Engine
 from vault.core.erasing import Erasing
-from vault.core.erasures import ERASURES, ErasureRow, shred_id_bytes, shred_id_text
+from vault.core.erasures import ERASURES, ErasureRow, shred_id_bytes
 from vault.core.fieldinput import check_limit
 from vault.core.holding import held_by_ledger, kept_values
 from vault.core.references import external_id_bytes, named_id, require
@@ -325,8 +325,7 @@ class Shredding:
         if asked and asked != found:
             raise IntegrityFailedError  # the index names somebody else
         if terms.erasure_pending:
-            shred_id = shred_id_text(terms.shred_id)
-            raise HeldError("the customer's erasure waits for a legal hold already", shred_id=shred_id)
+            raise HeldError("the customer's erasure waits for a legal hold already")
         return _Target(number, values, generations, found, locator, kept)
 
     def _require_not_held(self, number: CustomerNo) -> None:
