@@ -6,8 +6,10 @@ from contextlib import suppress
 
 import pytest
 
+from tests.scenarios.support.certificates import checked
 from tests.scenarios.support.deployment import Desks, by_id, by_token, new_id
 from tests.scenarios.support.restoring import restore
+from tests.scenarios.support.rotating import rotation
 from tests.scenarios.support.tampering import tampering
 from vault.core.backup import create_backup
 from vault.core.checking import check
@@ -360,6 +362,25 @@ def test_a_release_that_ends_a_shred_is_finished_wherever_it_was_cut_off(deploym
         desks.privacy.release(HER, hold, request_id)  # answered as it was, although the customer is gone
         assert desks.eraser.shred(HER, asked).certificate is not None
     assert sound(deployment)
+
+
+def test_across_rotations_of_the_epoch_it_becomes_final_once_it_is_done(deployment):
+    with deployment.opened() as desks:
+        _, mail, _ = desks.crm.tokens("crm-1", JANE)
+        hold = desks.privacy.hold(HER, "email")
+        shred_id = desks.eraser.shred(HER).erasure.shred_id
+        rotation(desks.vault).rotate()
+        assert desks.vault.get_erasure(desks.eraser.caller, shred_id).stage is Stage.HELD
+        assert desks.crm.plain(mail, "legal_claims") == JANE["email"]
+        desks.privacy.release(HER, hold)
+        effective = checked(deployment, desks.vault.get_certificate(desks.eraser.caller, shred_id))
+        assert effective.conclusion.stage is Stage.EFFECTIVE
+        assert [each.generation for each in effective.statement.generations] == [1, 2]
+        assert effective.statement.values == 4
+        rotation(desks.vault).rotate()
+        final = checked(deployment, desks.vault.get_certificate(desks.eraser.caller, shred_id))
+        assert final.conclusion.stage is Stage.FINAL_BEST_EFFORT
+        assert {each.epoch for each in final.conclusion.attempts} == {1, 2}
 
 
 class CutOffError(Exception):

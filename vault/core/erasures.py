@@ -70,6 +70,11 @@ class ErasureRow:
             waiting=waiting,
         )
 
+    @property
+    def kept(self) -> int:
+        """How many values a legal hold keeps."""
+        return self.waiting.kept if self.waiting is not None else 0
+
     def pack(self) -> bytes:
         """The row's body."""
         customer, count = customer_key(self.region, self.customer_no), len(self.generations)

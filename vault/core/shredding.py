@@ -351,10 +351,8 @@ class Shredding:
                 continue
             (shred_id, row), erasure, certificate = given[bytes.fromhex(answer["shred_id"])]
             salt = bytes.fromhex(answer["salt"]) if "salt" in answer else _salt(request, shred_id)
-            kept, count = _kept(row), len(row.generations)
-            results.append(
-                ShredResult(row.values - kept, count, salt, erasure, certificate, held_values=kept)
-            )
+            gone, count, kept = row.values - row.kept, len(row.generations), row.kept
+            results.append(ShredResult(gone, count, salt, erasure, certificate, held_values=kept))
         return results
 
     def _told(self, shreds: Sequence[Shredded]) -> tuple[list[Erasure], list[Certificate]]:
@@ -395,10 +393,6 @@ def _remembered_error(reason: str) -> VaultError:
 
 def _waits(shred: Shredded) -> bool:
     return shred[1].waiting is not None
-
-
-def _kept(row: ErasureRow) -> int:
-    return row.waiting.kept if row.waiting is not None else 0
 
 
 def _place(shred: Shredded) -> int:

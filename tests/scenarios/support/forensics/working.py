@@ -4,8 +4,9 @@
 
 In each epoch: customers with phone numbers are stored, others shredded; values are deleted and corrected, and
 their customers' data keys replaced, which is what ends the former values; of some customers all but one value
-goes. Copies of the whole directory and of `values/` are taken before, between and after, and of what a
-rotation leaves that SIGKILL ended.
+goes. Some are shredded under a legal hold on their e-mail, which is released an epoch later. Copies of the
+whole directory and of `values/` are taken before, between and after, and of what a rotation leaves that
+SIGKILL ended.
 """
 
 import signal
@@ -60,6 +61,7 @@ class Work:
     shredded: dict[int, Known] = field(default_factory=dict)  # customers, by number
     former: set[Owner] = field(default_factory=set)  # sealed a value that was deleted or corrected
     living: list[tuple[Known, int, list[str]]] = field(default_factory=list)
+    held: list[tuple[Known, int, int]] = field(default_factory=list)  # number, and id of the hold
     _stored: int = 0
 
     @classmethod
@@ -96,6 +98,8 @@ class Work:
             self._correct(desks, amounts.touched)
             self._delete(desks, amounts.touched)
             self._keep_one(desks, amounts.touched)
+            self._release(desks)
+            self._shred_held(desks, amounts.touched)
             self.copy("values", only="values")
             self.copy("later")
 
@@ -198,6 +202,20 @@ class Work:
                 self._remember(desks, number, value_no)
                 desks.crm.delete(token)
             self._replace_key(desks, known)
+
+    def _shred_held(self, desks: Desks, count: int) -> None:
+        for known, number, tokens in self._taken(count):
+            for value_no, _ in enumerate(tokens[:2], 2):  # all but the e-mail
+                self._remember(desks, number, value_no)
+            hold = desks.privacy.hold(by_id(known.external_id), "email")
+            assert desks.eraser.shred(by_id(known.external_id), new_id()).held_values == 2
+            self.held.append((known, number, hold))
+
+    def _release(self, desks: Desks) -> None:
+        for known, number, hold in self.held:
+            desks.privacy.release(by_id(known.external_id), hold)
+            self.shredded[number] = known
+        self.held.clear()
 
     def _remember(self, desks: Desks, number: int, value_no: int) -> None:
         engine = desks.vault.engine
