@@ -42,7 +42,7 @@ def chores(vault: Vault) -> list[Chore]:
         Chore("request-ids", 300, lambda: _count(_forget_requests(engine), "old request ids forgotten")),
         Chore("time-floor", 60, lambda: _raise_time_floor(engine)),
         Chore("expiry", 30, lambda: _count(sweep.run(), "expired values deleted")),
-        Chore("erasures", 5, lambda: _go_on_with_erasures(engine)),
+        Chore("erasures", 10, lambda: _go_on_with_erasures(engine)),
     ]
 
 
