@@ -454,3 +454,56 @@ def test_after_a_restore_of_data_from_before_the_shred_nothing_is_left_to_hold(d
         assert desks.vault.get_erasure(desks.eraser.caller, erasure.shred_id).stage is Stage.EFFECTIVE
         assert desks.crm.denied(tokens, "legal_claims") == [Reason.SHREDDED] * 3
     assert sound(deployment)
+
+
+def test_a_customer_that_came_after_the_backup_leaves_no_erasure_waiting(deployment, tmp_path):
+    with deployment.opened() as desks:
+        backup = create_backup(deployment.data_dir, tmp_path / "backups", store=desks.vault.engine.store).path
+        tokens = desks.crm.tokens("crm-1", JANE)
+        desks.privacy.hold(HER)
+        erasure = desks.eraser.shred(HER).erasure
+    restore(deployment, backup)
+    with deployment.opened() as desks:
+        assert desks.vault.get_erasure(desks.eraser.caller, erasure.shred_id).stage is Stage.EFFECTIVE
+        assert desks.crm.denied(tokens) == [Reason.SHREDDED] * 3
+        assert keeper(desks)() == ""
+    assert sound(deployment)
+
+
+@pytest.mark.parametrize("commits", range(1, 5))
+@pytest.mark.parametrize("step", STEPS)
+def test_a_hold_that_frees_a_part_is_ended_wherever_it_was_cut_off(deployment, step, commits):
+    with deployment.opened() as desks:
+        _, mail, phone = desks.crm.tokens("crm-1", JANE)
+        first, _ = desks.privacy.hold(HER, "email", "phone"), desks.privacy.hold(HER, "phone")
+        desks.eraser.shred(HER)
+        request_id = new_id()
+        _cut_off(desks, step, commits, lambda: desks.privacy.release(HER, first, request_id))
+    with deployment.opened() as desks:
+        recover(desks)
+        keeper(desks)()
+        desks.privacy.release(HER, first, request_id)
+        assert desks.crm.denied([mail], "legal_claims") == [Reason.VALUE_DELETED]
+        assert desks.crm.plain(phone, "legal_claims") == JANE["phone/mobile"]
+        assert len(generations(desks)) == 1
+        assert generations(desks)[0] > 2  # the second one opens the e-mail
+        assert keeper(desks)() == ""
+    assert sound(deployment)
+
+
+@pytest.mark.parametrize("step", ["ledger", "values"])
+def test_a_hold_that_was_cut_off_is_there_once_and_its_request_answers_with_its_id(deployment, step):
+    with deployment.opened() as desks:
+        _, mail, _ = desks.crm.tokens("crm-1", JANE)
+        request_id, restricting = new_id(), new_id()
+        _cut_off(desks, step, 1, lambda: desks.privacy.hold(HER, "email", request_id=request_id))
+    with deployment.opened() as desks:
+        hold = desks.privacy.hold(HER, "email", request_id=request_id)
+        assert desks.crm.customer(HER).holds == [HoldInfo(hold, "email")]
+        with pytest.raises(HeldError):
+            desks.crm.delete(mail)
+        _cut_off(desks, step, 1, lambda: desks.privacy.restrict(HER, request_id=restricting))
+    with deployment.opened() as desks:
+        restriction = desks.privacy.restrict(HER, request_id=restricting)
+        assert [each.id for each in desks.crm.customer(HER).restrictions] == [restriction]
+        assert desks.crm.denied([mail]) == [Reason.RESTRICTED]
