@@ -25,7 +25,7 @@ of a request's id and of its body, 16 bytes each, so that whoever finishes the e
     19 TERMS_NARROWED        request 32 | customer | kind u8 | id u32 | until_ms u64 | text, reference
                              | n u16 | n x (purpose u32 | field_class u8); 0 = every, every, no end
                              kind: 1 restricted, 2 held, 3 expiring (at until_ms), 4 ended, which names an id
-    20 ERASURE_WAITS         as SHRED: a shred that waits for a legal hold. values: all that are to go;
+    22 ERASURE_WAITS         as SHRED: a shred that waits for a legal hold. values: all that are to go;
                              generations: those that open what went already
 
 A text is n u16 and n bytes of UTF-8.
@@ -74,7 +74,7 @@ class EntryType(IntEnum):
     RESTORED = 15
     KEYRING_COPIED = 16
     TERMS_NARROWED = 19
-    ERASURE_WAITS = 20
+    ERASURE_WAITS = 22
 
 
 class TermsKind(IntEnum):

@@ -13,7 +13,7 @@ FieldOutcome = Literal["unknown", "created", "unchanged", "updated", "empty", "r
 CustomerState = Literal["unknown", "active", "restricted", "shredded"]
 ValueState = Literal["unknown", "live", "deleted", "shredded"]
 ErasureStage = Literal["unknown", "effective", "final-best-effort", "final", "held"]
-AwaitedStep = Literal["unknown", "rotation", "destruction", "confirmation", "backups", "hold"]
+AwaitedStep = Literal["unknown", "rotation", "destruction", "confirmation", "backups", "copies", "hold"]
 ShredOutcome = Literal["shredded", "held", "validated", "already_shredded", "missing", "failed"]
 PrincipalState = Literal["unknown", "active", "revoked"]
 
@@ -217,8 +217,8 @@ class AwaitedRootKey:
 
     Attributes:
         step: What has to happen next: a `rotation` of the epoch; the `destruction` of the key; the provider's
-            `confirmation` that it is gone; or the end of the provider's own `backups` of it. With `hold` it
-            is no root key: a legal hold has to end.
+            `confirmation` that it is gone; the end of the provider's own `backups` of it; or, before it is
+            destroyed, `copies` of the keyring in use. With `hold` it is no root key: a legal hold has to end.
         due: Not before this time, where that is known.
     """
 

@@ -66,7 +66,9 @@ class _AwaitedStepEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AwaitedSt
     """Its provider was told to destroy it, and has to show it gone."""
     AWAITED_STEP_BACKUPS: _AwaitedStep.ValueType  # 4
     """It is gone; the provider's own backups of it have to end."""
-    AWAITED_STEP_HOLD: _AwaitedStep.ValueType  # 5
+    AWAITED_STEP_COPIES: _AwaitedStep.ValueType  # 5
+    """It is not used any more; it is kept until copies of the keyring in use are verified."""
+    AWAITED_STEP_HOLD: _AwaitedStep.ValueType  # 6
     """No root key: a legal hold has to end."""
 
 class AwaitedStep(_AwaitedStep, metaclass=_AwaitedStepEnumTypeWrapper):
@@ -81,7 +83,9 @@ AWAITED_STEP_CONFIRMATION: AwaitedStep.ValueType  # 3
 """Its provider was told to destroy it, and has to show it gone."""
 AWAITED_STEP_BACKUPS: AwaitedStep.ValueType  # 4
 """It is gone; the provider's own backups of it have to end."""
-AWAITED_STEP_HOLD: AwaitedStep.ValueType  # 5
+AWAITED_STEP_COPIES: AwaitedStep.ValueType  # 5
+"""It is not used any more; it is kept until copies of the keyring in use are verified."""
+AWAITED_STEP_HOLD: AwaitedStep.ValueType  # 6
 """No root key: a legal hold has to end."""
 Global___AwaitedStep: _TypeAlias = AwaitedStep  # noqa: Y015
 
