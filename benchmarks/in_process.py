@@ -1,4 +1,4 @@
-"""A development vault opened in this process, for profiles: no gRPC, no workers, no client."""
+"""A development vault opened in this process, for profiles or to fill it: no gRPC, no workers, no client."""
 
 import tempfile
 import uuid
@@ -24,14 +24,20 @@ ENTRIES_A_CALL = 500
 @contextmanager
 def in_process_vault() -> Iterator[Vault]:
     """A new vault, gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="customer-vault-") as name:
-        data_dir, settings = Path(name), Settings()
-        passphrase, _ = prepare(data_dir, settings)
-        vault = Vault.open(data_dir, settings, unlock(data_dir, settings, passphrase), process_name="profile")
-        try:
-            yield vault
-        finally:
-            vault.close()
+    with tempfile.TemporaryDirectory(prefix="customer-vault-") as name, opened(Path(name)) as vault:
+        yield vault
+
+
+@contextmanager
+def opened(data_dir: Path) -> Iterator[Vault]:
+    """The development vault in a directory, founded where there is none."""
+    settings = Settings()
+    passphrase, _ = prepare(data_dir, settings)
+    vault = Vault.open(data_dir, settings, unlock(data_dir, settings, passphrase), process_name="profile")
+    try:
+        yield vault
+    finally:
+        vault.close()
 
 
 def made_up_entries(count: int) -> list[Entry]:

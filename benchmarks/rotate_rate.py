@@ -1,107 +1,95 @@
-"""`make bench-rotate`: two epoch rotations, alone and under reads and writes: CPU, pauses, memory.
+"""`make bench-rotate`: epoch rotations of a served vault under reads and writes: CPU, pauses, memory.
 
     python -m benchmarks.rotate_rate --customers 1000000
 
-The vault is open in this process. The first rotation has it to itself, as it has the keeper's process,
-and tells what it costs: the CPU of the rotating thread, which does all the work but the swap. During the
-second one thread reads and one writes, a little at a time; they share the interpreter's lock with it, so
-it takes longer. The longest write stands beside the longest sync of a page, which the writing thread did
-after each of its writes to the same disk. Memory is what the process has to itself (RssAnon), sampled:
-pages of mapped files are the system's, and it takes them back.
+The vault is served as it is in production: the keeper rotates in its own process, workers answer clients
+over mutual TLS, all on this machine's cores. One client reads and one writes, a little at a time, and a
+page is synced again and again on the same disk: how long that takes at worst is the run's own sync time.
+The longest writes stand with their parts, from the vault's own log: waiting for the write lock, working
+under it, syncing; the rest is the client, TLS, gRPC and the queue of the commit thread. CPU and memory are
+those of the keeper's whole process.
 """
 
 import argparse
-import os
-import threading
+import itertools
+import sys
+import tempfile
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from benchmarks import machine
-from benchmarks.in_process import CALLER, ENTRIES_A_CALL, PURPOSE, in_process_vault, store
-from vault.core.custody import OwnCustodian
-from vault.core.epochs import EpochRotation, Progress
-from vault.core.vault import Vault
-from vault.model.access import Reveal
+from benchmarks.in_process import ENTRIES_A_CALL, opened, store
+from benchmarks.keeper_watch import Usage, keeper_of, watched
+from benchmarks.rotation_load import Load, Write, loaded
+from benchmarks.throwaway import ThrowAwayVault, ending_on_sigterm
 from vault.model.requests import CustomerRef, Entry, FieldInput
 from vault.model.secret import Secret
 
 TARGET_CPU_SECONDS = 60.0  # for 1,000,000 customers
 TARGET_PAUSE_SECONDS = 0.1
 TARGET_MEMORY_BYTES = 64 << 20
-_READ_BATCH = 50
-_PACE_SECONDS = 0.02
-_WARM_SECONDS = 3.0
-_SAMPLE_SECONDS = 0.05
-
-
-@dataclass(slots=True)
-class Load:
-    """What the readers and writers saw."""
-
-    reads: int = 0
-    failed: int = 0
-    writes: list[tuple[float, str]] = field(default_factory=list)  # seconds of each, and when it ended
-    syncs: list[float] = field(default_factory=list)
-    steps: "Steps | None" = None
+_KEPT_TOKENS = 5_000
+_SHOWN_WRITES = 5
+_WARM_SECONDS = 5.0
+_POLL_SECONDS = 0.2
+_SWITCH_SECONDS = 0.0005  # so that threads of this program do not wait for each other and call it a pause
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the rotation; `done` customers."""
+    """One step of a rotation; Unix times."""
 
     name: str
-    done: int
-    seconds: float
-    cpu_seconds: float
-
-
-class Steps:
-    """Takes the times of a rotation's steps; called in its thread."""
-
-    def __init__(self) -> None:
-        self.found: list[Step] = []
-        self.name, self._done = "", 0
-        self._began = time.perf_counter(), time.thread_time()
-
-    def report(self, progress: Progress) -> None:
-        """The rotation's own reports."""
-        if progress.step != self.name:
-            self.note(progress.step)
-        self._done = max(self._done, progress.done)
-
-    def note(self, name: str) -> None:
-        """A step begins, and the one before is over."""
-        now = time.perf_counter(), time.thread_time()
-        if self.name:
-            self.found.append(Step(self.name, self._done, now[0] - self._began[0], now[1] - self._began[1]))
-        self.name, self._done, self._began = name, 0, now
+    began: float
+    ended: float
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rotate_rate", description=__doc__)
     parser.add_argument("--customers", type=int, default=100_000)
+    parser.add_argument("--rotations", type=int, default=1, help="how many in a row; 0 only stores customers")
+    parser.add_argument(
+        "--keep", type=Path, help="a folder for the vault, kept and used again; grows a little"
+    )
     options = parser.parse_args()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     print(machine.line(machine.facts()))
-    with in_process_vault() as vault:
-        began = time.perf_counter()
-        tokens = _fill(vault, options.customers)
-        print(f"{options.customers:,} customers stored in {time.perf_counter() - began:,.0f} s")
-        _measure(vault, options.customers, tokens)
+    with ending_on_sigterm(), _folder(options.keep) as folder:
+        tokens = _filled(folder, options.customers)
+        for _ in range(options.rotations):
+            _measure(folder, options.customers, tokens)
 
 
-def _fill(vault: Vault, customers: int) -> list[str]:
-    """Stores customers of one value each; the tokens of some of them."""
-    kept: list[str] = []
-    for first in range(0, customers, ENTRIES_A_CALL):
-        names = [f"customer-{n}" for n in range(first, min(first + ENTRIES_A_CALL, customers))]
-        stored = store(vault, [_entry(name) for name in names])
-        kept += [tokens[0] for tokens in stored[:: max(1, customers // 5_000)]]
-    return kept
+@contextmanager
+def _folder(kept: Path | None) -> Iterator[Path]:
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        yield kept
+        return
+    with tempfile.TemporaryDirectory(prefix="customer-vault-") as name:
+        yield Path(name)
+
+
+def _filled(folder: Path, customers: int) -> list[str]:
+    """Stores customers of one value each, unless `folder` has them; the tokens of some of them."""
+    kept = folder / "tokens"
+    if not kept.exists():
+        began, tokens = time.perf_counter(), []
+        (folder / "vault").mkdir(mode=0o700)
+        with opened(folder / "vault") as vault:
+            for first in range(0, customers, ENTRIES_A_CALL):
+                names = [f"customer-{n}" for n in range(first, min(first + ENTRIES_A_CALL, customers))]
+                stored = store(vault, [_entry(name) for name in names])
+                tokens += [each[0] for each in stored[:: max(1, customers // _KEPT_TOKENS)]]
+        kept.write_text("\n".join(tokens))
+        print(f"{customers:,} customers stored in {time.perf_counter() - began:,.0f} s", flush=True)
+    return kept.read_text().split()
 
 
 def _entry(name: str) -> Entry:
@@ -109,32 +97,82 @@ def _entry(name: str) -> Entry:
     return Entry(CustomerRef(external_id=Secret(name)), fields)
 
 
-def _measure(vault: Vault, customers: int, tokens: list[str]) -> None:
-    before, during = Load(), Load(steps=Steps())
-    with _memory() as alone_memory:
-        steps = _rotate(vault, Steps())
-    _print("alone", steps)
-    cpu, target = sum(step.cpu_seconds for step in steps), TARGET_CPU_SECONDS * customers / 1_000_000
-    print(f"keyring and external-id index   {cpu:.1f} s of CPU (at most {target:.1f})")
-    print(f"memory                          {_mib(alone_memory[0])} (at most {_mib(TARGET_MEMORY_BYTES)})")
-    with _loaded(vault, tokens, before):
-        time.sleep(_WARM_SECONDS)
-    with _memory() as loaded_memory, _loaded(vault, tokens, during):
-        steps = _rotate(vault, during.steps or Steps())
-    _print("under reads and writes", steps)
-    (longest, step), sync = max(during.writes), max(during.syncs)
-    print(f"longest write                   {_ms(longest)} of {len(during.writes):,}; in step {step}")
-    print(f"  longest sync of a page        {_ms(sync)} (at most {_ms(TARGET_PAUSE_SECONDS)} less)")
-    print(f"  longest write without it      {_ms(max(before.writes)[0])} of {len(before.writes):,}")
-    print(f"reads failed                    {during.failed} of {during.reads:,} (0)")
-    print(f"memory                          {_mib(loaded_memory[0])} (at most {_mib(TARGET_MEMORY_BYTES)})")
+def _measure(folder: Path, customers: int, tokens: list[str]) -> None:
+    vault, probe = ThrowAwayVault(folder), folder / "probe"
+    vault.start(log_level="debug")
+    try:
+        with loaded(vault, tokens, probe) as before:
+            time.sleep(_WARM_SECONDS)
+        with watched(keeper_of(vault)) as usage, loaded(vault, tokens, probe) as during:
+            _rotate(vault)
+        steps, commits = _steps(vault), vault.logged("commit")
+    finally:
+        vault.stop()
+    _print_steps(steps, usage, customers)
+    _print_writes(steps, commits, during)
+    _print_targets(usage.cpu_between(steps[0].began, steps[-1].ended), customers, usage, before, during)
 
 
-def _print(title: str, steps: list[Step]) -> None:
-    print(f"\n{title:<24}{'seconds':>9}{'CPU':>9}{'customers/s':>14}")
+def _rotate(vault: ThrowAwayVault) -> None:
+    with vault.connect("admin") as admin:
+        rotation = admin.rotate_epoch()
+        while not rotation.finished:
+            time.sleep(_POLL_SECONDS)
+            rotation = admin.epoch_rotation(rotation.name)
+    if rotation.error is not None:
+        raise rotation.error
+
+
+def _steps(vault: ThrowAwayVault) -> list[Step]:
+    """From the log; the last two lines of which are the last step and the end."""
+    begun = [(entry["step"], _moment(entry)) for entry in vault.logged("rotation step")]
+    pairs = itertools.pairwise(begun)
+    return [Step(name, began, ended) for (name, began), (_, ended) in pairs]
+
+
+def _moment(entry: dict[str, Any]) -> float:
+    return datetime.fromisoformat(entry["timestamp"]).timestamp()
+
+
+def _print_steps(steps: list[Step], usage: Usage, customers: int) -> None:
+    print(f"\n{'step':<12}{'seconds':>10}{'CPU':>8}{'customers/s':>14}")
     for step in steps:
-        rate = f"{step.done / step.seconds:,.0f}" if step.done else ""
-        print(f"  {step.name:<22}{step.seconds:>9.2f}{step.cpu_seconds:>9.2f}{rate:>14}")
+        seconds = step.ended - step.began
+        rate = f"{customers / seconds:,.0f}" if step.name in ("copy", "index", "verify") else ""
+        print(f"{step.name:<12}{seconds:>10.2f}{usage.cpu_between(step.began, step.ended):>8.2f}{rate:>14}")
+
+
+def _print_writes(steps: list[Step], commits: list[dict[str, Any]], during: Load) -> None:
+    print(f"\n{'longest writes':<16}{'ms':>8}{'lock':>8}{'work':>8}{'sync':>8}{'rest':>8}  in step")
+    for write in during.slowest[:_SHOWN_WRITES]:
+        parts = _parts(write, commits)
+        rest = write.seconds * 1e3 - sum(parts)
+        name = next((step.name for step in reversed(steps) if step.began <= write.ended), "")
+        cells = "".join(f"{each:>8.1f}" for each in (write.seconds * 1e3, *parts, rest))
+        print(f"{'':<16}{cells}  {name}")
+
+
+def _parts(write: Write, commits: list[dict[str, Any]]) -> tuple[float, float, float]:
+    """Milliseconds of waiting, working, syncing: of the worker's commit that ended within the write."""
+    for entry in commits:
+        if entry["process"] != "keeper" and write.began <= _moment(entry) <= write.ended:
+            return entry["waited_ms"], entry["worked_ms"], entry["synced_ms"]
+    return 0.0, 0.0, 0.0
+
+
+def _print_targets(cpu: float, customers: int, usage: Usage, before: Load, during: Load) -> None:
+    longest, sync = during.slowest[0].seconds, max(during.sync_seconds)
+    target = TARGET_CPU_SECONDS * customers / 1_000_000
+    print(f"\nreads failed                 {during.failed} of {during.reads:,} (0)")
+    print(f"keyring and external index   {cpu:.1f} s of CPU (at most {target:.1f})")
+    print(f"longest write                {_ms(longest)} of {len(during.writes):,}")
+    print(f"  longest sync of a page     {_ms(sync)} of {len(during.sync_seconds):,}")
+    print(
+        f"  beyond it                  {_ms(max(0.0, longest - sync))} (at most {_ms(TARGET_PAUSE_SECONDS)})"
+    )
+    print(f"  without a rotation         {_ms(before.slowest[0].seconds)} of {len(before.writes):,}")
+    print(f"  sync without a rotation    {_ms(max(before.sync_seconds))} of {len(before.sync_seconds):,}")
+    print(f"memory                       {_mib(usage.grown)} (at most {_mib(TARGET_MEMORY_BYTES)})")
 
 
 def _ms(seconds: float) -> str:
@@ -143,99 +181,6 @@ def _ms(seconds: float) -> str:
 
 def _mib(size: int) -> str:
     return f"{size / 2**20:.0f} MiB"
-
-
-def _rotate(vault: Vault, steps: Steps) -> list[Step]:
-    engine = vault.engine
-    passphrase = Secret((engine.data_dir / "dev" / "passphrase").read_text())
-    custodian = OwnCustodian(engine, engine.settings, passphrase)
-    after = {"copied": "index", "followed": "swap", "swapped": "retire"}
-
-    def note(step: str) -> None:
-        if step in after:
-            steps.note(after[step])
-
-    EpochRotation(engine, custodian, report=steps.report, after_step=note).rotate()
-    return steps.found
-
-
-@contextmanager
-def _loaded(vault: Vault, tokens: list[str], load: Load) -> Iterator[None]:
-    """Somebody reads and somebody writes meanwhile; an error of theirs is raised at the end."""
-    ended, errors = threading.Event(), []
-    probe = vault.engine.data_dir / "probe"
-
-    def repeated(act: Callable[[], None]) -> Callable[[], None]:
-        def run() -> None:
-            try:
-                while not ended.wait(_PACE_SECONDS):
-                    act()
-            except Exception as error:  # noqa: BLE001 - raised below
-                errors.append(error)
-
-        return run
-
-    def read() -> None:
-        first = load.reads % max(1, len(tokens) - _READ_BATCH)
-        revealed = vault.detokenize(CALLER, tokens[first : first + _READ_BATCH], PURPOSE, Reveal.BEST)
-        load.reads += len(revealed.values)
-        load.failed += len(revealed.denials)
-
-    def write() -> None:
-        began = time.perf_counter()
-        store(vault, [_entry(f"meanwhile-{uuid.uuid4()}")])
-        seconds = time.perf_counter() - began
-        load.writes.append((seconds, load.steps.name if load.steps else ""))
-        load.syncs.append(_sync(probe))
-
-    threads = [threading.Thread(target=repeated(act)) for act in (read, write)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
-        probe.unlink(missing_ok=True)
-    for error in errors:
-        raise error
-
-
-def _sync(path: Path) -> float:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-    try:
-        began = time.perf_counter()
-        os.pwrite(descriptor, os.urandom(4096), 0)
-        os.fdatasync(descriptor)
-        return time.perf_counter() - began
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _memory() -> Iterator[list[int]]:
-    """One number: by how many bytes the process grew at most."""
-    start, grown, ended = _own_bytes(), [0], threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(_SAMPLE_SECONDS):
-            grown[0] = max(grown[0], _own_bytes() - start)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield grown
-    finally:
-        ended.set()
-        thread.join()
-
-
-def _own_bytes() -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * 1024
-    raise OSError("the kernel does not tell RssAnon")
 
 
 if __name__ == "__main__":

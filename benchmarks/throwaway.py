@@ -63,11 +63,12 @@ class ThrowAwayVault:
         self._ready_file = folder / "ready.json"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, workers: int = 0) -> None:
+    def start(self, workers: int = 0, log_level: str = "info") -> None:
         """Starts it and waits until every worker serves.
 
         Args:
             workers: How many; 0 for one a core.
+            log_level: Of its log; with "debug" it has the times of every commit.
 
         Raises:
             VaultProcessError: It ended, or was not ready in time.
@@ -81,6 +82,7 @@ class ThrowAwayVault:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                env=os.environ | {"CVAULT_LOG_LEVEL": log_level},
             )
         give_up = time.monotonic() + _START_SECONDS
         while not self._ready_file.exists():
@@ -168,6 +170,11 @@ class ThrowAwayVault:
         """
         passphrase = self.data / "dev" / "passphrase"
         return self.cvault_json("check", "--data", self.data, "--passphrase-file", passphrase, principal=None)
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """The log lines with this event since the start, oldest first."""
+        lines = [line for line in self._log.read_text().splitlines() if line.startswith("{")]
+        return [entry for line in lines if (entry := json.loads(line))["event"] == event]
 
     def _end(self) -> int | None:
         """The exit code; None when it took SIGKILL."""

@@ -119,6 +119,7 @@ class ProviderSettings:
     passphrase_file: str = ""  # read at start; else CVAULT_PASSPHRASE, else asked for on a terminal
     rotate_hours: int = 0  # a new epoch so long after the last, if anything was shredded since; 0: never
     rotate_shreds: int = 0  # a new epoch when so many shreds wait to become final; 0: never
+    verified_copies: int = 0  # of the new keyring, before a former root key is destroyed
     provider_backups_days: int | None = None  # a destroyed key outlives in its backups; unset: unknown
     pkcs11: Pkcs11Settings = Pkcs11Settings()
     aws_kms: AwsKmsSettings = AwsKmsSettings()

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.support.deployment import Deployment, Desks, by_id, by_token, found_vault, open_vault
+from tests.scenarios.support.policies import POLICY
 from tests.scenarios.support.restoring import STEPS_OF_THE_SWAP, restore
 from tests.scenarios.support.rotating import rotation
 from vault.core.backup import create_backup, verify_backup
 from vault.core.checking import check
+from vault.core.directory import FIELD_CLASS
 from vault.core.keycopies import Worth, copy_keyring, verify_copy, worth_of
 from vault.core.restore import Restore, Sources, finish_restore
 from vault.core.restorereport import RestoreReport
@@ -179,6 +181,49 @@ def test_numbers_given_out_after_the_backup_are_not_given_out_again(
         assert number_of(desks, desks.crm.tokens("crm-4", JANE)[0]) > max(numbers)
         assert desks.crm.denied(after) == [Reason.DATA_LOSS] * 2
         assert desks.crm.denied(gone) == [Reason.SHREDDED] * 2
+
+
+def test_numbers_of_names_given_after_the_backup_are_not_given_again(
+    deployment: Deployment, backups: Path
+) -> None:
+    """Domains, purposes, field classes: tokens and access records of after the backup name their numbers."""
+
+    def apply(desks: Desks, *names: str) -> None:
+        document = POLICY + "".join(
+            f'[domains.{each}]\n[purposes.{each}]\ndescription = "For the test"\n' for each in names
+        )
+        desks.vault.apply_policy(desks.admin.caller, document, validate_only=False, request_id="")
+
+    def numbers(desks: Desks) -> dict[bytes, dict[str, int]]:
+        engine = desks.vault.engine
+        with engine.store.snapshot() as snapshot:
+            found = engine.directory(snapshot).numbers
+        return {kind: dict(given) for kind, given in found.items()}
+
+    def declare(name: str) -> None:
+        path = deployment.data_dir / "vault.toml"
+        path.write_text(path.read_text() + f'\n[fields.{name}]\nkind = "note"\n')
+
+    bundle = create_backup(deployment.data_dir, backups)
+    for past in ("first", "second"):
+        untouched = deployment.data_dir / "vault.toml"
+        settings = untouched.read_text()
+        declare(past)
+        with deployment.opened() as desks:
+            before = numbers(desks)
+            apply(desks, past)
+            given = {kind: found[past] for kind, found in numbers(desks).items()}
+            assert before[FIELD_CLASS][past] == given[FIELD_CLASS]
+        untouched.write_text(settings)
+        restore(deployment, bundle.path)
+        declare("other")
+        with deployment.opened() as desks:
+            assert all(past not in found for found in numbers(desks).values())
+            apply(desks, "other")
+            again = {kind: found["other"] for kind, found in numbers(desks).items()}
+            assert again == {kind: number + 1 for kind, number in given.items()}
+        untouched.write_text(settings)
+    assert findings(deployment) == []
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from tests.scenarios.support.deployment import Deployment, Desks, by_id, by_token, open_vault
 from tests.scenarios.support.rotating import BEFORE_THE_SWAP, STEPS, rotation
 from vault.core.checking import check
-from vault.core.epochs import History
+from vault.core.epochhistory import History
 from vault.errors import CustomerUnknownError, IntegrityFailedError, KeyUnavailableError, Reason
 from vault.keys.unlock import unlock
 from vault.model.requests import Outcome

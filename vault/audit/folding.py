@@ -15,6 +15,7 @@ from vault.audit.records import (
     reason_of,
 )
 from vault.errors import Reason
+from vault.model.consent import LawfulBasis
 
 _ACTION_NAMES = {int(action): action.name.title().replace("_", "") for action in ReadAction}
 
@@ -32,6 +33,7 @@ class AccessSummary:
         field_class_ids: of the items that were not denied, sorted.
         reasons: of the items that were denied, or why an act was not done, sorted.
         detail: what an act did (JSON); empty for reads.
+        basis: the lawful basis that the caller of a read stated.
     """
 
     time_ms: int
@@ -48,6 +50,7 @@ class AccessSummary:
     field_class_ids: tuple[int, ...]
     reasons: tuple[Reason, ...]
     detail: str
+    basis: LawfulBasis | None = None
 
 
 def concerns(record: Record, locators: frozenset[bytes]) -> bool:
@@ -87,6 +90,7 @@ def fold(record: Record, worker: str, locators: frozenset[bytes] | None = None) 
         field_class_ids=tuple(sorted(classes)),
         reasons=_reasons(outcomes),
         detail="",
+        basis=record.basis,
     )
 
 

@@ -138,6 +138,7 @@ def _as_json(access: "Access") -> dict[str, object]:
         "principal": access.principal,
         "action": access.action,
         "purpose": access.purpose,
+        "basis": access.basis,
         "values_plain": access.values_plain,
         "values_masked": access.values_masked,
         "values_denied": access.values_denied,

@@ -219,6 +219,7 @@ def _print_report(report: "RestoreReport", *, as_json: bool) -> None:
         ("opened", f"{plural(report.customers, 'customer')}, {plural(report.values, 'value')}"),
         ("shredded since", _numbers(report.shredded)),
         ("values deleted since", len(report.deleted)),
+        ("consents ended since", report.consents_ended),
         ("lost: corrected since", _values(report.outdated)),
         ("lost: came since", _numbers(report.lost_newer)),
         ("lost: key replaced since", _numbers(report.lost_generation)),

@@ -8,7 +8,7 @@ from vault.cli import customer_terms
 from vault.cli.connection import online
 from vault.cli.customer_ref import By, ByOption, Customer, named
 from vault.cli.exits import UsageError, code_for_batch, message_of, reason_of
-from vault.cli.options import Domain, Json, Limit, Purpose
+from vault.cli.options import Basis, Domain, Json, Limit, Purpose, lawful_basis
 from vault.cli.output import plural, print_facts, print_json, print_line, print_table, when, when_json
 from vault.cli.texts import texts
 
@@ -118,6 +118,7 @@ def export(
     vault: "Vault",
     customer: Customer,
     purpose: Purpose = "",
+    basis: Basis = "",
     by: ByOption = By.AUTO,
     domain: Domain = "",
     as_json: Json = False,
@@ -125,7 +126,9 @@ def export(
     """Prints all values of a customer."""
     if not purpose:
         raise UsageError("say why the values are read: --purpose NAME")
-    answer = vault.export(**named(customer, by), purpose=purpose, domain=domain or None)
+    answer = vault.export(
+        **named(customer, by), purpose=purpose, domain=domain or None, basis=lawful_basis(basis)
+    )
     if as_json:
         values = [_value_as_json(each) for each in answer.values]
         print_json({"customer": _as_json(answer.customer), "values": values})

@@ -88,13 +88,15 @@ def list_all(
         for erasure in chosen:
             print_json(_as_json(erasure))
         return
-    rows = [
-        (each.shred_id, each.stage, when(each.effective), when(each.final), each.ledger_seq)
-        for each in chosen
-    ]
+    rows, held_back = [], []
+    for each in chosen:
+        rows.append((each.shred_id, each.stage, when(each.effective), when(each.final), each.ledger_seq))
+        held_back += [awaited for awaited in each.waits_for if awaited.step == "copies"]
     print_table(("SHRED ID", "STAGE", "EFFECTIVE", "FINAL", "LEDGER"), rows, empty="No erasures.")
     if rows:
         print_line(plural(len(rows), "erasure"))
+    for sentence in sorted({_copies_in_words(awaited) for awaited in held_back}):
+        print_line(sentence)
 
 
 @online
@@ -156,6 +158,8 @@ def _in_words(root_key: "AwaitedRootKey") -> str:
             rest = "its epoch is in use, or being made; a rotation ends it"
         case "destruction":
             rest = f"not in use any more; {root_key.provider} has still to be told to destroy it"
+        case "copies":
+            rest = f"not in use any more; {_copies_in_words(root_key)}"
         case "confirmation":
             rest = f"{root_key.provider} is to destroy it, not before {due}, and then has to show it gone"
         case "backups":
@@ -163,6 +167,11 @@ def _in_words(root_key: "AwaitedRootKey") -> str:
         case _:
             rest = "a step that this program does not know"
     return f"{name}: {rest}"
+
+
+def _copies_in_words(root_key: "AwaitedRootKey") -> str:
+    copies = plural(root_key.missing_copies, "copy", "copies")
+    return f"waiting for {copies} of the keyring of epoch {root_key.missing_copies_epoch}"
 
 
 def _as_json(erasure: "Erasure") -> dict[str, object]:
@@ -182,6 +191,8 @@ def _as_json(erasure: "Erasure") -> dict[str, object]:
                 "provider": each.provider,
                 "step": each.step,
                 "due": when_json(each.due),
+                "missing_copies": each.missing_copies,
+                "missing_copies_epoch": each.missing_copies_epoch or None,
             }
             for each in erasure.waits_for
         ],

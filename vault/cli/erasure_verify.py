@@ -24,6 +24,9 @@ Fails on any changed byte, and when what the certificate says does not follow fr
 times that it lists. With the external id and its salt it also checks whom it is about; an external id
 on the command line can be read by other processes of the machine, so rather use --external-id-file.
 
+In the file of public keys, each key vouches for the next one. Who has known one of them before names it with
+--trust: then nothing is believed but that key and those that follow from it.
+
 Exit codes: 0 it holds, whatever its stage; 1 it does not; 2 usage.
 
 Examples:
@@ -36,6 +39,7 @@ _MEANS = {
     "final": "no copy of the key can be recovered",
     "final-best-effort": "the key was destroyed wherever that is known, but not all of it can be proven",
 }
+_UNANNOUNCED = "one of these keys is not announced by the one before it"
 _REFUSED = {
     "": "this is not what the vault signed: changed, cut, or signed by another key",
     "rule": "signed by the vault, but it contradicts itself: its stage does not follow from what it lists",
@@ -54,6 +58,10 @@ def verify_file(
     keys: Annotated[
         Path, typer.Option("--keys", metavar="FILE", help="The vault's public keys: its public/keys.json.")
     ],
+    trust: Annotated[
+        str | None,
+        typer.Option("--trust", metavar="KEY_ID", help="A key that is known; later ones follow from it."),
+    ] = None,
     external_id: Annotated[
         str | None, typer.Option("--external-id", metavar="ID", help="Whom it is said to be about.")
     ] = None,
@@ -70,13 +78,17 @@ def verify_file(
     as_json: Json = False,
 ) -> None:
     """Checks a certificate."""
-    from vault.erasure.verifying import public_keys, verify
+    from vault.erasure.publickeys import public_keys
+    from vault.erasure.verifying import verify
 
     subject = _external_id(external_id, external_id_file)
     opening = _salt(salt, salt_file)
     if (subject is None) != (opening is None):
         raise UsageError("external id and salt are only of use together")
-    known = public_keys(_read(keys))
+    try:
+        known = public_keys(_read(keys), trust)
+    except IntegrityFailedError as error:
+        raise RefusedError(f"{keys}: {_UNANNOUNCED}", error.reason.value) from None
     now_ms = time.time_ns() // 1_000_000
     try:
         verified = verify(_read(file), known, now_ms=now_ms, external_id=subject, salt=opening)

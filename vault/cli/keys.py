@@ -44,6 +44,10 @@ This is what makes shreds final: an old copy of the keyring opens nothing any mo
 Without --no-wait the command stays and shows how far the rotation is; interrupting it does not end the
 rotation. While one is under way, another call joins it.
 
+With `[keys] verified_copies`, the old root key is kept until so many copies of the new keyring are made
+(`cvault keys copy`) and verified (`cvault keys verify`). The command says so and ends; the rest happens
+by itself.
+
 Example:
   cvault keys rotate
 """
@@ -119,12 +123,16 @@ def rotate(vault: "Vault", wait: Wait = True, as_json: Json = False) -> None:
                 "step": rotation.step,
                 "done": rotation.done,
                 "total": rotation.total,
+                "waits_for": rotation.waits_for,
             }
         )
     elif rotation.finished:
         print_line(
             f"epoch {rotation.epoch} is in use; the root key before it was destroyed, or is about to be"
         )
+    elif rotation.waits_for:
+        print_line(f"epoch {rotation.epoch} is in use; {rotation.waits_for}")
+        print_line("Until then the root key before it is kept: cvault keys copy, then cvault keys verify.")
     else:
         print_line(f"the vault works on it: {rotation.name}")
 
@@ -142,7 +150,7 @@ def _follow(vault: "Vault", rotation: "EpochRotation", *, show: bool) -> "EpochR
     console = Console(stderr=True, quiet=not show)
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
         task = progress.add_task("waiting", total=None, rate="")
-        while not rotation.finished:
+        while not rotation.finished and not rotation.waits_for:
             time.sleep(_POLL_SECONDS)
             rotation = vault.epoch_rotation(rotation.name)
             progress.update(

@@ -11,6 +11,7 @@ from vault.cli import (
     audit,
     backup,
     check,
+    consent,
     customers,
     detokenize,
     erasure,
@@ -38,7 +39,7 @@ Start a vault:      init, serve, status, check
 Move data in:       import, tokenize
 Read it:            detokenize, customers
 End it:             shred, erasure
-Govern it:          policy, principals, keys, audit
+Govern it:          policy, principals, consent, keys, audit
 Keep it:            backup, keys copy
 Vouch for it:       witness
 
@@ -61,7 +62,7 @@ def build() -> typer.Typer:
     )
     for module in (init, serve, status, import_, tokenize, detokenize, shred, check, version):
         module.register(app)
-    for group in (keys, customers, principals, policy, erasure, audit, backup, witness):
+    for group in (keys, customers, consent, principals, policy, erasure, audit, backup, witness):
         group.register(app)
     return app
 

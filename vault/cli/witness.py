@@ -150,12 +150,14 @@ def log(data: DataDir = DEFAULT_DATA, as_json: Json = False) -> None:
     """Prints the verifier key of a vault's ledger."""
     if not (data / "FORMAT").exists():
         raise UsageError(f"there is no vault in {data}")
-    from vault.core.keyhistory import newest_key
+    from vault.core.keyhistory import listed_keys
     from vault.store.files import Format
     from vault.store.proofs import ledger_key
 
-    history = json.loads((data / "public" / "keys.json").read_text())
-    key = ledger_key(Format.read(data).vault_id, newest_key(history))
+    keys = listed_keys(data)
+    if keys is None:
+        raise UsageError(f"the vault's list of public keys is missing or damaged: {data}/public/keys.json")
+    key = ledger_key(Format.read(data).vault_id, keys[-1])
     if as_json:
         print_json({"key": str(key)})
     else:

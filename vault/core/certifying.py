@@ -16,11 +16,11 @@ from dataclasses import replace
 
 from vault.core.erasures import ErasureRow, shred_id_text
 from vault.core.finality import Known, LedgerFinality
-from vault.core.secrets import VaultSecrets
+from vault.core.secrets import SigningKey, VaultSecrets
 from vault.erasure.awaiting import awaited
 from vault.erasure.certificate import ErasedGeneration, LedgerProof, Scope, Statement, issue, not_covered
 from vault.erasure.finality import Span, Stage, Verdict
-from vault.model.erasure import Awaited, Step
+from vault.model.erasure import Awaited, MissingCopies, Step
 from vault.model.ids import Generation
 from vault.model.requests import Certificate, Erasure
 from vault.store import proofs
@@ -35,12 +35,14 @@ _FIRST = Generation(1)
 class Certifying:
     """Answers about shreds, for one open vault."""
 
-    def __init__(self, store: Store, secrets: VaultSecrets, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, store: Store, secrets: VaultSecrets, now_ms: Callable[[], int], verified_copies: int = 0
+    ) -> None:
         self._store = store
         self._secrets = secrets
         self._now_ms = now_ms
+        self._verified_copies = verified_copies
         self._finality = LedgerFinality(store)
-        self._key = proofs.ledger_key(store.vault_id, secrets.public_key)
 
     def certificates(self, shreds: Sequence[Shredded], limit_bytes: int | None = None) -> list[Certificate]:
         """The newest certificates; with a limit, of the first shreds whose certificates it holds.
@@ -52,11 +54,13 @@ class Certifying:
             return []
         known = self._finality.known()
         issued_ms = max(self._time_ms(known), *[row.effective_ms for _, row in shreds])
-        proven = self._store.prove([row.ledger_seq for _, row in shreds], self._key)
+        signer = self._secrets.signing_key
+        key = proofs.ledger_key(self._store.vault_id, signer.public_key)
+        proven = self._store.prove([row.ledger_seq for _, row in shreds], key, signer.sign)
         made: list[Certificate] = []
         size = 0
         for (shred_id, row), proof in zip(shreds, proven, strict=True):
-            made.append(self._issue(shred_id, row, known, issued_ms, proof))
+            made.append(self._issue(shred_id, row, known, issued_ms, proof, signer))
             size += len(made[-1].content)
             if limit_bytes is not None and size > limit_bytes:
                 return made[:-1]
@@ -70,7 +74,10 @@ class Certifying:
         """
         known = self._finality.known()
         now_ms = self._time_ms(known)
-        return [_erasure(*each, known.rule.verdict(_span(each[1], known), now_ms)) for each in shreds]
+        missing = known.rule.missing_copies(self._verified_copies)
+        return [
+            _erasure(*each, known.rule.verdict(_span(each[1], known), now_ms), missing) for each in shreds
+        ]
 
     def stages(self) -> Callable[[ErasureRow], Stage]:
         """The stages of many shreds at one moment; the rule is asked once for all that had the same keyrings.
@@ -99,7 +106,13 @@ class Certifying:
         return max(self._now_ms(), known.time_ms)
 
     def _issue(
-        self, shred_id: bytes, row: ErasureRow, known: Known, issued_ms: int, proof: proofs.LedgerProof
+        self,
+        shred_id: bytes,
+        row: ErasureRow,
+        known: Known,
+        issued_ms: int,
+        proof: proofs.LedgerProof,
+        signer: SigningKey,
     ) -> Certificate:
         span, held_outside = _span(row, known), self._store.followed
         stage = known.rule.verdict(span, issued_ms).stage
@@ -128,8 +141,7 @@ class Certifying:
             ),
             not_covered=not_covered(stage, held_outside=held_outside),
         )
-        key_id = self._secrets.signing_key_id
-        return Certificate(issue(statement, self._secrets.sign, key_id), stage, key_id)
+        return Certificate(issue(statement, signer.sign, signer.key_id), stage, signer.key_id)
 
 
 def _span(row: ErasureRow, known: Known) -> Span:
@@ -147,7 +159,7 @@ def effective(shred_id: bytes, row: ErasureRow) -> Erasure:
     return replace(told, stage=Stage.HELD, waits_for=(hold,), held_values=row.waiting.kept)
 
 
-def _erasure(shred_id: bytes, row: ErasureRow, verdict: Verdict) -> Erasure:
+def _erasure(shred_id: bytes, row: ErasureRow, verdict: Verdict, missing: MissingCopies | None) -> Erasure:
     if row.waiting is not None:
         return effective(shred_id, row)
     final = verdict.stage in (Stage.FINAL, Stage.FINAL_BEST_EFFORT)
@@ -156,5 +168,5 @@ def _erasure(shred_id: bytes, row: ErasureRow, verdict: Verdict) -> Erasure:
         stage=verdict.stage,
         final_ms=(verdict.final_ms or 0) if final else 0,
         assurance=verdict.assurance,
-        waits_for=awaited(verdict),
+        waits_for=awaited(verdict, missing),
     )

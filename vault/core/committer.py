@@ -27,6 +27,15 @@ GROUP_LIMIT = 64  # jobs; a job may itself be a batch
 _POLL_SECONDS = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class GroupTimes:
+    """Where a committed group's seconds went: the wait for the write lock, its jobs, the durable commit."""
+
+    waited: float
+    worked: float
+    synced: float
+
+
 @dataclass(slots=True)
 class _Waiting:
     job: Job[Any]
@@ -43,7 +52,11 @@ class _Waiting:
 
 
 class Committer:
-    """Runs write jobs, one group after the other."""
+    """Runs write jobs, one group after the other.
+
+    Attributes:
+        observe: is told the times of every group that was committed, in the commit thread.
+    """
 
     def __init__(
         self,
@@ -52,6 +65,7 @@ class Committer:
         max_waiting: int,
         turn: Turn | None = None,
     ) -> None:
+        self.observe: Callable[[GroupTimes], None] = lambda _: None
         self._store = store
         self._turn = turn or Turn()
         self._recover = recover
@@ -146,11 +160,15 @@ class Committer:
 
     def _attempt(self, group: list[_Waiting]) -> list[tuple[object, BaseException | None]]:
         outcomes: list[tuple[object, BaseException | None]] = []
+        began = time.perf_counter()
         with self._store.write(purpose="erase" if group[0].erase else "data") as session:
             with self._turn.urgent():
                 self._recover(session)
                 outcomes += [_run_job(waiting, session) for waiting in group]
+            worked = time.perf_counter()
             session.commit()
+        ended, locked = time.perf_counter(), session.locked_at
+        self.observe(GroupTimes(locked - began, worked - locked, ended - worked))
         return outcomes
 
 

@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 from vault.core.book import Book, OpenCustomer
+from vault.core.consents import ConsentLedger
 from vault.core.erasures import ERASURES, ErasureRow, Waiting
 from vault.core.holding import changed_terms
 from vault.core.rows import Rows
 from vault.errors import CustomerUnknownError, DataLossError, IntegrityFailedError, ShreddedError
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, Region
-from vault.store.entries import ErasureWaits, Shred, TermsNarrowed
+from vault.store.entries import ConsentEnded, ErasureWaits, Shred, TermsNarrowed
 from vault.store.layout import customer_key, value_key
 from vault.store.session import WriteSession
 
@@ -22,6 +23,7 @@ class Effects:
         self._book = book
         self._rows = rows
         self._region = region
+        self._consents = ConsentLedger(book, rows)
 
     def shred(
         self, session: WriteSession, seq: int, time_ms: int, entry: Shred, index_hash: bytes | None = None
@@ -40,10 +42,20 @@ class Effects:
         if not self._book.is_shredded(session, number):
             session.delete_customer_values(self._region, number)
             session.delete_sheet(customer_key(self._region, number))
+            session.delete_consents(customer_key(self._region, number))
             tombstone = self._book.tombstone(session, number, seq)
             session.put_value(value_key(self._region, number, CUSTOMER_ROW), tombstone.pack())
         row = ErasureRow.of(seq, time_ms, entry)
         self._rows.put(session, ERASURES, entry.shred_id, row.pack())
+
+    def end_consent(self, session: WriteSession, entry: ConsentEnded) -> None:
+        """Ends a consent whose end is not in the store, and adds the event of it."""
+        try:
+            self._consents.end(session, entry)
+        except (CustomerUnknownError, ShreddedError):
+            return  # gone altogether
+        except (DataLossError, IntegrityFailedError):
+            self._consents.end_without_sheet(session, entry)
 
     def delete_value(self, session: WriteSession, number: CustomerNo, value_no: int) -> None:
         """Turns a value into a tombstone, unless it is one or its customer is gone."""

@@ -12,18 +12,20 @@ from vault.audit.segments import SegmentWriter
 from vault.config import Settings
 from vault.core.book import Book
 from vault.core.committer import Committer
+from vault.core.consents import ConsentLedger
 from vault.core.directory import (
     FIELD_CLASS,
     Directory,
     DirectoryReader,
-    assign_numbers,
     changed,
     load_directory,
+    number_names,
 )
 from vault.core.effects import Effects
 from vault.core.following import followers_of
 from vault.core.forgetting import Forgetting
 from vault.core.indexkeys import IndexKeys
+from vault.core.keyhistory import listed_keys, publish, require_unforked
 from vault.core.recovery import Recovery
 from vault.core.replay import Part, Request
 from vault.core.rows import Rows
@@ -70,6 +72,7 @@ class Engine:
     rows: Rows
     book: Book
     effects: Effects
+    consents: ConsentLedger
     deks: DekOpener
     write_slots: SlotPool
     catalog: FieldCatalog
@@ -157,6 +160,7 @@ def open_engine(data_dir: Path, settings: Settings, edks: EpochKeys, process_nam
             opened.callback(edk.free)
         engine = _open_parts(data_dir, settings, held, process_name, opened)
         _declare_field_classes(engine)
+        _publish_keys(engine)
         engine.closing = opened.pop_all()
         return engine
 
@@ -186,8 +190,10 @@ def _open_parts(
     closing.callback(index_keys.close)
     secrets = VaultSecrets.read(SecretRows(store, keyrings))
     closing.callback(secrets.close)
-    store.sign, store.verify = secrets.sign, secrets.verify
-    followers = followers_of(settings.ledger, data_dir, store.vault_id, secrets)
+    store.trust(secrets.public_keys)
+    store.sign, store.verify = secrets.sign_as, hazmat.verify
+    require_unforked(store, secrets)
+    followers = followers_of(settings.ledger, data_dir, secrets)
     if followers is not None:
         store.follow(followers)
     rows = Rows(secrets, store.vault_id)
@@ -216,7 +222,7 @@ def _open_parts(
     )
     closing.callback(audit.close)
     turn = Turn()
-    recovery = Recovery(book, rows, effects, region, settings.storage.request_id_hours)
+    recovery = Recovery(book, keyrings, rows, effects, region, settings.storage.request_id_hours)
     committer = Committer(store, recovery, settings.limits.waiting_writes, turn)
     closing.callback(committer.close)
     directories = DirectoryReader(rows, secrets.refresh)
@@ -253,6 +259,7 @@ def _open_parts(
         rows=rows,
         book=book,
         effects=effects,
+        consents=ConsentLedger(book, rows),
         deks=deks,
         write_slots=write_slots,
         catalog=catalog,
@@ -303,6 +310,12 @@ class _Masks:
         return mask(field_class, text)
 
 
+def _publish_keys(engine: Engine) -> None:
+    """Adds keys to `public/keys.json` that the ledger names and a crash has kept out of it."""
+    if len(listed_keys(engine.data_dir) or ()) < len(engine.store.signers()):
+        engine.committer.submit(lambda _: publish(engine.data_dir, engine.vault_id, engine.store.signers()))
+
+
 def _declare_field_classes(engine: Engine) -> None:
     """Gives numbers to the field classes that configuration declares and the vault has not seen."""
     with engine.store.snapshot() as snapshot:
@@ -312,7 +325,7 @@ def _declare_field_classes(engine: Engine) -> None:
 
     def job(session: WriteSession) -> None:
         held = engine.directory(session).numbers[FIELD_CLASS]
-        if assign_numbers(engine.rows, session, held, FIELD_CLASS, list(engine.catalog.names)):
+        if number_names(engine.rows, session, held, FIELD_CLASS, list(engine.catalog.names)):
             changed(engine.rows, session)
 
     engine.committer.submit(job)

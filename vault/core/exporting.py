@@ -11,6 +11,7 @@ from vault.core.inspecting import Inspecting
 from vault.core.references import named_id, require
 from vault.errors import Reason, ShreddedError, error_for
 from vault.model.access import Action, Reveal
+from vault.model.consent import LawfulBasis
 from vault.model.requests import Caller, CustomerRef, CustomerState, Export, ExportedValue
 from vault.model.secret import Secret
 
@@ -23,7 +24,9 @@ class Exporting:
         self._inspecting = inspecting
 
     @look_again
-    def export(self, caller: Caller, ref: CustomerRef, purpose: str, domain: str) -> Export:
+    def export(
+        self, caller: Caller, ref: CustomerRef, purpose: str, domain: str, basis: LawfulBasis | None = None
+    ) -> Export:
         """Everything held of a customer.
 
         Raises:
@@ -49,7 +52,9 @@ class Exporting:
             start = len(values)
             batch = held[start : start + engine.settings.limits.batch_tokens]
             tokens = [line.token for line in batch]
-            revealed = engine.hot.detokenize(caller, tokens, purpose, Reveal.BEST, ReadAction.EXPORT_CUSTOMER)
+            revealed = engine.hot.detokenize(
+                caller, tokens, purpose, Reveal.BEST, ReadAction.EXPORT_CUSTOMER, basis
+            )
             denied = {denial.index: denial.reason for denial in revealed.denials}
             for index, line in enumerate(batch):
                 reason = denied.get(index)

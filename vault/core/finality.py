@@ -6,7 +6,7 @@
     EPOCH_ABANDONED                      AttemptAbandoned
     ROOT_KEY_ENDING, ROOT_KEY_ENDED      DestructionRequested, DestructionConfirmed
     RESTORED                             Restored, of the keyring in use
-    KEYRING_COPIED                       KeyringCopied, of the attempt that entered that epoch
+    KEYRING_COPIED, _VERIFIED            KeyringCopied, KeyringVerified, of whoever entered that epoch
     NUMBERS_RESERVED                     NumbersReserved
     GENERATION_REPLACED, _SHREDDED       GenerationCreated, GenerationShredded
     SHRED                                CustomerShredded
@@ -47,6 +47,7 @@ _READ: Final = frozenset(
         EntryType.ROOT_KEY_ENDED,
         EntryType.RESTORED,
         EntryType.KEYRING_COPIED,
+        EntryType.KEYRING_VERIFIED,
     }
 )
 
@@ -73,6 +74,7 @@ class LedgerEvents:
                 | entries.EpochAbandoned()
                 | entries.Restored()
                 | entries.KeyringCopied()
+                | entries.KeyringVerified()
             ):
                 return self._of_epoch(seq, payload)
             case entries.RootKeyEnding(root_key_id=root_key_id, holds_from_ms=holds_from_ms):
@@ -96,7 +98,8 @@ class LedgerEvents:
         | entries.EpochCurrent
         | entries.EpochAbandoned
         | entries.Restored
-        | entries.KeyringCopied,
+        | entries.KeyringCopied
+        | entries.KeyringVerified,
     ) -> events.KeyEvent:
         match payload:
             case entries.EpochIntent(epoch=number, attempt=attempt):
@@ -116,6 +119,8 @@ class LedgerEvents:
                 return events.Restored(seq, *self._in_force, copied_seq)
             case entries.KeyringCopied(epoch=number):
                 return events.KeyringCopied(seq, Epoch(number), _known(self._entered, number))
+            case entries.KeyringVerified(epoch=number, copied_seq=copied_seq):
+                return events.KeyringVerified(seq, Epoch(number), _known(self._entered, number), copied_seq)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 Row of table `operations` (with the MAC of `rows`), key: id 16; body: JSON of what `Operation` holds.
 
 A worker writes a request and answers at once; the keeper finds it, and writes how far it is. At most
-one rotation is unfinished: asking again meanwhile gives that one.
+one rotation is under way: asking again meanwhile gives that one. One that has come to its last step, and
+there waits for copies of the keyring, is not finished and keeps nobody from beginning another.
 """
 
 import json
@@ -16,6 +17,7 @@ from vault.core.engine import Engine
 from vault.core.trail import Trail
 from vault.errors import InvalidRequestError
 from vault.model.access import Action
+from vault.model.erasure import MissingCopies
 from vault.model.requests import Caller
 from vault.store.entries import EpochCurrent, GenerationShredded, Shred
 from vault.store.session import WriteSession
@@ -31,6 +33,7 @@ class State(StrEnum):
 
     REQUESTED = "requested"
     RUNNING = "running"
+    WAITING = "waiting"  # the new epoch is in use; the root key before it is kept until there are copies
     DONE = "done"
     FAILED = "failed"
 
@@ -40,9 +43,10 @@ class Operation:
     """One rotation of the epoch; times in milliseconds since 1970, 0 for not yet.
 
     Attributes:
-        step: what is being done: begin, copy, verify, follow, done.
+        step: what is being done: begin, copy, index, verify, follow, swap, retire, copies, done.
         done, total: customers' keys in that step.
-        reason, message: why it failed, as in the errors of the API.
+        reason: why it failed, as in the errors of the API.
+        message: the same in words, or what is waited for.
     """
 
     id: str
@@ -64,6 +68,11 @@ class Operation:
         return self.state in (State.DONE, State.FAILED)
 
     @property
+    def under_way(self) -> bool:
+        """Whether the keeper has to make a new epoch for it, or is about to."""
+        return self.state in (State.REQUESTED, State.RUNNING)
+
+    @property
     def name(self) -> str:
         """As in the API: `operations/` and 32 hex digits."""
         return PREFIX + self.id
@@ -72,7 +81,7 @@ class Operation:
     def remaining_ms(self) -> int | None:
         """About how long the step will still take, or None where nothing tells yet."""
         passed = self.updated_ms - self.started_ms
-        if self.finished or not self.done or passed <= 0:
+        if not self.under_way or not self.done or passed <= 0:
             return None
         return passed * (self.total - self.done) // self.done
 
@@ -91,11 +100,11 @@ def save_operation(engine: Engine, operation: Operation) -> None:
 def request_rotation(engine: Engine, session: WriteSession, principal: str) -> Operation:
     """The rotation that is waiting or running, or a new one."""
     operations = read_operations(engine, session)
-    unfinished = [each for each in operations if not each.finished]
-    if unfinished:
-        return unfinished[0]
+    under_way = [each for each in operations if each.under_way]
+    if under_way:
+        return under_way[0]
     for each in operations:
-        if each.updated_ms < session.now_ms - _KEPT_MS:
+        if each.finished and each.updated_ms < session.now_ms - _KEPT_MS:
             session.delete_row(OPERATIONS, bytes.fromhex(each.id))
     made = Operation(uuid.uuid4().hex, State.REQUESTED, session.now_ms, principal, updated_ms=session.now_ms)
     _put(engine, session, made)
@@ -180,6 +189,15 @@ class Operating:
         if body is None:
             raise InvalidRequestError("no such operation", field="name")
         return _read(body)
+
+
+def ended(operation: Operation, now_ms: int, missing: MissingCopies | None) -> Operation:
+    """The operation, with its epoch in use: done, unless copies are missing without which it is not."""
+    if missing is None:
+        return replace(operation, state=State.DONE, step="done", updated_ms=now_ms, message="")
+    return replace(
+        operation, state=State.WAITING, step="copies", updated_ms=now_ms, message=missing.in_words()
+    )
 
 
 def failed(operation: Operation, now_ms: int, reason: str, message: str) -> Operation:

@@ -93,7 +93,7 @@ class Reporting:
                 provider=edk.provider,
                 assurance=edk.assurance,
                 root_key_id=edk.root_key_id,
-                signing_key_id=engine.secrets.signing_key_id,
+                signing_key_id=engine.secrets.signing_key.key_id,
                 customers=customers,
                 shredded_customers=shredded,
                 wrapped_deks=keys.count_deks(),
@@ -130,4 +130,5 @@ def _access(found: AccessSummary, directory: Directory) -> Access:
         field_classes=sorted(name for name in classes if name),
         reasons=sorted(reason.value for reason in found.reasons),
         detail=found.detail,
+        basis=found.basis,
     )

@@ -76,6 +76,7 @@ class Resealing:
                 fresh = OpenCustomer.of(number, row, old.sheet, dek)
                 fresh.past_locators = (*old.past_locators, locator)
                 values = self._put(session, fresh, opened)
+                engine.consents.reseal(session, old, fresh)
                 engine.book.save(session, fresh)
         return Resealed(generation, values, len(opened))
 

@@ -76,7 +76,8 @@ class Shredding:
         self._effects = engine.effects
         self._trail = trail
         self._erasing = Erasing(engine, trail)
-        self._certifying = Certifying(engine.store, engine.secrets, lambda: engine.now_ms())
+        wanted = engine.settings.keys.verified_copies
+        self._certifying = Certifying(engine.store, engine.secrets, lambda: engine.now_ms(), wanted)
 
     def shred(
         self,

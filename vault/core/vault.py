@@ -9,8 +9,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from vault.config import Settings
+from vault.consent.events import ConsentEvent
 from vault.core.administering import Administering
+from vault.core.consenting import Consenting
+from vault.core.consentreading import ConsentReading
 from vault.core.engine import Engine, EpochKeys, open_engine
+from vault.core.explaining import Explaining
 from vault.core.exporting import Exporting
 from vault.core.fieldinput import check_limit
 from vault.core.inspecting import Inspecting
@@ -24,6 +28,15 @@ from vault.core.tokenizing import Tokenizing
 from vault.core.trail import Trail
 from vault.errors import VaultError
 from vault.model.access import Reveal
+from vault.model.consent import LawfulBasis
+from vault.model.consents import (
+    ConsentAct,
+    ConsentAnswer,
+    Evidence,
+    PurposeConsent,
+    Receipt,
+    SignalAnswer,
+)
 from vault.model.erasure import Stage
 from vault.model.requests import (
     Access,
@@ -36,11 +49,13 @@ from vault.model.requests import (
     Entry,
     EntryResult,
     Erasure,
+    ExplainQuery,
     Export,
     KeyringStatus,
     Outcome,
     Page,
     PolicyInForce,
+    PolicyVersion,
     PrincipalInfo,
     Revealed,
     Scope,
@@ -49,6 +64,7 @@ from vault.model.requests import (
     Translated,
 )
 from vault.model.secret import Secret
+from vault.policy.explaining import Explanation
 from vault.store.entries import TermsKind
 
 _DEFAULT_PAGE = 100
@@ -67,10 +83,13 @@ class Vault:
         self._exporting = Exporting(engine, self._inspecting)
         self._shredding = Shredding(engine, self._trail)
         self._narrowing = Narrowing(engine, self._trail)
+        self._consenting = Consenting(engine, self._trail)
+        self._consent_reading = ConsentReading(engine, self._trail)
         self._rotating = Rotating(engine, self._trail)
         self._operating = Operating(engine, self._trail)
         self._administering = Administering(engine, self._trail)
         self._reporting = Reporting(engine, self._trail)
+        self._explaining = Explaining(engine, self._trail)
 
     @classmethod
     def open(cls, data_dir: Path, settings: Settings, edks: EpochKeys, *, process_name: str) -> "Vault":
@@ -105,10 +124,17 @@ class Vault:
             caller, entries, domain=domain, request_id=request_id, atomic=atomic, method=method
         )
 
-    def detokenize(self, caller: Caller, tokens: Sequence[str], purpose: str, reveal: Reveal) -> Revealed:
+    def detokenize(
+        self,
+        caller: Caller,
+        tokens: Sequence[str],
+        purpose: str,
+        reveal: Reveal,
+        basis: LawfulBasis | None = None,
+    ) -> Revealed:
         """Opens tokens for a purpose; see `hotpath.detokenize`."""
         check_limit("batch_tokens", len(tokens), self.engine.settings.limits.batch_tokens)
-        return self.engine.hot.detokenize(caller, tokens, purpose, reveal)
+        return self.engine.hot.detokenize(caller, tokens, purpose, reveal, basis=basis)
 
     def update_value(self, caller: Caller, token: str, value: Secret, request_id: str) -> Outcome:
         """Rectifies one value; see `rectifying`."""
@@ -156,9 +182,11 @@ class Vault:
         """Customers by number; see `inspecting`."""
         return self._inspecting.list(caller, _page(page_size), page_token, domain, show_shredded)
 
-    def export_customer(self, caller: Caller, ref: CustomerRef, purpose: str, domain: str) -> Export:
+    def export_customer(
+        self, caller: Caller, ref: CustomerRef, purpose: str, domain: str, basis: LawfulBasis | None = None
+    ) -> Export:
         """All values of a customer; see `exporting`."""
-        return self._exporting.export(caller, ref, purpose, domain)
+        return self._exporting.export(caller, ref, purpose, domain, basis)
 
     def shred(
         self,
@@ -212,6 +240,53 @@ class Vault:
         """A new DEK generation; see `rotating`."""
         return self._rotating.rotate(caller, ref, request_id)
 
+    def record_consents(
+        self,
+        caller: Caller,
+        acts: Sequence[ConsentAct],
+        *,
+        request_id: str,
+        atomic: bool = False,
+        method: str = "BatchRecordConsents",
+    ) -> list[ConsentAnswer]:
+        """What customers say of purposes; see `consenting`."""
+        return self._consenting.record(caller, acts, request_id=request_id, atomic=atomic, method=method)
+
+    def record_consent(
+        self, caller: Caller, act: ConsentAct, *, request_id: str, method: str = "RecordConsent"
+    ) -> ConsentAnswer:
+        """What one customer says of one purpose; see `consenting`."""
+        (answer,) = self.record_consents(caller, [act], request_id=request_id, method=method)
+        if answer.error is not None:
+            raise answer.error
+        return answer
+
+    def ingest_signal(
+        self, caller: Caller, ref: CustomerRef, sec_gpc: str | None, evidence: Evidence, request_id: str
+    ) -> SignalAnswer:
+        """A browser's signal; see `consenting`."""
+        return self._consenting.ingest(caller, ref, sec_gpc, evidence, request_id)
+
+    def consent_state(
+        self, caller: Caller, ref: CustomerRef, purposes: Sequence[str] = ()
+    ) -> list[PurposeConsent]:
+        """Where purposes stand with a customer; see `consentreading`."""
+        return self._consent_reading.state(caller, ref, purposes)
+
+    def list_consent_events(
+        self, caller: Caller, ref: CustomerRef, purpose: str, page_size: int, page_token: str
+    ) -> Page[ConsentEvent]:
+        """A customer's consent events; see `consentreading`."""
+        return self._consent_reading.events(caller, ref, purpose, _page(page_size), page_token)
+
+    def consent_receipt(self, caller: Caller, ref: CustomerRef, event: int, domain: str) -> Receipt:
+        """A signed receipt of one event; see `consentreading`."""
+        return self._consent_reading.receipt(caller, ref, event, domain)
+
+    def export_consents(self, caller: Caller, ref: CustomerRef, domain: str) -> bytes:
+        """A customer's consent records as JSON-LD; see `consent.records`."""
+        return self._consent_reading.export(caller, ref, domain)
+
     def keyring_status(self, caller: Caller) -> KeyringStatus:
         """State of the keyring; see `reporting`."""
         return self._reporting.keyring_status(caller)
@@ -238,9 +313,17 @@ class Vault:
         """State of the access log; see `reporting`."""
         return self._reporting.audit_status(caller)
 
-    def get_policy(self, caller: Caller) -> PolicyInForce:
-        """The policy in force; see `administering`."""
-        return self._administering.get_policy(caller)
+    def get_policy(self, caller: Caller, version: int = 0) -> PolicyInForce:
+        """The policy in force, or a version of it; see `administering`."""
+        return self._administering.get_policy(caller, version)
+
+    def list_policy_versions(self, caller: Caller, page_size: int, page_token: str) -> Page[PolicyVersion]:
+        """Versions of the policy, the newest first; see `administering`."""
+        return self._administering.list_policy_versions(caller, _page(page_size), page_token)
+
+    def explain(self, caller: Caller, query: ExplainQuery) -> Explanation:
+        """Why a read is answered as it is; see `explaining`."""
+        return self._explaining.explain(caller, query)
 
     def apply_policy(
         self, caller: Caller, document: str, *, validate_only: bool, request_id: str

@@ -5,7 +5,8 @@ finality knows; clock times (milliseconds since 1970) are only reported, except 
 end depends on them. Two groups, for two readers:
 
     about root keys     AttemptBegun, EpochEntered, AttemptAbandoned, DestructionRequested,
-                        DestructionConfirmed, Restored, KeyringCopied        -> `finality.Finality`
+                        DestructionConfirmed, Restored, KeyringCopied,
+                        KeyringVerified                                      -> `finality.Finality`
     about generations   NumbersReserved, GenerationCreated, GenerationShredded,
                         CustomerShredded                                     -> `spans.Spans`
 
@@ -109,6 +110,16 @@ class KeyringCopied:
     attempt: int
 
 
+@dataclass(frozen=True, slots=True)
+class KeyringVerified:
+    """Every key in a copy of an epoch's keyring was opened; `copied_seq` is the copy's own entry."""
+
+    seq: int
+    epoch: Epoch
+    attempt: int
+    copied_seq: int
+
+
 KeyEvent = (
     AttemptBegun
     | EpochEntered
@@ -117,6 +128,7 @@ KeyEvent = (
     | DestructionConfirmed
     | Restored
     | KeyringCopied
+    | KeyringVerified
 )
 
 

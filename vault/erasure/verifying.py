@@ -16,14 +16,12 @@ truth, and that the ledger that it quotes is the only one.
 
 import base64
 import binascii
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from vault.crypto import hazmat
-from vault.crypto.keyids import signing_key_id
 from vault.erasure.canonical import Json, canonical, read_canonical
 from vault.erasure.certificate import (
     ALGORITHM,
@@ -77,7 +75,7 @@ def verify(
 
     Args:
         certificate: the very bytes that the vault issued.
-        keys: the vault's public keys by key id; see `public_keys`.
+        keys: the vault's public keys by key id; see `vault.erasure.publickeys`.
         now_ms: the time of the check.
         external_id: whom the certificate is said to be about; needs `salt`, and the other way round.
         salt: 32 bytes that came with the shred's answer.
@@ -90,7 +88,7 @@ def verify(
     """
     if (external_id is None) != (salt is None):
         raise InvalidRequestError("external id and salt are only of use together")
-    document, key_id = _signed_document(certificate, keys)
+    document, key_id = signed_document(certificate, keys, SIGNED_PREFIX)
     if document.get("type") != TYPE:
         raise InvalidRequestError("signed by the vault, but not a certificate of erasure of version 1")
     try:
@@ -112,25 +110,21 @@ def verify(
     )
 
 
-def public_keys(history: bytes) -> dict[str, bytes]:
-    """The keys of a vault's `public/keys.json`, by key id.
+def signed_document(content: bytes, keys: Mapping[str, bytes], prefix: bytes) -> tuple[dict[str, Json], str]:
+    """A signed document without its signature, and the id of the key that signed it.
+
+    Args:
+        content: canonical JSON with the member `signature`.
+        keys: public keys by key id.
+        prefix: stands before the canonical form in what is signed, and tells kinds of documents apart.
 
     Raises:
-        InvalidRequestError: it is not such a file, or names a key wrongly.
+        IntegrityFailedError: it is not as the key signed it.
+        InvalidRequestError: none of the keys is the one that it names.
     """
-    try:
-        named = [(each["key_id"], _unbase64(each["public_key"])) for each in json.loads(history)]
-    except _BROKEN:
-        raise InvalidRequestError("not a list of the vault's public keys") from None
-    if any(signing_key_id(key) != key_id for key_id, key in named):
-        raise InvalidRequestError("the list of public keys names a key wrongly")
-    return dict(named)
-
-
-def _signed_document(certificate: bytes, keys: Mapping[str, bytes]) -> tuple[dict[str, Json], str]:
-    if len(certificate) > MAX_BYTES:
+    if len(content) > MAX_BYTES:
         raise IntegrityFailedError
-    document = read_canonical(certificate)
+    document = read_canonical(content)
     signature = document.pop("signature", None) if isinstance(document, dict) else None
     if not isinstance(document, dict) or not isinstance(signature, dict):
         raise IntegrityFailedError
@@ -140,12 +134,12 @@ def _signed_document(certificate: bytes, keys: Mapping[str, bytes]) -> tuple[dic
     if not isinstance(key_id, str):
         raise IntegrityFailedError
     if key_id not in keys:
-        raise InvalidRequestError("none of the public keys is the one that the certificate names")
+        raise InvalidRequestError("none of the public keys is the one that the document names")
     try:
         raw = _unbase64(value)
     except (TypeError, ValueError):
         raise IntegrityFailedError from None
-    hazmat.verify(keys[key_id], raw, SIGNED_PREFIX + canonical(document))
+    hazmat.verify(keys[key_id], raw, prefix + canonical(document))
     return document, key_id
 
 

@@ -5,9 +5,10 @@ A batch, in order:
 2. One read transaction, begun after the request arrived. Its first read is the meta row, which
    carries epoch and access version: a changed policy or a revoked principal takes effect here.
 3. For each run of one customer's tokens the customer row is read and compared with the bytes that
-   were last verified. A shred rewrites that row, so a shredded customer never passes.
+   were last verified. A shred rewrites that row, so a shredded customer never passes; so does a consent, an
+   objection, a restriction.
 4. For each value one record is read. All are opened in one call of `crypto.batches`, which looks into the
-   decision table for each; what is not the usual record is looked into here.
+   decision table of the run's situation; what is not the usual record is looked into here.
 5. One audit record, accepted by the kernel before any value is returned. If that fails, none is.
 
 Rules:
@@ -50,14 +51,16 @@ from vault.errors import (
     VaultError,
 )
 from vault.hotpath.dekcache import CachedDek, DekCache
+from vault.hotpath.situations import judge_terms, read_terms
 from vault.model.access import Denial, Reveal
+from vault.model.consent import LawfulBasis
 from vault.model.requests import Caller, Revealed
 from vault.policy.decision import DENIALS, AccessTable
-from vault.store.layout import HEADER, CustomerRow, RowState, ValueFlag
+from vault.policy.reads import CONSENT_BITS, Reads
+from vault.store.layout import HEADER, CustomerRow, RowFlag, RowState, ValueFlag
 from vault.store.snapshot import Snapshot
 from vault.store.store import Store
 
-_ACTIVE: Final = int(RowState.ACTIVE)
 _TOKEN_UNKNOWN: Final = reason_code(Reason.TOKEN_UNKNOWN)
 _INTEGRITY_FAILED: Final = reason_code(Reason.INTEGRITY_FAILED)
 _DELETED: Final = int(ValueFlag.DELETED)
@@ -122,8 +125,11 @@ class HotPath:
         purpose: str,
         wanted: Reveal,
         action: ReadAction = ReadAction.DETOKENIZE,
+        basis: LawfulBasis | None = None,
     ) -> Revealed:
         """Opens tokens for a purpose; values come back in their order, denials with their index.
+
+        Without a `basis` the read stands on the purpose's first one in each customer's jurisdiction.
 
         Raises:
             UnauthenticatedError: the principal is not registered.
@@ -141,7 +147,9 @@ class HotPath:
                     raise DeadlineExceededError("the deadline passed before the read began")
                 for _ in range(_ATTEMPTS):
                     with self._store.snapshot() as snapshot, suppress(_StaleSnapshotError):
-                        return self._batch(caller, tokens, deciphered, purpose, wanted, action, snapshot)
+                        return self._batch(
+                            caller, tokens, deciphered, (purpose, wanted, basis), action, snapshot
+                        )
                 raise OverloadedError("the keys of these customers change too fast to be read")
         finally:
             self._waiting.release()
@@ -166,18 +174,16 @@ class HotPath:
         caller: Caller,
         tokens: Sequence[str],
         deciphered: Sequence[Deciphered | None],
-        purpose: str,
-        wanted: Reveal,
+        asked: tuple[str, Reveal, LawfulBasis | None],
         action: ReadAction,
         snapshot: Snapshot,
     ) -> Revealed:
         grants = self._access_of(snapshot).principal(caller.principal)
         region = bytes((self._region,))
         homes = {region + bytes((domain,)) for domain in grants.domains}
-        verdicts = (
-            grants.reveals(purpose, wanted),
-            grants.reveals(purpose, wanted, restricted=True),
-        )
+        purpose, wanted, basis = asked
+        now_ms = max(time.time_ns() // 1_000_000, snapshot.meta.time_floor_ms)
+        reads = grants.reads(purpose, wanted, basis, now_ms)
         opened = _Opened(room=self._reply_bytes)
         get, cached = snapshot.get, self._cache.get
         keys: list[bytes] = []  # what is gathered to be opened in one call: key and record of each value,
@@ -202,10 +208,12 @@ class HotPath:
                 entry, failed = cached(prefix), 0
                 if entry is None or entry.row != row:
                     # What is gathered first: letting a key in may push one of theirs out.
-                    self._open(keys, records, runs, verdicts, snapshot, opened)
-                    entry, failed = self._admit(prefix, row)
+                    self._open(keys, records, runs, reads, snapshot, opened)
+                    entry, failed = self._admit(prefix, row, snapshot)
                 if entry is not None:
                     entry.used = True
+                    if entry.terms is not None:
+                        judge_terms(entry, reads, now_ms)
                     runs.append((entry, len(keys)))
             if entry is None:
                 missed.append((index, failed))
@@ -213,7 +221,7 @@ class HotPath:
             key = prefix + value_no
             add_key(key)
             add_record(get(key) or b"")
-        self._open(keys, records, runs, verdicts, snapshot, opened)
+        self._open(keys, records, runs, reads, snapshot, opened)
 
         unknown = Counter(code for _, code in missed)  # denials without a customer's name
         self._audit.append(
@@ -222,9 +230,10 @@ class HotPath:
                 time.time_ns() // 1_000_000,
                 grants.id,
                 action,
-                grants.purpose_id(purpose),
+                reads.purpose_no,
                 b"".join(opened.groups),
                 unknown_counts({_reason(code): count for code, count in unknown.items()}) if unknown else b"",
+                basis,
             )
         )
         return _revealed(opened, missed)
@@ -234,7 +243,7 @@ class HotPath:
         keys: list[bytes],
         records: list[bytes],
         runs: list[tuple[CachedDek, int]],
-        verdicts: tuple[bytes, bytes],
+        reads: Reads,
         snapshot: Snapshot,
         opened: "_Opened",
     ) -> None:
@@ -244,22 +253,28 @@ class HotPath:
             return
         ends = [start for _, start in runs[1:]]
         ends.append(len(keys))
+        pack, numbers, shift = RUN.pack, reads.numbers, reads.consent_shift
         packed = b"".join(
             [
-                RUN.pack(entry.address, end, entry.generation, entry.row[1] != _ACTIVE)
+                pack(
+                    entry.address,
+                    end,
+                    entry.generation,
+                    numbers[entry.place | entry.consents >> shift & CONSENT_BITS],
+                )
                 for (entry, _), end in zip(runs, ends, strict=True)
             ]
         )
-        growth = _MASK_GROWTH if MASKED in verdicts[0] or MASKED in verdicts[1] else 1
+        growth = _MASK_GROWTH if MASKED in reads.tables else 1
         if sum(map(len, records)) * growth < opened.room:
-            items, plain = self._batches.open(keys, records, packed, b"".join(verdicts))
+            items, plain = self._batches.open(keys, records, packed, reads.tables)
             texts = plain.decode().split("\0")
             opened.room -= len(plain)
         else:  # near the limit of a reply, value by value, each measured
             items, texts = b"".join([key[6:] + b"\0\0" for key in keys]), [""] * len(keys)
         outcomes = items[4::ITEM_BYTES]
         if 0 in outcomes or MASKED in outcomes:
-            items = self._finish(keys, records, runs, verdicts, snapshot, opened, bytearray(items), texts)
+            items = self._finish(keys, records, runs, reads, snapshot, opened, bytearray(items), texts)
             outcomes = items[4::ITEM_BYTES]
         opened.texts += texts
         opened.outcomes += outcomes
@@ -277,7 +292,7 @@ class HotPath:
         keys: list[bytes],
         records: list[bytes],
         runs: list[tuple[CachedDek, int]],
-        verdicts: tuple[bytes, bytes],
+        reads: Reads,
         snapshot: Snapshot,
         opened: "_Opened",
         items: bytearray,
@@ -295,7 +310,7 @@ class HotPath:
                 texts[position] = text
             elif not outcome:
                 entry = runs[at][0]
-                levels = verdicts[entry.row[1] != _ACTIVE]
+                levels = reads.of(entry.place | entry.consents >> reads.consent_shift & CONSENT_BITS)
                 field_class, outcome, texts[position] = self._unusual(
                     entry, keys[position], records[position], levels, opened.room, snapshot
                 )
@@ -342,15 +357,15 @@ class HotPath:
             return reason_code(error.reason)
         return reason_code(Reason.INTERNAL)
 
-    def _admit(self, customer: bytes, row: bytes | None) -> tuple[CachedDek | None, int]:
+    def _admit(self, customer: bytes, row: bytes | None, snapshot: Snapshot) -> tuple[CachedDek | None, int]:
         """Verifies a customer row that is new or has changed: the entry, or the run's reason code."""
         try:
-            return self._verified(customer, row), 0
+            return self._verified(customer, row, snapshot), 0
         except VaultError as error:
             self._cache.evict(customer)
             return None, reason_code(error.reason)
 
-    def _verified(self, customer: bytes, row: bytes | None) -> CachedDek:
+    def _verified(self, customer: bytes, row: bytes | None, snapshot: Snapshot) -> CachedDek:
         if row is None:
             raise DataLossError("a genuine token's customer is missing from the store")
         parsed = CustomerRow.unpack(row)
@@ -367,7 +382,11 @@ class HotPath:
             entry = self._cache.admit(customer, parsed.dek_generation, dek_row, epoch)
         if not constant_time_equal(self._cache.row_mac(entry, message), row[-16:]):
             raise IntegrityFailedError
-        entry.row = row
+        terms = None
+        if parsed.flags & RowFlag.SLOW_PATH:
+            owner = self._vault_id, customer
+            terms = read_terms(self._cache, entry, self._opener, owner, parsed, snapshot)
+        entry.verified(row, parsed, terms)
         return entry
 
     def _dek_row(self, customer: bytes, generation: int) -> tuple[bytes, int]:

@@ -18,6 +18,7 @@ class Step(StrEnum):
     """What has to happen next to a root key before nothing that it wrapped can be opened; or to a hold."""
 
     ROTATION = "rotation"  # its epoch is in use, or being made
+    COPIES = "copies"  # no key is wrapped under it any more; copies of the keyring in use have to be verified
     DESTRUCTION = "destruction"  # no key is wrapped under it any more; its provider was not told yet
     CONFIRMATION = "confirmation"  # its provider was told, and does not show it gone yet
     BACKUPS = "backups"  # gone; the provider's own backups of it are not
@@ -25,10 +26,25 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Awaited:
-    """A root key that an erasure waits for; `due_ms` says until when at least, where that is known.
+class MissingCopies:
+    """Verified copies of the keyring in use that are wanted before a former root key is destroyed."""
 
-    Of `Step.HOLD` all else is empty.
+    count: int
+    epoch: int
+
+    def in_words(self) -> str:
+        """What is waited for."""
+        noun = "copy" if self.count == 1 else "copies"
+        return f"waiting for {self.count} {noun} of the keyring of epoch {self.epoch}"
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """A root key that an erasure waits for. Of `Step.HOLD` all but `due_ms` is empty.
+
+    Attributes:
+        due_ms: until when at least, where that is known.
+        copies: of the keyring in use, that have to be made and verified first.
     """
 
     root_key_id: str
@@ -36,3 +52,4 @@ class Awaited:
     provider: str
     step: Step
     due_ms: int | None = None
+    copies: MissingCopies | None = None

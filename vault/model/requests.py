@@ -8,8 +8,10 @@ from typing import Generic, NamedTuple, TypeVar
 from vault.errors import VaultError
 from vault.model.access import Denial, Reveal
 from vault.model.assurance import Assurance
+from vault.model.consent import LawfulBasis
 from vault.model.erasure import Awaited, Stage
 from vault.model.secret import Secret
+from vault.model.situation import Situation
 
 T = TypeVar("T")
 
@@ -275,6 +277,7 @@ class Access:
     field_classes: Sequence[str] = ()
     reasons: Sequence[str] = ()
     detail: str = ""
+    basis: LawfulBasis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +297,27 @@ class PolicyInForce:
     version: int
     applied_ms: int
     warnings: Sequence[str] = ()
+    changes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyVersion:
+    version: int
+    applied_ms: int
+    principal: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainQuery:
+    """`principal` empty is the caller; `customer` None is a situation that nobody has to be in."""
+
+    principal: str
+    purpose: str
+    field_class: str
+    reveal: Reveal = Reveal.BEST
+    basis: LawfulBasis | None = None
+    customer: CustomerRef | None = None
+    situation: Situation = field(default_factory=Situation)
 
 
 @dataclass(frozen=True, slots=True)

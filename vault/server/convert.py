@@ -37,6 +37,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from vault.core import operations
 from vault.errors import InvalidRequestError, Reason, error_for
 from vault.model.access import Denial, Reveal
+from vault.model.consent import ConsentState, LawfulBasis
 from vault.model.erasure import Awaited, Stage, Step
 from vault.model.requests import (
     Access,
@@ -48,18 +49,22 @@ from vault.model.requests import (
     Entry,
     EntryResult,
     Erasure,
+    ExplainQuery,
     Export,
     ExportedValue,
     FieldInput,
     HeldValue,
     KeyringStatus,
     PolicyInForce,
+    PolicyVersion,
     PrincipalInfo,
     ShredResult,
     TokenInfo,
     Translated,
 )
 from vault.model.secret import Secret
+from vault.model.situation import Situation
+from vault.policy.explaining import Explanation
 from vault.server.convert_terms import add_terms
 from vault.server.status import status_of, status_of_reason
 
@@ -76,11 +81,13 @@ _STEPS = {
     Step.ROTATION: erasure_pb.AWAITED_STEP_ROTATION,
     Step.DESTRUCTION: erasure_pb.AWAITED_STEP_DESTRUCTION,
     Step.CONFIRMATION: erasure_pb.AWAITED_STEP_CONFIRMATION,
+    Step.COPIES: erasure_pb.AWAITED_STEP_COPIES,
     Step.BACKUPS: erasure_pb.AWAITED_STEP_BACKUPS,
     Step.HOLD: erasure_pb.AWAITED_STEP_HOLD,
 }
 
 # Requests
+_BASIS_PREFIX = "LAWFUL_BASIS_"
 
 
 def to_ref(message: common_pb.CustomerRef) -> CustomerRef:
@@ -108,6 +115,55 @@ def to_reveal(number: int) -> Reveal:
         return Reveal(number or Reveal.BEST)
     except ValueError:
         raise InvalidRequestError("reveal: unknown number", field="reveal") from None
+
+
+def to_basis(number: int) -> LawfulBasis | None:
+    """The lawful basis that is stated; unspecified means none."""
+    if not number:
+        return None
+    if number not in common_pb.LawfulBasis.values():
+        raise InvalidRequestError("lawful_basis: unknown number", field="lawful_basis")
+    name = common_pb.LawfulBasis.Name(common_pb.LawfulBasis.ValueType(number))
+    return LawfulBasis(name.removeprefix(_BASIS_PREFIX).lower())
+
+
+def from_basis(basis: LawfulBasis | None) -> common_pb.LawfulBasis.ValueType:
+    """A lawful basis, or none."""
+    return common_pb.LawfulBasis.Value(_BASIS_PREFIX + (basis.value.upper() if basis else "UNSPECIFIED"))
+
+
+def to_explain_query(request: policy_pb.ExplainRequest) -> ExplainQuery:
+    """What is to be explained."""
+    given = request.situation
+    if given.consent not in policy_pb.ExplainedSituation.Consent.values():
+        raise InvalidRequestError("situation.consent: unknown number", field="situation.consent")
+    return ExplainQuery(
+        principal=request.principal,
+        purpose=request.purpose,
+        field_class=request.field_class,
+        reveal=to_reveal(request.reveal),
+        basis=to_basis(request.lawful_basis),
+        customer=to_ref(request.customer) if request.HasField("customer") else None,
+        situation=Situation(
+            consent=ConsentState(given.consent),
+            jurisdiction=given.jurisdiction,
+            restricted=given.restricted,
+            held=given.held,
+            expired=given.expired,
+        ),
+    )
+
+
+def explanation(model: Explanation) -> policy_pb.ExplainResponse:
+    return policy_pb.ExplainResponse(
+        reveal=common_pb.Reveal.ValueType(model.reveal),
+        reason=model.reason.value if model.reason else "",
+        lawful_basis=from_basis(model.basis),
+        deciders=model.deciders,
+        granted_by=model.granted_by,
+        explanation=model.text,
+        changes=model.changes,
+    )
 
 
 def to_atomic(mode: int) -> bool:
@@ -274,6 +330,8 @@ def _awaited(root_key: Awaited) -> erasure_pb.AwaitedRootKey:
         provider=root_key.provider,
         step=_STEPS[root_key.step],
         due_time=timestamp(root_key.due_ms or 0),
+        missing_copies=root_key.copies.count if root_key.copies else 0,
+        missing_copies_epoch=root_key.copies.epoch if root_key.copies else 0,
     )
 
 
@@ -311,6 +369,7 @@ def operation(model: operations.Operation) -> Operation:
         request_time=timestamp(model.requested_ms),
         start_time=timestamp(model.started_ms),
         update_time=timestamp(model.updated_ms),
+        waits_for=model.message if model.state is operations.State.WAITING else "",
     )
     if model.remaining_ms is not None:
         metadata.remaining.FromMilliseconds(model.remaining_ms)
@@ -336,6 +395,7 @@ def access(record: Access) -> audit_pb.Access:
         field_classes=record.field_classes,
         reasons=record.reasons,
         detail=record.detail,
+        lawful_basis=from_basis(record.basis),
     )
 
 
@@ -354,6 +414,12 @@ def audit_status(status: AuditStatus) -> audit_pb.GetAuditStatusResponse:
 def policy(model: PolicyInForce) -> policy_pb.GetPolicyResponse:
     return policy_pb.GetPolicyResponse(
         document=model.document, version=model.version, apply_time=timestamp(model.applied_ms)
+    )
+
+
+def policy_version(model: PolicyVersion) -> policy_pb.PolicyVersion:
+    return policy_pb.PolicyVersion(
+        version=model.version, apply_time=timestamp(model.applied_ms), principal=model.principal
     )
 
 

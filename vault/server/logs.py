@@ -29,7 +29,7 @@ ALLOWED = frozenset(
         *("method", "principal", "code", "reason", "items", "ms", "incident"),
         *("exception", "frames", "library", "place"),
         *("address", "metrics", "workers", "worker", "signal", "exit_code", "attempt", "chore", "outcome"),
-        *("epoch", "action"),
+        *("epoch", "action", "step", "waited_ms", "worked_ms", "synced_ms"),
     )
 )
 LEVEL_VARIABLE = "CVAULT_LOG_LEVEL"

@@ -18,9 +18,10 @@ from grpc_reflection.v1alpha import reflection
 from vault.config import Settings
 from vault.core.vault import Vault
 from vault.crypto.hazmat import GuardedMemory
-from vault.errors import KeyUnavailableError
+from vault.errors import InvalidRequestError, KeyUnavailableError
 from vault.model.ids import Epoch
-from vault.server import child
+from vault.server import child, metrics
+from vault.server.anchors import Anchors
 from vault.server.calls import HARD_LIMIT_FACTOR, Calls
 from vault.server.child import Child
 from vault.server.control import Message
@@ -40,12 +41,14 @@ class Worker:
         start = process.start
         settings = start.settings
         self._vault = Vault.open(start.data_dir, settings, edks, process_name=start.name)
+        self._vault.engine.committer.observe = metrics.count_commit
         self._server = grpc.server(
             ThreadPoolExecutor(settings.server.threads, thread_name_prefix="call"),
             options=options(settings),
             maximum_concurrent_rpcs=settings.limits.waiting_reads + settings.limits.waiting_writes,
         )
-        self._calls = Calls(self._vault, settings.limits.message_bytes)
+        files = TlsFiles.of(start.data_dir, settings.server)
+        self._calls = Calls(self._vault, settings.limits.message_bytes, _anchors(files))
         names = bind(self._server, self._vault, self._calls)
         self._names = (_WHOLE_SERVER, *names)
         self._pools = ThreadPoolExecutor(1, "health"), ThreadPoolExecutor(1, "reflection")
@@ -53,7 +56,6 @@ class Worker:
         self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         _add_reflection(self._server, (*names, health.SERVICE_NAME), self._pools[1])
-        files = TlsFiles.of(start.data_dir, settings.server)
         credentials = server_credentials(CertificateSource(files))
         try:
             self._server.add_secure_port(start.address, credentials)
@@ -88,6 +90,13 @@ class Worker:
     def _say(self, state: "health_pb2.HealthCheckResponse.ServingStatus") -> None:
         for name in self._names:
             self._health.set(name, state)
+
+
+def _anchors(files: TlsFiles) -> Anchors:
+    try:
+        return Anchors(files.client_cas)
+    except (OSError, InvalidRequestError) as error:
+        raise KeyUnavailableError("the files of the CAs whose clients are let in cannot be used") from error
 
 
 def _spare_what_stays() -> None:

@@ -22,9 +22,13 @@ of a request's id and of its body, 16 bytes each, so that whoever finishes the e
                              | text, assurance | text, evidence | text, retention
     15 RESTORED              incarnation u8 | copied_seq u64: data of an earlier moment was put back
     16 KEYRING_COPIED        epoch u32: a copy of its keyring was made
+    17 KEYRING_VERIFIED      epoch u32 | copy u64, its entry KEYRING_COPIED: every key in that copy was opened
+    18 NAMES_NUMBERED        kind u8 | up_to u32: names of this kind ("d", "f", "p") have numbers up to that
     19 TERMS_NARROWED        request 32 | customer | kind u8 | id u32 | until_ms u64 | text, reference
                              | n u16 | n x (purpose u32 | field_class u8); 0 = every, every, no end
                              kind: 1 restricted, 2 held, 3 expiring (at until_ms), 4 ended, which names an id
+    20 CONSENT_ENDED         customer | ending u8 (see `Ending`) | purpose u32 | time_ms u64
+    21 SIGNING_KEY_CHANGED   public key 32 (Ed25519): verifies the entries after this one
     22 ERASURE_WAITS         as SHRED: a shred that waits for a legal hold. values: all that are to go;
                              generations: those that open what went already
 
@@ -49,6 +53,9 @@ _ENDED = struct.Struct(">QQ")
 _RESTORED = struct.Struct(">BQ")
 _NARROWED = struct.Struct(">6sBIQ")
 _SCOPE = struct.Struct(">IB")
+_VERIFIED = struct.Struct(">IQ")
+_NUMBERED = struct.Struct(">cI")
+_CONSENT_ENDED = struct.Struct(">6sBIQ")
 _UNKNOWN_MS = 2**64 - 1
 
 NO_REQUEST = bytes(32)
@@ -73,7 +80,11 @@ class EntryType(IntEnum):
     ROOT_KEY_ENDED = 14
     RESTORED = 15
     KEYRING_COPIED = 16
+    KEYRING_VERIFIED = 17
+    NAMES_NUMBERED = 18
     TERMS_NARROWED = 19
+    CONSENT_ENDED = 20
+    SIGNING_KEY_CHANGED = 21
     ERASURE_WAITS = 22
 
 
@@ -430,6 +441,97 @@ class KeyringCopied:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyringVerified:
+    """Every key in a copy of an epoch's keyring was opened; `copied_seq` is the entry that named the copy."""
+
+    TYPE: ClassVar[EntryType] = EntryType.KEYRING_VERIFIED
+    epoch: int
+    copied_seq: int
+
+    def pack(self) -> bytes:
+        """12 bytes."""
+        return _VERIFIED.pack(self.epoch, self.copied_seq)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Self:
+        """Read a payload."""
+        _expect(payload, _VERIFIED.size)
+        return cls(*_VERIFIED.unpack(payload))
+
+
+@dataclass(frozen=True, slots=True)
+class NamesNumbered:
+    """Numbers up to `up_to` were given to names of a kind (one byte: domain, field class or purpose)."""
+
+    TYPE: ClassVar[EntryType] = EntryType.NAMES_NUMBERED
+    kind: bytes
+    up_to: int
+
+    def pack(self) -> bytes:
+        """5 bytes."""
+        return _NUMBERED.pack(self.kind, self.up_to)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Self:
+        """Read a payload."""
+        _expect(payload, _NUMBERED.size)
+        return cls(*_NUMBERED.unpack(payload))
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeyChanged:
+    """The vault has another signing key, from the next entry on."""
+
+    TYPE: ClassVar[EntryType] = EntryType.SIGNING_KEY_CHANGED
+    public_key: bytes
+
+    def pack(self) -> bytes:
+        """32 bytes."""
+        return self.public_key
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Self:
+        """Read a payload."""
+        _expect(payload, 32)
+        return cls(payload)
+
+
+class Ending(IntEnum):
+    """How a consent ended; numbers are part of the format."""
+
+    WITHDRAWN = 1
+    REFUSED = 2
+    OBJECTED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentEnded:
+    """A customer withdrew, refused or objected; no restore may bring the consent back."""
+
+    TYPE: ClassVar[EntryType] = EntryType.CONSENT_ENDED
+    region: int
+    customer_no: int
+    ending: Ending
+    purpose: int
+    time_ms: int
+
+    def pack(self) -> bytes:
+        """19 bytes."""
+        customer = customer_key(self.region, self.customer_no)
+        return _CONSENT_ENDED.pack(customer, self.ending, self.purpose, self.time_ms)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Self:
+        """Read a payload."""
+        _expect(payload, _CONSENT_ENDED.size)
+        customer, ending, purpose, time_ms = _CONSENT_ENDED.unpack(payload)
+        try:
+            return cls(*_customer(customer), Ending(ending), purpose, time_ms)
+        except ValueError as error:
+            raise IntegrityFailedError from error
+
+
+@dataclass(frozen=True, slots=True)
 class TermsNarrowed:
     """A restriction, legal hold or expiry of a customer, set or ended; no restore undoes it.
 
@@ -539,6 +641,10 @@ AnyPayload = (
     | KeyringCopied
     | TermsNarrowed
     | ErasureWaits
+    | KeyringVerified
+    | NamesNumbered
+    | SigningKeyChanged
+    | ConsentEnded
 )
 
 _CLASSES: dict[int, type[AnyPayload]] = {
@@ -562,6 +668,10 @@ _CLASSES: dict[int, type[AnyPayload]] = {
         KeyringCopied,
         TermsNarrowed,
         ErasureWaits,
+        KeyringVerified,
+        NamesNumbered,
+        SigningKeyChanged,
+        ConsentEnded,
     )
 }
 

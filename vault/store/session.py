@@ -15,7 +15,8 @@ Rules:
 - Any failure of a commit but a full disk stops all writing, in every process, until the stores are checked.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from types import TracebackType
 from typing import Literal, Self
@@ -49,10 +50,12 @@ class WriteSession(PlaneWriter):
     Attributes:
         meta: this session's copy of the meta row; changes to it are committed with the rest.
         now_ms: Unix time of this session in milliseconds; never before the vault's stored floor.
+        locked_at: when this session had the write lock, on the clock of `time.perf_counter`, in seconds.
     """
 
     meta: Meta
     now_ms: int
+    locked_at: float
 
     def __init__(self, shared: Shared, purpose: Purpose) -> None:
         super().__init__()
@@ -60,7 +63,6 @@ class WriteSession(PlaneWriter):
         self._purpose = purpose
         self._open: list[lmdb.Transaction[bytes]] = []
         self._bodies: list[bytes] = []
-        self._pending: list[LedgerEntry] = []
         self._pending_known = True
         self._entering: int | None = None
 
@@ -70,6 +72,7 @@ class WriteSession(PlaneWriter):
         if self._purpose == "data":
             require_room(shared.root, shared.low_water_bytes)
         self._open.append(shared.acquire())
+        self.locked_at = time.perf_counter()
         try:
             shared.require_writes()  # another session may have failed while this one waited
             self._begin()
@@ -121,10 +124,13 @@ class WriteSession(PlaneWriter):
             raise ValueError("this session has appended no such entry")
         return self.now_ms
 
-    def pending_entries(self) -> Sequence[LedgerEntry]:
-        """Entries that the ledger holds and the planes do not show. Whoever asks must finish them here."""
+    def pending_entries(self) -> Iterator[LedgerEntry]:
+        """Entries that the ledger holds and the planes do not show. Whoever asks must finish them here.
+
+        They are read from the ledger as they are asked for: after a restore there may be millions.
+        """
         self._pending_known = True
-        return tuple(self._pending)
+        return self._read_pending()
 
     def next_customer_no(self) -> int:
         """A customer number never given out before.
@@ -203,6 +209,14 @@ class WriteSession(PlaneWriter):
         self._settle()
         self.writes = 0
 
+    def _read_pending(self) -> Iterator[LedgerEntry]:
+        ledger = self._shared.ledger
+        if ledger.last.seq == self._meta_before.applied:
+            return
+        for entry in ledger.entries(self._meta_before.applied):
+            if not isinstance(entry.payload, (NumbersReserved, Genesis)):
+                yield entry
+
     def _settle(self) -> None:
         """Finds what is pending, and does what the store itself can finish: numbers."""
         meta, ledger = self.meta, self._shared.ledger
@@ -214,8 +228,7 @@ class WriteSession(PlaneWriter):
                     meta.next_customer_no = max(meta.next_customer_no, entry.payload.up_to)
                     meta.reserved_until = max(meta.reserved_until, entry.payload.up_to)
                 elif not isinstance(entry.payload, Genesis):
-                    self._pending.append(entry)
-            self._pending_known = not self._pending
+                    self._pending_known = False
         orphans = self._orphans(first_free)
         for region, customer_no, generation in orphans:
             self.delete_dek(region, customer_no, generation)

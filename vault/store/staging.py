@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Self
 
 from vault.errors import IntegrityFailedError
-from vault.store.environment import Environment, translated
+from vault.store.environment import DATA_FILE, Environment, translated
 from vault.store.epochs import create_epoch, index_path, keyring_path
-from vault.store.files import sync_directory
+from vault.store.files import remove_gradually, sync_directory
 from vault.store.hashnotes import HashNotes
 from vault.store.snapshot import INDEX_TABLES, KEYRING_TABLES
 
@@ -140,9 +140,14 @@ def fill_new_index(root: Path, epoch: int, region: int, notes: HashNotes) -> Non
 
 
 def discard_epoch(root: Path, epoch: int) -> None:
-    """Removes the keyring and index of an epoch, durably; ones that are not there count as removed."""
+    """Removes the keyring and index of an epoch, durably; ones that are not there count as removed.
+
+    No process may have them open.
+    """
     for path in (keyring_path(root, epoch), index_path(root, epoch)):
         if path.exists():
+            if (path / DATA_FILE).exists():
+                remove_gradually(path / DATA_FILE)
             shutil.rmtree(path)
             sync_directory(path.parent)
 

@@ -9,8 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from customervault import results
 from customervault._status import error_of_status
-from customervault.errors import AlreadyShreddedError, NotFoundError, VaultError
-from customervault.inputs import CustomerRef, Entry, Field, as_ref
+from customervault.errors import AlreadyShreddedError, InvalidRequestError, NotFoundError, VaultError
+from customervault.inputs import Consent, CustomerRef, Entry, Field, Situation, as_ref
 from customervault.v1 import (
     audit_service_pb2,
     common_pb2,
@@ -20,7 +20,7 @@ from customervault.v1 import (
     policy_service_pb2,
     token_service_pb2,
 )
-from customervault.values import Reveal, RevealLevel, Value
+from customervault.values import LawfulBasis, Reveal, RevealLevel, Value
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -30,6 +30,7 @@ REVEALS: dict[Reveal, "common_pb2.Reveal.ValueType"] = {
     "plain": common_pb2.REVEAL_PLAIN,
     "masked": common_pb2.REVEAL_MASKED,
 }
+BASES: Sequence[LawfulBasis] = get_args(LawfulBasis)
 LEVELS: dict[int, RevealLevel | None] = {
     common_pb2.REVEAL_UNSPECIFIED: None,
     common_pb2.REVEAL_PLAIN: "plain",
@@ -38,6 +39,7 @@ LEVELS: dict[int, RevealLevel | None] = {
 Name = TypeVar("Name", bound=str)
 
 # Each literal stands at the index of its number in the API.
+_CONSENTS: Sequence[Consent] = get_args(Consent)
 _OUTCOMES: Sequence[results.FieldOutcome] = get_args(results.FieldOutcome)
 _CUSTOMER_STATES: Sequence[results.CustomerState] = get_args(results.CustomerState)
 _VALUE_STATES: Sequence[results.ValueState] = get_args(results.ValueState)
@@ -49,6 +51,20 @@ _PRINCIPAL_STATES: Sequence[results.PrincipalState] = get_args(results.Principal
 def batch_mode(atomic: bool) -> "common_pb2.BatchMode.ValueType":
     """The API's word for all-or-nothing."""
     return common_pb2.BATCH_MODE_ATOMIC if atomic else common_pb2.BATCH_MODE_PARTIAL
+
+
+def basis_number(name: LawfulBasis | None) -> "common_pb2.LawfulBasis.ValueType":
+    """A lawful basis as the API states it; unspecified for None."""
+    if name is None:
+        return common_pb2.LAWFUL_BASIS_UNSPECIFIED
+    if name not in BASES:
+        raise InvalidRequestError(f"basis must be one of {', '.join(BASES)}")
+    return common_pb2.LawfulBasis.Value(f"LAWFUL_BASIS_{name.upper()}")
+
+
+def basis(number: int) -> LawfulBasis | None:
+    """The client's word for a lawful basis."""
+    return BASES[number - 1] if 0 < number <= len(BASES) else None
 
 
 def ref_message(ref: CustomerRef) -> common_pb2.CustomerRef:
@@ -172,6 +188,8 @@ def erasure(message: erasure_service_pb2.Erasure) -> results.Erasure:
                 each.provider,
                 _named(_STEPS, each.step),
                 _time(each, "due_time"),
+                each.missing_copies,
+                each.missing_copies_epoch,
             )
             for each in message.waits_for
         ),
@@ -235,6 +253,7 @@ def access(message: audit_service_pb2.Access) -> results.Access:
         field_classes=tuple(message.field_classes),
         reasons=tuple(message.reasons),
         detail=message.detail,
+        basis=basis(message.lawful_basis),
     )
 
 
@@ -267,6 +286,7 @@ def epoch_rotation(reply: Operation) -> results.EpochRotation:
         updated=_time(told, "update_time"),
         remaining=told.remaining.ToTimedelta() if told.HasField("remaining") else None,
         error=error_of_status(reply.error) if reply.HasField("error") else None,
+        waits_for=told.waits_for,
     )
 
 
@@ -292,6 +312,38 @@ def keyring_status(reply: key_service_pb2.GetKeyringStatusResponse) -> results.K
 def policy(reply: policy_service_pb2.GetPolicyResponse) -> results.Policy:
     """The policy in force."""
     return results.Policy(reply.document, reply.version, _time(reply, "apply_time"))
+
+
+def situation_message(situation: Situation) -> policy_service_pb2.ExplainedSituation:
+    """A situation that nobody has to be in."""
+    if situation.consent not in _CONSENTS:
+        raise InvalidRequestError(f"consent must be one of {', '.join(_CONSENTS)}")
+    number = policy_service_pb2.ExplainedSituation.Consent.ValueType(_CONSENTS.index(situation.consent))
+    return policy_service_pb2.ExplainedSituation(
+        jurisdiction=situation.jurisdiction,
+        consent=number,
+        restricted=situation.restricted,
+        held=situation.held,
+        expired=situation.expired,
+    )
+
+
+def policy_version(message: policy_service_pb2.PolicyVersion) -> results.PolicyVersion:
+    """One version of the policy."""
+    return results.PolicyVersion(message.version, _time(message, "apply_time"), message.principal)
+
+
+def explanation(reply: policy_service_pb2.ExplainResponse) -> results.Explanation:
+    """Why a read is answered as it is."""
+    return results.Explanation(
+        reveal=LEVELS.get(reply.reveal),
+        reason=reply.reason,
+        basis=basis(reply.lawful_basis),
+        deciders=tuple(reply.deciders),
+        granted_by=tuple(reply.granted_by),
+        text=reply.explanation,
+        changes=tuple(reply.changes),
+    )
 
 
 def principal(message: policy_service_pb2.Principal) -> results.Principal:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from customervault.errors import NotFoundError, VaultError
-from customervault.values import Value
+from customervault.values import LawfulBasis, RevealLevel, Value
 
 # Literals of the API stand in the order of its numbers; "unknown" is 0 or newer than this client.
 FieldOutcome = Literal["unknown", "created", "unchanged", "updated", "empty", "refused"]
@@ -220,6 +220,8 @@ class AwaitedRootKey:
             `confirmation` that it is gone; the end of the provider's own `backups` of it; or, before it is
             destroyed, `copies` of the keyring in use. With `hold` it is no root key: a legal hold has to end.
         due: Not before this time, where that is known.
+        missing_copies: How many verified copies are missing, with step `copies`.
+        missing_copies_epoch: Of which epoch's keyring.
     """
 
     root_key_id: str
@@ -227,6 +229,8 @@ class AwaitedRootKey:
     provider: str
     step: AwaitedStep
     due: datetime | None
+    missing_copies: int = 0
+    missing_copies_epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +299,11 @@ class RotatedDek:
 
 @dataclass(frozen=True, slots=True)
 class EpochRotation:
-    """How far a rotation of the epoch is. `done` of `total` keys in `step`; `error` once it has failed."""
+    """How far a rotation of the epoch is. `done` of `total` keys in `step`; `error` once it has failed.
+
+    Attributes:
+        waits_for: What its last step waits for; the new epoch is in use then. It ends by itself.
+    """
 
     name: str
     finished: bool
@@ -308,6 +316,7 @@ class EpochRotation:
     updated: datetime | None
     remaining: timedelta | None
     error: VaultError | None = None
+    waits_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +353,7 @@ class Access:
     field_classes: Sequence[str]
     reasons: Sequence[str]
     detail: str
+    basis: LawfulBasis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,11 +379,44 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyVersion:
+    """A version of the policy: when it was put in force, and by whom."""
+
+    version: int
+    applied: datetime | None
+    principal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a read is answered as it is.
+
+    Attributes:
+        reveal: `plain` or `masked`; None for a denial.
+        reason: Of a denial.
+        basis: The lawful basis that was judged by.
+        deciders: Lines of the policy, guards and rules that decided, the foremost first.
+        granted_by: Lines that would grant what guards or rules forbid.
+        text: The same in a sentence.
+        changes: What would have to change, all of it together.
+    """
+
+    reveal: RevealLevel | None
+    reason: str
+    basis: LawfulBasis | None
+    deciders: Sequence[str]
+    granted_by: Sequence[str]
+    text: str
+    changes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class AppliedPolicy:
-    """The version now in force, and remarks that do not stop it."""
+    """The version now in force, remarks that do not stop it, and what it changes."""
 
     version: int
     warnings: Sequence[str]
+    changes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

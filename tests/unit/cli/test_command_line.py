@@ -31,7 +31,10 @@ OFFLINE = {
     ("keys", "provider-check"),
     ("keys", "passphrase"),
     ("keys", "rotate-token-key"),
+    ("keys", "rotate-signing-key"),
+    ("keys", "rotate-ca"),
     ("erasure", "verify"),
+    ("consent", "verify"),
 } | WITNESS
 OFFLINE |= {("keys", name) for name in ("copy", "copies", "verify", "prune")}
 OFFLINE |= {path for path in LEAVES if path[0] == "backup"}
@@ -42,7 +45,7 @@ def test_the_tree_is_complete() -> None:
     top = {path[0] for path in ALL if path}
     assert top == {
         *("init", "serve", "status", "import", "tokenize", "detokenize", "shred", "check", "version"),
-        *("keys", "customers", "principals", "policy", "erasure", "audit", "witness", "backup"),
+        *("keys", "customers", "consent", "principals", "policy", "erasure", "audit", "witness", "backup"),
     }
     copies = {("copy",), ("copies",), ("verify",), ("prune",)}
     assert {path[1:] for path in LEAVES if path[0] == "keys"} == {
@@ -50,6 +53,8 @@ def test_the_tree_is_complete() -> None:
         ("rotate",),
         ("rotate-dek",),
         ("rotate-token-key",),
+        ("rotate-signing-key",),
+        ("rotate-ca",),
         ("passphrase",),
         ("provider-check",),
         *copies,
@@ -68,6 +73,8 @@ def test_the_tree_is_complete() -> None:
         ("certificate",),
         ("verify",),
     }
+    consents = ("record", "withdraw", "object", "state", "list", "receipt", "export", "ingest", "verify")
+    assert {path[1:] for path in LEAVES if path[0] == "consent"} == {(name,) for name in consents}
     assert {path[1:] for path in LEAVES if path[0] == "audit"} == {("list",), ("status",)}
     assert {path for path in LEAVES if path[0] == "witness"} == WITNESS
 

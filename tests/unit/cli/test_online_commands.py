@@ -543,6 +543,53 @@ def test_policy(cvault: Cvault, server: ScriptedVault, tmp_path: Path) -> None:
     assert (refused.code, refused.err) == (1, "error: a: b; c: d [POLICY_INVALID]\n")
 
 
+def test_a_policy_is_compared_and_explained(cvault: Cvault, server: ScriptedVault, tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text(POLICY)
+    changes = ["crm: support.name MASKED -> PLAIN"]
+    server.script("ApplyPolicy", policy_service_pb2.ApplyPolicyResponse(version=2, changes=changes))
+    assert cvault("policy", "diff", file).out == f"{changes[0]}\n1 change\n"
+    version = policy_service_pb2.PolicyVersion(version=2, apply_time=STAMP, principal="admin")
+    server.script("ListPolicyVersions", policy_service_pb2.ListPolicyVersionsResponse(versions=[version]))
+    assert "admin" in cvault("policy", "history").out
+    answer = policy_service_pb2.ExplainResponse(
+        reason="CONSENT_MISSING", deciders=["guard.consent_missing"], explanation="It is.", changes=["ask"]
+    )
+    server.script("Explain", answer)
+    ran = cvault(
+        "policy",
+        "explain",
+        "--purpose",
+        "news",
+        "--class",
+        "email",
+        "--basis",
+        "consent",
+        "--consent",
+        "given",
+    )
+    assert ran.out == "It is.\nA caller is told CONSENT_MISSING.\nTo change that: ask.\n"
+    (asked,) = server.requests("Explain")
+    assert asked.lawful_basis == common_pb2.LAWFUL_BASIS_CONSENT
+    assert asked.situation.consent == policy_service_pb2.ExplainedSituation.CONSENT_GIVEN
+    assert cvault("policy", "explain", "--purpose", "news").code == 2
+    wrong = cvault("policy", "explain", "--purpose", "news", "--class", "email", "--basis", "love")
+    assert wrong.code == 2
+
+
+def test_a_policys_examples_are_run_without_a_vault(cvault: Cvault, tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    example = '[[examples]]\nprincipal = "{}"\naction = "admin"\nexpect = "{}"\n'
+    policy = 'version = 1\n[principals.a]\nmay = ["admin"]\n[principals.b]\n'
+    file.write_text(policy + example.format("a", "ALLOWED") + example.format("b", "ACTION_DENIED"))
+    ran = cvault("policy", "test", file)
+    assert (ran.code, ran.out.splitlines()[-1]) == (0, "2 examples, 0 failed")
+    file.write_text(policy + example.format("b", "ALLOWED"))
+    ran = cvault("policy", "test", file)
+    assert ran.code == 1
+    assert "examples.1: ACTION_DENIED FAILED: expected ALLOWED" in ran.out
+
+
 def test_a_policy_is_checked_offline(cvault: Cvault, tmp_path: Path) -> None:
     file = tmp_path / "policy.toml"
     text = 'version = 1\n[purposes.support]\ndescription = "x"\n[principals.a]\nmay = ["admin"]\n'

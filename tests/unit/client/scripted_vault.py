@@ -11,6 +11,7 @@ import grpc
 from customervault.v1 import (
     audit_service_pb2,
     common_pb2,
+    consent_service_pb2,
     customer_service_pb2,
     erasure_service_pb2,
     key_service_pb2,
@@ -26,6 +27,7 @@ from grpc_status import rpc_status
 
 _FILES = (
     audit_service_pb2,
+    consent_service_pb2,
     customer_service_pb2,
     erasure_service_pb2,
     key_service_pb2,

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin
 import grpc
 import pytest
 from customervault import AsyncVault, Entry, Field, Vault, errors
+from customervault.consents import ConsentEntry
 from customervault.v1 import (
     audit_service_pb2,
     common_pb2,
@@ -94,6 +95,15 @@ def call_every_verb(vault: Any) -> None:
     vault.release(1, external_id="c1")
     vault.set_expiry(THEN, external_id="c1")
     vault.clear_expiry(1, external_id="c1")
+    vault.record_consent("marketing", external_id="c1")
+    vault.record_consents([ConsentEntry("c1", "marketing")])
+    vault.withdraw_consent("marketing", external_id="c1")
+    vault.record_objection("marketing", external_id="c1")
+    vault.consent_state(external_id="c1")
+    list(vault.list_consent_events(external_id="c1"))
+    vault.consent_receipt(1, external_id="c1")
+    vault.export_consents(external_id="c1")
+    vault.ingest_signal("1", external_id="c1")
     vault.rotate_dek(external_id="c1")
     vault.rotate_epoch()
     vault.epoch_rotation("operations/1")
@@ -104,6 +114,8 @@ def call_every_verb(vault: Any) -> None:
     list(vault.list_access())
     vault.audit_status()
     vault.get_policy()
+    list(vault.policy_versions())
+    vault.explain("support", "name")
     vault.apply_policy("")
     vault.create_principal("p")
     list(vault.list_principals())
@@ -325,7 +337,9 @@ def test_administration_answers(server: ScriptedVault, connect: Any) -> None:
         "CreatePrincipal",
         policy_service_pb2.CreatePrincipalResponse(principal=principal, certificate_pem="PEM", ca_pem="CA"),
     )
-    server.script("ApplyPolicy", policy_service_pb2.ApplyPolicyResponse(version=4, warnings=["w"]))
+    server.script(
+        "ApplyPolicy", policy_service_pb2.ApplyPolicyResponse(version=4, warnings=["w"], changes=["c"])
+    )
     server.script("RotateDek", key_service_pb2.RotateDekResponse(dek_generation=2, values_resealed=5))
     vault = connect()
     created = vault.create_principal("crm", "CSR", certificate_days=30)
@@ -333,7 +347,7 @@ def test_administration_answers(server: ScriptedVault, connect: Any) -> None:
     assert created.principal.revoked is None
     assert (created.certificate_pem, created.ca_pem) == ("PEM", "CA")
     applied = vault.apply_policy("x = 1", validate_only=True)
-    assert (applied.version, applied.warnings) == (4, ("w",))
+    assert (applied.version, applied.warnings, applied.changes) == (4, ("w",), ("c",))
     assert vault.rotate_dek(token="cv1_c").values_resealed == 5
 
 

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from vault.core.committer import Committer
+from vault.core.committer import Committer, GroupTimes
 from vault.errors import (
     CustomerUnknownError,
     DeadlineExceededError,
@@ -169,3 +169,28 @@ def test_closing_finishes_what_waits_and_then_takes_nothing(store):
     with pytest.raises(OverloadedError):
         committer.submit(putting(b"z"))
     assert len(keys(store)) == 3
+
+
+def test_it_tells_how_long_a_group_waited_worked_and_synced(store, committer):
+    told: list[GroupTimes] = []
+    reported = threading.Event()
+
+    def observe(times: GroupTimes) -> None:
+        told.append(times)
+        reported.set()
+
+    def slow(session) -> None:
+        putting(b"a")(session)
+        time.sleep(0.05)
+
+    committer.observe = observe
+    with store.write():
+        writer = threading.Thread(target=committer.submit, args=(slow,))
+        writer.start()
+        time.sleep(0.1)
+    writer.join()
+    assert reported.wait(5)
+    (times,) = told
+    assert times.waited > 0.05
+    assert 0.05 <= times.worked < 5
+    assert 0 < times.synced < 5

@@ -21,6 +21,7 @@ from vault.store.entries import (
     GenerationShredded,
     Genesis,
     KeyringCopied,
+    KeyringVerified,
     NumbersReserved,
     Payload,
     Restored,
@@ -101,6 +102,7 @@ def test_each_entry_is_told_as_its_event() -> None:
         GenerationShredded(REGION, 7, 2),
         SHRED,
         ValuesDeleted(REGION, ((7, 1),)),
+        KeyringVerified(2, 11),
     ) == [
         None,
         events.AttemptBegun(2, 1, 1, "root-1", "file"),  # type: ignore[arg-type]
@@ -118,6 +120,7 @@ def test_each_entry_is_told_as_its_event() -> None:
         events.GenerationShredded(14, unit, 140),
         events.CustomerShredded(15, REGION, 7, 150),  # type: ignore[arg-type]
         None,
+        events.KeyringVerified(17, 2, 2, 11),  # type: ignore[arg-type]
     ]
 
 
@@ -126,6 +129,7 @@ def test_each_entry_is_told_as_its_event() -> None:
     [
         (EpochCurrent(1),),
         (KeyringCopied(1),),
+        (KeyringVerified(1, 1),),
         (Restored(1, 0),),
         (*FIRST[1:], ended("root-1", assurance="certain")),
     ],

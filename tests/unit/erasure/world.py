@@ -21,6 +21,7 @@ from vault.erasure.events import (
     EpochEntered,
     KeyEvent,
     KeyringCopied,
+    KeyringVerified,
     Restored,
 )
 from vault.erasure.finality import Span
@@ -215,8 +216,9 @@ def _copies(world: World, limits: Limits) -> Iterator[Step]:
         locked, events = _locked(world)
         seq = locked.seq + 1
         copy = Copy(locked.live, seq)
-        copied = locked._replace(seq=seq, copies=(*locked.copies, copy), copied=locked.copied + 1)
-        yield copied, (*events, KeyringCopied(seq, _epoch(copy.file.root), copy.file.root))
+        copied = locked._replace(seq=seq + 1, copies=(*locked.copies, copy), copied=locked.copied + 1)
+        names = _epoch(copy.file.root), copy.file.root
+        yield copied, (*events, KeyringCopied(seq, *names), KeyringVerified(seq + 1, *names, seq))
     for copy in world.copies:
         if world.roots[copy.file.root].status == USABLE and world.live != copy.file:
             former = world.kept | {world.live}

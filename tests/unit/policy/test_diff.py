@@ -114,3 +114,23 @@ def test_naming_a_class_as_the_star_had_it_changes_nothing() -> None:
 def test_moving_a_grant_into_a_role_changes_nothing() -> None:
     in_role = BASE.replace('may = ["write"]', 'roles = ["writer"]') + '[roles.writer]\nmay = ["write"]'
     assert change(BASE, in_role) == []
+
+
+def test_what_bears_on_reads_besides_lines_is_described() -> None:
+    new = """rules = '''@id("r") forbid (principal, action, resource);'''
+    [residency]
+    EU = ["EU"]
+    """
+    after = (
+        BASE.replace("version = 1", "version = 1\n" + new)
+        .replace('"Answer questions"', '"Answer questions"\nbases = { "*" = ["contract"] }\ntraining = true')
+        .replace("[principals.crm-sales]", "[principals.crm-sales]\nregion = 'DE'\ntraining = true")
+    )
+    assert change(BASE, after) == [
+        "purpose support: training on",
+        "purpose support: bases usual -> *: contract",
+        "residency EU: anywhere -> EU",
+        "rule r: added",
+        "crm-sales: region unknown -> DE",
+        "crm-sales: reading takes a training",
+    ]

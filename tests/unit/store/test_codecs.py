@@ -58,6 +58,8 @@ payloads = st.one_of(
     st.builds(entries.GenerationReplaced, u8, customer_nos, u16, u16),
     st.builds(entries.GenerationShredded, u8, customer_nos, u16),
     st.builds(entries.Void, u64),
+    st.builds(entries.KeyringVerified, u32, u64),
+    st.builds(entries.NamesNumbered, st.sampled_from([b"d", b"f", b"p"]), u32),
     st.builds(entries.EpochIntent, u32, u32, st.text(max_size=40)),
     st.builds(entries.EpochCurrent, u32),
     st.builds(entries.PrincipalRevoked, u32),

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 from customervault.v1 import (
     audit_service_pb2,
+    consent_service_pb2,
     customer_service_pb2,
     erasure_service_pb2,
     key_service_pb2,
@@ -23,6 +24,7 @@ from google.protobuf.message_factory import GetMessageClass
 from vault.core.vault import Vault
 from vault.server.calls import Calls
 from vault.server.services.audit import AuditService
+from vault.server.services.consent import ConsentService
 from vault.server.services.customer import CustomerService
 from vault.server.services.erasure import ErasureService
 from vault.server.services.key import KeyService
@@ -32,6 +34,7 @@ from vault.server.services.token import TokenService
 
 _FILES: tuple[tuple[FileDescriptor, Any], ...] = (
     (audit_service_pb2.DESCRIPTOR, AuditService),
+    (consent_service_pb2.DESCRIPTOR, ConsentService),
     (customer_service_pb2.DESCRIPTOR, CustomerService),
     (erasure_service_pb2.DESCRIPTOR, ErasureService),
     (key_service_pb2.DESCRIPTOR, KeyService),

@@ -46,7 +46,10 @@ class CustomerService:
     def export_customer(self, caller: Caller, request: pb.ExportCustomerRequest) -> pb.ExportCustomerResponse:
         """All values of one customer."""
         ref = convert.to_ref(request.customer)
-        return convert.export(self._vault.export_customer(caller, ref, request.purpose, request.domain))
+        basis = convert.to_basis(request.lawful_basis)
+        return convert.export(
+            self._vault.export_customer(caller, ref, request.purpose, request.domain, basis)
+        )
 
     def shred_customer(self, caller: Caller, request: pb.ShredCustomerRequest) -> pb.ShredCustomerResponse:
         """Destroys one customer's key; a refused customer fails the call."""

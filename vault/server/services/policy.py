@@ -15,15 +15,32 @@ class PolicyService:
 
     def get_policy(self, caller: Caller, request: pb.GetPolicyRequest) -> pb.GetPolicyResponse:
         """The policy in force."""
-        del request  # it has no fields
-        return convert.policy(self._vault.get_policy(caller))
+        return convert.policy(self._vault.get_policy(caller, request.version))
+
+    def list_policy_versions(
+        self, caller: Caller, request: pb.ListPolicyVersionsRequest
+    ) -> pb.ListPolicyVersionsResponse:
+        """All versions of the policy."""
+        page = self._vault.list_policy_versions(
+            caller, convert.to_page_size(request.page_size), request.page_token
+        )
+        return pb.ListPolicyVersionsResponse(
+            versions=[convert.policy_version(each) for each in page.items],
+            next_page_token=page.next_page_token,
+        )
+
+    def explain(self, caller: Caller, request: pb.ExplainRequest) -> pb.ExplainResponse:
+        """Why a read is answered as it is."""
+        return convert.explanation(self._vault.explain(caller, convert.to_explain_query(request)))
 
     def apply_policy(self, caller: Caller, request: pb.ApplyPolicyRequest) -> pb.ApplyPolicyResponse:
         """Validates a policy and puts it in force."""
         policy = self._vault.apply_policy(
             caller, request.document, validate_only=request.validate_only, request_id=request.request_id
         )
-        return pb.ApplyPolicyResponse(version=policy.version, warnings=policy.warnings)
+        return pb.ApplyPolicyResponse(
+            version=policy.version, warnings=policy.warnings, changes=policy.changes
+        )
 
     def create_principal(
         self, caller: Caller, request: pb.CreatePrincipalRequest

@@ -1,12 +1,15 @@
 """The asyncio client."""
 
 from customervault._async.administration import AsyncAdministrationVerbs
+from customervault._async.consents import AsyncConsentVerbs
 from customervault._async.customers import AsyncCustomerVerbs
 from customervault._async.terms import AsyncTermsVerbs
 from customervault._async.tokens import AsyncTokenVerbs
 
 
-class AsyncVault(AsyncTokenVerbs, AsyncCustomerVerbs, AsyncTermsVerbs, AsyncAdministrationVerbs):
+class AsyncVault(
+    AsyncTokenVerbs, AsyncCustomerVerbs, AsyncTermsVerbs, AsyncConsentVerbs, AsyncAdministrationVerbs
+):
     """A client of one vault for asyncio, with the arguments and the verbs of `Vault`.
 
     Listings are asynchronous iterators; every other verb is awaited. Belongs to the event loop of its

@@ -14,6 +14,7 @@ from customervault.results import (
     Export,
     Shredded,
 )
+from customervault.values import LawfulBasis
 
 
 class AsyncCustomerVerbs(AsyncTransport):
@@ -67,6 +68,7 @@ class AsyncCustomerVerbs(AsyncTransport):
         token: str | None = None,
         purpose: str | None = None,
         domain: str | None = None,
+        basis: LawfulBasis | None = None,
     ) -> Export:
         """All values of one customer, for the right of access."""
         return await self._run(
@@ -74,6 +76,7 @@ class AsyncCustomerVerbs(AsyncTransport):
                 CustomerRef(external_id, token),
                 purpose=self._config.purpose if purpose is None else purpose,
                 domain=self._config.domain if domain is None else domain,
+                basis=basis,
             )
         )
 

@@ -6,7 +6,7 @@ from customervault._async.transport import AsyncTransport
 from customervault._exchanges import tokens as verbs
 from customervault.inputs import CustomerRef, Entry, Fields
 from customervault.results import FieldOutcome, TokenInfo, Tokenized, Translation
-from customervault.values import Reveal, Values
+from customervault.values import LawfulBasis, Reveal, Values
 
 
 class AsyncTokenVerbs(AsyncTransport):
@@ -54,7 +54,12 @@ class AsyncTokenVerbs(AsyncTransport):
         )
 
     async def detokenize(
-        self, tokens: Sequence[str] | str, *, purpose: str | None = None, reveal: Reveal = "best"
+        self,
+        tokens: Sequence[str] | str,
+        *,
+        purpose: str | None = None,
+        reveal: Reveal = "best",
+        basis: LawfulBasis | None = None,
     ) -> Values:
         """Open tokens for a purpose; values in the order of the tokens."""
         return verbs.join(
@@ -63,6 +68,7 @@ class AsyncTokenVerbs(AsyncTransport):
                     tokens,
                     purpose=self._config.purpose if purpose is None else purpose,
                     reveal=reveal,
+                    basis=basis,
                     max_batch=self._config.max_batch,
                 )
             )

@@ -15,6 +15,7 @@ from customervault.errors import VaultError
 from customervault.inputs import CustomerRef, as_ref
 from customervault.v1 import customer_service_pb2 as api
 from customervault.v1 import erasure_service_pb2 as erasure_api
+from customervault.values import LawfulBasis
 
 _SERVICE = "/customervault.v1.CustomerService/"
 _ERASURES = "/customervault.v1.ErasureService/"
@@ -56,9 +57,16 @@ def page(
     return [_convert.customer(found) for found in reply.customers], reply.next_page_token
 
 
-def export(ref: CustomerRef, *, purpose: str, domain: str) -> Exchange[results.Export]:
+def export(
+    ref: CustomerRef, *, purpose: str, domain: str, basis: LawfulBasis | None
+) -> Exchange[results.Export]:
     """All values of one customer."""
-    message = api.ExportCustomerRequest(customer=_convert.ref_message(ref), purpose=purpose, domain=domain)
+    message = api.ExportCustomerRequest(
+        customer=_convert.ref_message(ref),
+        purpose=purpose,
+        domain=domain,
+        lawful_basis=_convert.basis_number(basis),
+    )
     reply: api.ExportCustomerResponse = yield Request(
         _SERVICE + "ExportCustomer", message, api.ExportCustomerResponse
     )

@@ -14,6 +14,7 @@ from customervault.results import (
     Export,
     Shredded,
 )
+from customervault.values import LawfulBasis
 
 
 class CustomerVerbs(Transport):
@@ -80,6 +81,7 @@ class CustomerVerbs(Transport):
         token: str | None = None,
         purpose: str | None = None,
         domain: str | None = None,
+        basis: LawfulBasis | None = None,
     ) -> Export:
         """All values of one customer, for the right of access.
 
@@ -92,6 +94,7 @@ class CustomerVerbs(Transport):
                 CustomerRef(external_id, token),
                 purpose=self._config.purpose if purpose is None else purpose,
                 domain=self._config.domain if domain is None else domain,
+                basis=basis,
             )
         )
 

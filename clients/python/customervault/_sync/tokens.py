@@ -6,7 +6,7 @@ from customervault._exchanges import tokens as verbs
 from customervault._sync.transport import Transport
 from customervault.inputs import CustomerRef, Entry, Fields
 from customervault.results import FieldOutcome, TokenInfo, Tokenized, Translation
-from customervault.values import Reveal, Values
+from customervault.values import LawfulBasis, Reveal, Values
 
 
 class TokenVerbs(Transport):
@@ -84,7 +84,12 @@ class TokenVerbs(Transport):
         )
 
     def detokenize(
-        self, tokens: Sequence[str] | str, *, purpose: str | None = None, reveal: Reveal = "best"
+        self,
+        tokens: Sequence[str] | str,
+        *,
+        purpose: str | None = None,
+        reveal: Reveal = "best",
+        basis: LawfulBasis | None = None,
     ) -> Values:
         """Open tokens for a purpose; values in the order of the tokens.
 
@@ -95,6 +100,7 @@ class TokenVerbs(Transport):
             purpose: Why they are read; the client's own when None.
             reveal: `best` gives what policy grants, `plain` refuses where only a mask is granted,
                 `masked` gives the masked form.
+            basis: The lawful basis that the read stands on; by default the purpose's first one.
 
         Raises:
             VaultError: The call failed. Single failures stand in the container, in their place.
@@ -105,6 +111,7 @@ class TokenVerbs(Transport):
                     tokens,
                     purpose=self._config.purpose if purpose is None else purpose,
                     reveal=reveal,
+                    basis=basis,
                     max_batch=self._config.max_batch,
                 )
             )

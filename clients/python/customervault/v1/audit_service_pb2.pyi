@@ -83,6 +83,7 @@ class Access(_message.Message):
     FIELD_CLASSES_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
+    LAWFUL_BASIS_FIELD_NUMBER: _builtins.int
     principal: _builtins.str
     action: _builtins.str
     """The call, for example "Detokenize"."""
@@ -95,6 +96,8 @@ class Access(_message.Message):
     """Distinct customers in the call; 1 when filtered by customer."""
     detail: _builtins.str
     """What an administrative act did; empty for reads."""
+    lawful_basis: _common_pb2.LawfulBasis.ValueType
+    """The basis that the caller of a read stated."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -119,10 +122,11 @@ class Access(_message.Message):
         field_classes: _abc.Iterable[_builtins.str] | None = ...,
         reasons: _abc.Iterable[_builtins.str] | None = ...,
         detail: _builtins.str = ...,
+        lawful_basis: _common_pb2.LawfulBasis.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "customers", b"customers", "detail", b"detail", "field_classes", b"field_classes", "principal", b"principal", "purpose", b"purpose", "reasons", b"reasons", "time", b"time", "values_denied", b"values_denied", "values_masked", b"values_masked", "values_plain", b"values_plain"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "customers", b"customers", "detail", b"detail", "field_classes", b"field_classes", "lawful_basis", b"lawful_basis", "principal", b"principal", "purpose", b"purpose", "reasons", b"reasons", "time", b"time", "values_denied", b"values_denied", "values_masked", b"values_masked", "values_plain", b"values_plain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

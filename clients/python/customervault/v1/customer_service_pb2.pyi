@@ -367,8 +367,11 @@ class ExportCustomerRequest(_message.Message):
     CUSTOMER_FIELD_NUMBER: _builtins.int
     PURPOSE_FIELD_NUMBER: _builtins.int
     DOMAIN_FIELD_NUMBER: _builtins.int
+    LAWFUL_BASIS_FIELD_NUMBER: _builtins.int
     purpose: _builtins.str
     domain: _builtins.str
+    lawful_basis: _common_pb2.LawfulBasis.ValueType
+    """As for Detokenize."""
     @_builtins.property
     def customer(self) -> _common_pb2.CustomerRef: ...
     def __init__(
@@ -377,10 +380,11 @@ class ExportCustomerRequest(_message.Message):
         customer: _common_pb2.CustomerRef | None = ...,
         purpose: _builtins.str = ...,
         domain: _builtins.str = ...,
+        lawful_basis: _common_pb2.LawfulBasis.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "domain", b"domain", "purpose", b"purpose"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "domain", b"domain", "lawful_basis", b"lawful_basis", "purpose", b"purpose"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

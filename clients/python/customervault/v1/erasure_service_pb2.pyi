@@ -100,11 +100,16 @@ class AwaitedRootKey(_message.Message):
     PROVIDER_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
     DUE_TIME_FIELD_NUMBER: _builtins.int
+    MISSING_COPIES_FIELD_NUMBER: _builtins.int
+    MISSING_COPIES_EPOCH_FIELD_NUMBER: _builtins.int
     root_key_id: _builtins.str
     epoch: _builtins.int
     provider: _builtins.str
     """file, pkcs11, aws-kms or transit."""
     step: Global___AwaitedStep.ValueType
+    missing_copies: _builtins.int
+    """With AWAITED_STEP_COPIES: how many copies are missing, and of which epoch's keyring."""
+    missing_copies_epoch: _builtins.int
     @_builtins.property
     def due_time(self) -> _timestamp_pb2.Timestamp:
         """Not before this time, where that is known."""
@@ -117,10 +122,12 @@ class AwaitedRootKey(_message.Message):
         provider: _builtins.str = ...,
         step: Global___AwaitedStep.ValueType = ...,
         due_time: _timestamp_pb2.Timestamp | None = ...,
+        missing_copies: _builtins.int = ...,
+        missing_copies_epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "epoch", b"epoch", "provider", b"provider", "root_key_id", b"root_key_id", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "epoch", b"epoch", "missing_copies", b"missing_copies", "missing_copies_epoch", b"missing_copies_epoch", "provider", b"provider", "root_key_id", b"root_key_id", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

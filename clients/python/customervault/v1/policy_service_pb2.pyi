@@ -5,6 +5,7 @@ isort:skip_file
 Policy: who may do what, and who they are."""
 
 from collections import abc as _abc
+from customervault.v1 import common_pb2 as _common_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -42,12 +43,17 @@ Global___PrincipalState: _TypeAlias = PrincipalState  # noqa: Y015
 class GetPolicyRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    VERSION_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """0 for the one in force."""
     def __init__(
         self,
+        *,
+        version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -111,24 +117,245 @@ class ApplyPolicyResponse(_message.Message):
 
     VERSION_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Remarks that do not stop the policy, for example a principal not yet registered."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What differs from the policy in force, one change a line."""
 
     def __init__(
         self,
         *,
         version: _builtins.int = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
+        changes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ApplyPolicyResponse: _TypeAlias = ApplyPolicyResponse  # noqa: Y015
+
+@_typing.final
+class ListPolicyVersionsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    page_token: _builtins.str
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPolicyVersionsRequest: _TypeAlias = ListPolicyVersionsRequest  # noqa: Y015
+
+@_typing.final
+class PolicyVersion(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    APPLY_TIME_FIELD_NUMBER: _builtins.int
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    principal: _builtins.str
+    """Who applied it."""
+    @_builtins.property
+    def apply_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        apply_time: _timestamp_pb2.Timestamp | None = ...,
+        principal: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["apply_time", b"apply_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply_time", b"apply_time", "principal", b"principal", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyVersion: _TypeAlias = PolicyVersion  # noqa: Y015
+
+@_typing.final
+class ListPolicyVersionsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyVersion]: ...
+    def __init__(
+        self,
+        *,
+        versions: _abc.Iterable[Global___PolicyVersion] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPolicyVersionsResponse: _TypeAlias = ListPolicyVersionsResponse  # noqa: Y015
+
+@_typing.final
+class ExplainedSituation(_message.Message):
+    """A customer's situation, as seen by one purpose and field class."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Consent:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ConsentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ExplainedSituation._Consent.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        CONSENT_UNSPECIFIED: ExplainedSituation._Consent.ValueType  # 0
+        CONSENT_GIVEN: ExplainedSituation._Consent.ValueType  # 1
+        CONSENT_WITHDRAWN: ExplainedSituation._Consent.ValueType  # 2
+        CONSENT_OBJECTED: ExplainedSituation._Consent.ValueType  # 3
+
+    class Consent(_Consent, metaclass=_ConsentEnumTypeWrapper): ...
+    CONSENT_UNSPECIFIED: ExplainedSituation.Consent.ValueType  # 0
+    CONSENT_GIVEN: ExplainedSituation.Consent.ValueType  # 1
+    CONSENT_WITHDRAWN: ExplainedSituation.Consent.ValueType  # 2
+    CONSENT_OBJECTED: ExplainedSituation.Consent.ValueType  # 3
+
+    JURISDICTION_FIELD_NUMBER: _builtins.int
+    CONSENT_FIELD_NUMBER: _builtins.int
+    RESTRICTED_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    EXPIRED_FIELD_NUMBER: _builtins.int
+    jurisdiction: _builtins.str
+    """ISO 3166-1 alpha-2; empty where it is not known."""
+    consent: Global___ExplainedSituation.Consent.ValueType
+    """Unspecified: nothing was ever said."""
+    restricted: _builtins.bool
+    held: _builtins.bool
+    expired: _builtins.bool
+    def __init__(
+        self,
+        *,
+        jurisdiction: _builtins.str = ...,
+        consent: Global___ExplainedSituation.Consent.ValueType = ...,
+        restricted: _builtins.bool = ...,
+        held: _builtins.bool = ...,
+        expired: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent", "expired", b"expired", "held", b"held", "jurisdiction", b"jurisdiction", "restricted", b"restricted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainedSituation: _TypeAlias = ExplainedSituation  # noqa: Y015
+
+@_typing.final
+class ExplainRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    FIELD_CLASS_FIELD_NUMBER: _builtins.int
+    REVEAL_FIELD_NUMBER: _builtins.int
+    LAWFUL_BASIS_FIELD_NUMBER: _builtins.int
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    SITUATION_FIELD_NUMBER: _builtins.int
+    principal: _builtins.str
+    """Who would read; the caller itself when empty."""
+    purpose: _builtins.str
+    field_class: _builtins.str
+    reveal: _common_pb2.Reveal.ValueType
+    lawful_basis: _common_pb2.LawfulBasis.ValueType
+    @_builtins.property
+    def customer(self) -> _common_pb2.CustomerRef: ...
+    @_builtins.property
+    def situation(self) -> Global___ExplainedSituation: ...
+    def __init__(
+        self,
+        *,
+        principal: _builtins.str = ...,
+        purpose: _builtins.str = ...,
+        field_class: _builtins.str = ...,
+        reveal: _common_pb2.Reveal.ValueType = ...,
+        lawful_basis: _common_pb2.LawfulBasis.ValueType = ...,
+        customer: _common_pb2.CustomerRef | None = ...,
+        situation: Global___ExplainedSituation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "situation", b"situation", "subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "field_class", b"field_class", "lawful_basis", b"lawful_basis", "principal", b"principal", "purpose", b"purpose", "reveal", b"reveal", "situation", b"situation", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["customer", "situation"]  # noqa: Y015
+    _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_subject) -> _WhichOneofReturnType_subject | None: ...
+
+Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
+
+@_typing.final
+class ExplainResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVEAL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    LAWFUL_BASIS_FIELD_NUMBER: _builtins.int
+    DECIDERS_FIELD_NUMBER: _builtins.int
+    GRANTED_BY_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    reveal: _common_pb2.Reveal.ValueType
+    """PLAIN or MASKED; UNSPECIFIED for a denial."""
+    reason: _builtins.str
+    """Of a denial."""
+    lawful_basis: _common_pb2.LawfulBasis.ValueType
+    """The basis that was judged by."""
+    explanation: _builtins.str
+    @_builtins.property
+    def deciders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Lines of the policy, guards and rules that decided, the foremost first."""
+
+    @_builtins.property
+    def granted_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Lines that would grant what guards or rules forbid."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What would have to change, all of it together."""
+
+    def __init__(
+        self,
+        *,
+        reveal: _common_pb2.Reveal.ValueType = ...,
+        reason: _builtins.str = ...,
+        lawful_basis: _common_pb2.LawfulBasis.ValueType = ...,
+        deciders: _abc.Iterable[_builtins.str] | None = ...,
+        granted_by: _abc.Iterable[_builtins.str] | None = ...,
+        explanation: _builtins.str = ...,
+        changes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "deciders", b"deciders", "explanation", b"explanation", "granted_by", b"granted_by", "lawful_basis", b"lawful_basis", "reason", b"reason", "reveal", b"reveal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
 
 @_typing.final
 class Principal(_message.Message):

@@ -35,9 +35,13 @@ class PolicyServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PolicyServiceAsyncStub: ...
     GetPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.GetPolicyRequest, _policy_service_pb2.GetPolicyResponse]
-    """The policy in force."""
+    """The policy in force, or an earlier version of it."""
     ApplyPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ApplyPolicyRequest, _policy_service_pb2.ApplyPolicyResponse]
     """Validates a policy and, unless validate_only, puts it in force for every worker."""
+    ListPolicyVersions: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ListPolicyVersionsRequest, _policy_service_pb2.ListPolicyVersionsResponse]
+    """All versions of the policy, the newest first."""
+    Explain: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ExplainRequest, _policy_service_pb2.ExplainResponse]
+    """Says why a read would be answered as it would be, and what would have to change. Reveals no value."""
     CreatePrincipal: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.CreatePrincipalRequest, _policy_service_pb2.CreatePrincipalResponse]
     """Registers a principal; signs its certificate request with the vault's own CA."""
     ListPrincipals: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ListPrincipalsRequest, _policy_service_pb2.ListPrincipalsResponse]
@@ -50,9 +54,13 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetPolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.GetPolicyRequest, _policy_service_pb2.GetPolicyResponse]  # type: ignore[assignment]
-    """The policy in force."""
+    """The policy in force, or an earlier version of it."""
     ApplyPolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ApplyPolicyRequest, _policy_service_pb2.ApplyPolicyResponse]  # type: ignore[assignment]
     """Validates a policy and, unless validate_only, puts it in force for every worker."""
+    ListPolicyVersions: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ListPolicyVersionsRequest, _policy_service_pb2.ListPolicyVersionsResponse]  # type: ignore[assignment]
+    """All versions of the policy, the newest first."""
+    Explain: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ExplainRequest, _policy_service_pb2.ExplainResponse]  # type: ignore[assignment]
+    """Says why a read would be answered as it would be, and what would have to change. Reveals no value."""
     CreatePrincipal: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.CreatePrincipalRequest, _policy_service_pb2.CreatePrincipalResponse]  # type: ignore[assignment]
     """Registers a principal; signs its certificate request with the vault's own CA."""
     ListPrincipals: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ListPrincipalsRequest, _policy_service_pb2.ListPrincipalsResponse]  # type: ignore[assignment]
@@ -68,7 +76,7 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.GetPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.GetPolicyResponse, _abc.Awaitable[_policy_service_pb2.GetPolicyResponse]]:
-        """The policy in force."""
+        """The policy in force, or an earlier version of it."""
 
     @_abc_1.abstractmethod
     def ApplyPolicy(
@@ -77,6 +85,22 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.ApplyPolicyResponse, _abc.Awaitable[_policy_service_pb2.ApplyPolicyResponse]]:
         """Validates a policy and, unless validate_only, puts it in force for every worker."""
+
+    @_abc_1.abstractmethod
+    def ListPolicyVersions(
+        self,
+        request: _policy_service_pb2.ListPolicyVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.ListPolicyVersionsResponse, _abc.Awaitable[_policy_service_pb2.ListPolicyVersionsResponse]]:
+        """All versions of the policy, the newest first."""
+
+    @_abc_1.abstractmethod
+    def Explain(
+        self,
+        request: _policy_service_pb2.ExplainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.ExplainResponse, _abc.Awaitable[_policy_service_pb2.ExplainResponse]]:
+        """Says why a read would be answered as it would be, and what would have to change. Reveals no value."""
 
     @_abc_1.abstractmethod
     def CreatePrincipal(
