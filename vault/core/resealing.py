@@ -4,6 +4,7 @@ For one customer when somebody asks (`rotating`), and at the beginning of each r
 customer of whom a value was deleted or corrected since its key was made, because what went opens with the old
 generation. Data backups open with it, too: so it is kept, and carried from epoch to epoch, until it was
 replaced `[backup] keep_days` ago. The next rotation then destroys it, before its new keyring takes in a key.
+A shred under a legal hold (`erasing`) keeps no old generation for backups.
 
 Rules:
 - Two commits, because the keyring commits before the values: the first adds the new generation and re-seals;
