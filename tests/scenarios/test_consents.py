@@ -28,7 +28,7 @@ from vault.errors import (
 from vault.keys.unlock import unlock
 from vault.model.consent import ConsentState, LawfulBasis
 from vault.model.consents import Evidence, Saying
-from vault.model.requests import AccessQuery, Scope
+from vault.model.requests import AccessQuery, CustomerState, Scope
 from vault.store.consents import TABLE, consent_key
 from vault.store.entries import ConsentEnded, Ending
 from vault.store.layout import CustomerRow, RowFlag, value_key
@@ -460,7 +460,10 @@ def test_while_an_erasure_waits_for_a_hold_consent_ends_and_is_not_given(desks):
     assert say(privacy, "jane", "billing", Saying.REFUSED).state is ConsentState.WITHDRAWN
     assert say(privacy, "jane", "marketing", Saying.OBJECTED).state is ConsentState.OBJECTED
     assert kinds(privacy, "jane") == ["given", "withdrawn", "refused", "objected"]
-    assert (desks.crm.customer(her).state, len(desks.crm.customer(her).holds)) == ("restricted", 1)
+    assert (desks.crm.customer(her).state, len(desks.crm.customer(her).holds)) == (
+        CustomerState.RESTRICTED,
+        1,
+    )
     privacy.release(her, hold)
     with desks.vault.engine.store.snapshot() as snapshot:
         assert list(snapshot.rows(TABLE)) == []
@@ -474,9 +477,9 @@ def test_terms_and_consents_of_one_customer_do_not_touch_each_other(desks):
     say(privacy, "jane", "billing", Saying.OBJECTED)
     narrow = privacy.restrict(her, Scope(["billing"]), until_ms=until_ms)
     assert standing(privacy, "jane", "marketing").expires_ms == until_ms
-    assert desks.crm.customer(her).state == "restricted"
+    assert desks.crm.customer(her).state is CustomerState.RESTRICTED
     for each in (whole, narrow):
         privacy.lift(her, each)
-    assert (desks.crm.customer(her).state, desks.crm.customer(her).restrictions) == ("active", [])
+    assert (desks.crm.customer(her).state, desks.crm.customer(her).restrictions) == (CustomerState.ACTIVE, [])
     assert standing(privacy, "jane", "marketing").state is ConsentState.GIVEN
     assert standing(privacy, "jane", "billing").state is ConsentState.OBJECTED
