@@ -73,9 +73,9 @@ def is_held(terms: Terms, field_class: int, now_ms: int) -> bool:
 
 
 def require_open(terms: Terms) -> None:
-    """Raises HeldError where the customer's erasure waits for a hold: nothing is written to it any more."""
+    """Raises HeldError where the customer's erasure waits for a hold: no value or consent is taken."""
     if terms.erasure_pending:
-        raise HeldError("the customer's erasure waits for a legal hold; nothing is stored any more")
+        raise HeldError("the customer's erasure waits for a legal hold; nothing new is stored")
 
 
 def require_not_held(terms: Terms, entry: SheetField, now_ms: int) -> None:

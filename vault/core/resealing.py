@@ -124,7 +124,7 @@ class Resealing:
 
         Raises:
             CustomerUnknownError, ShreddedError: there is nobody to re-seal.
-            DataLossError, IntegrityFailedError: a record is damaged.
+            DataLossError, IntegrityFailedError: a record or a consent event is damaged.
         """
         engine = self._engine
         with engine.book.open(session, session, number, named) as old:
@@ -132,7 +132,8 @@ class Resealing:
             generation = Generation(session.generations(engine.region, number)[-1] + 1)
             if generation > _LAST_GENERATION:
                 raise InvalidRequestError("the customer's DEK generations are used up")
-            opened = list(self._opened(session, old))  # all of them before anything is written
+            # All of them before anything is written.
+            opened, events = list(self._opened(session, old)), engine.consents.events(session, old)
             with engine.deks.new(generation) as dek:
                 locator = old.dek.locator(engine.book.key(number))
                 record(locator)
@@ -145,7 +146,7 @@ class Resealing:
                 fresh = OpenCustomer.of(number, row, old.sheet, dek)
                 fresh.past_locators = (*old.past_locators, locator)
                 values = self._put(session, fresh, opened)
-                engine.consents.reseal(session, old, fresh)
+                engine.consents.reseal(session, fresh, events)
                 engine.book.save(session, fresh)
         return Resealed(generation, values, len(opened))
 
