@@ -19,15 +19,17 @@ from vault.errors import (
     ActionDeniedError,
     BatchAbortedError,
     CustomerUnknownError,
+    HeldError,
     IntegrityFailedError,
     InvalidRequestError,
     PurposeUnknownError,
+    Reason,
     ShreddedError,
 )
 from vault.keys.unlock import unlock
 from vault.model.consent import ConsentState, LawfulBasis
 from vault.model.consents import Evidence, Saying
-from vault.model.requests import AccessQuery
+from vault.model.requests import AccessQuery, CustomerState, Scope
 from vault.store.consents import TABLE, consent_key
 from vault.store.entries import ConsentEnded, Ending
 from vault.store.layout import CustomerRow, RowFlag, value_key
@@ -465,3 +467,45 @@ def test_the_export_is_json_ld_with_every_event(desks):
     assert objected["cv:previous"] == given["cv:sha256"]
     prefixes = {name.partition(":")[0] for name in record if ":" in name}
     assert prefixes <= document["@context"].keys()
+
+
+def test_while_an_erasure_waits_for_a_hold_consent_ends_and_is_not_given(desks):
+    privacy, her = desks.privacy, by_id("jane")
+    say(privacy, "jane", "marketing", Saying.GIVEN)
+    hold = privacy.hold(her, "email")
+    desks.eraser.shred(her)
+    for purpose in ("marketing", "billing"):
+        with pytest.raises(HeldError):
+            say(privacy, "jane", purpose, Saying.GIVEN)
+    acts = [act("jane", "marketing", Saying.WITHDRAWN), act("jane", "billing", Saying.GIVEN)]
+    with pytest.raises(BatchAbortedError) as refused:
+        desks.vault.record_consents(privacy.caller, acts, request_id="", atomic=True)
+    assert refused.value.details["cause"] == Reason.HELD
+    assert kinds(privacy, "jane") == ["given"]  # sealed anew with what the hold keeps
+    assert say(privacy, "jane", "marketing", Saying.WITHDRAWN).state is ConsentState.WITHDRAWN
+    assert say(privacy, "jane", "billing", Saying.REFUSED).state is ConsentState.WITHDRAWN
+    assert say(privacy, "jane", "marketing", Saying.OBJECTED).state is ConsentState.OBJECTED
+    assert kinds(privacy, "jane") == ["given", "withdrawn", "refused", "objected"]
+    assert (desks.crm.customer(her).state, len(desks.crm.customer(her).holds)) == (
+        CustomerState.RESTRICTED,
+        1,
+    )
+    privacy.release(her, hold)
+    with desks.vault.engine.store.snapshot() as snapshot:
+        assert list(snapshot.rows(TABLE)) == []
+
+
+def test_terms_and_consents_of_one_customer_do_not_touch_each_other(desks):
+    privacy, her = desks.privacy, by_id("jane")
+    until_ms = desks.vault.engine.now_ms() + HOUR_MS
+    whole = privacy.restrict(her)
+    say(privacy, "jane", "marketing", Saying.GIVEN, expires_ms=until_ms)
+    say(privacy, "jane", "billing", Saying.OBJECTED)
+    narrow = privacy.restrict(her, Scope(["billing"]), until_ms=until_ms)
+    assert standing(privacy, "jane", "marketing").expires_ms == until_ms
+    assert desks.crm.customer(her).state is CustomerState.RESTRICTED
+    for each in (whole, narrow):
+        privacy.lift(her, each)
+    assert (desks.crm.customer(her).state, desks.crm.customer(her).restrictions) == (CustomerState.ACTIVE, [])
+    assert standing(privacy, "jane", "marketing").state is ConsentState.GIVEN
+    assert standing(privacy, "jane", "billing").state is ConsentState.OBJECTED

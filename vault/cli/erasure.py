@@ -36,7 +36,8 @@ Examples:
 _STATUS = """Show how far one erasure has come, and what has to happen before it is final.
 
 effective: no read through the vault can succeed. final: no copy of the key can be recovered.
-final-best-effort: destroyed wherever that is known, but not all of it can be proven.
+final-best-effort: destroyed wherever that is known, but not all of it can be proven. held: a legal hold keeps
+some of it; the rest is destroyed.
 
 Example:
   cvault erasure status shr_0123456789abcdef0123456789abcdef
@@ -65,6 +66,7 @@ class StageName(StrEnum):
     EFFECTIVE = "effective"
     FINAL_BEST_EFFORT = "final-best-effort"
     FINAL = "final"
+    HELD = "held"
 
 
 ShredId = Annotated[str, typer.Argument(metavar="ERASURE_ID", show_default=False)]
@@ -123,6 +125,7 @@ def status(vault: "Vault", shred_id: ShredId, as_json: Json = False) -> None:
             ("effective", when(erasure.effective)),
             ("final", when(erasure.final)),
             ("assurance", erasure.assurance or "-"),
+            *([("held values", erasure.held_values)] if erasure.held_values else []),
             ("ledger entry", erasure.ledger_seq),
             ("commitment", erasure.commitment.hex() or "-"),
         ]
@@ -163,8 +166,10 @@ def _briefly(erasure: "Erasure") -> str:
 
 
 def _in_words(root_key: "AwaitedRootKey") -> str:
-    name = f"root key {root_key.root_key_id} of epoch {root_key.epoch}"
     due = when(root_key.due)
+    if root_key.step == "hold":
+        return "a legal hold" + (f", which ends {due}" if root_key.due else "")
+    name = f"root key {root_key.root_key_id} of epoch {root_key.epoch}"
     match root_key.step:
         case "resealing" | "kept":
             rest = f"in use; waits for {_KEPT[root_key.step].format(due)}"
@@ -197,6 +202,7 @@ def _as_json(erasure: "Erasure") -> dict[str, object]:
         "assurance": erasure.assurance or None,
         "ledger_seq": erasure.ledger_seq,
         "commitment": erasure.commitment.hex() or None,
+        "held_values": erasure.held_values,
         "waits_for": [
             {
                 "root_key_id": each.root_key_id,

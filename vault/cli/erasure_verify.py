@@ -35,6 +35,7 @@ Examples:
 """
 _MEANS = {
     "effective": "no read through the vault can succeed; copies of the key may still be recovered",
+    "held": "a legal hold keeps some values; the others are destroyed, and the customer is closed",
     "final": "no copy of the key can be recovered",
     "final-best-effort": "the key was destroyed wherever that is known, but not all of it can be proven",
 }

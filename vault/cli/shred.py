@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from customervault.results import Shredded
 
 _BATCH = 500
-_DONE = {"shredded", "validated", "already_shredded", "missing"}
+_DONE = {"shredded", "held", "validated", "already_shredded", "missing"}
+_ACCEPTED = {"shredded", "held", "validated"}
 
 _HELP = """Destroy customers' keys, and with them every value, on every copy of the data.
 
@@ -38,7 +39,10 @@ gets the certificate that says so; the salt opens it, too.
 Where the policy asks for another person's approval of so many, `cvault approvals request shred` asks for
 it, and --approval names it: exactly those customers, in one call.
 
-Exit codes: 0 all shredded, 1 some were not (unknown, shredded before), 2 usage, 3 denied,
+Where a legal hold keeps some values, the others go, the customer is closed, and the shred is done by itself
+when the hold ends: outcome held. Its certificate can be had then.
+
+Exit codes: 0 all shredded or held, 1 some were not (unknown, shredded before), 2 usage, 3 denied,
 4 unavailable. With --missing-ok unknown and shredded customers count as done.
 
 Examples:
@@ -156,6 +160,7 @@ def _line(number: int, answer: "Shredded") -> dict[str, Any]:
         "outcome": answer.outcome,
         "values": answer.values,
         "dek_generations": answer.dek_generations,
+        "held_values": answer.held_values,
     }
     if answer.erasure is not None:
         document["shred_id"] = answer.shred_id
@@ -172,10 +177,11 @@ def _row(number: int, answer: "Shredded") -> tuple[object, ...]:
 
 
 def _summary(outcomes: Counter[str], values: int, *, preview: bool) -> str:
-    done = sum(count for outcome, count in outcomes.items() if outcome in {"shredded", "validated"})
+    done = sum(count for outcome, count in outcomes.items() if outcome in _ACCEPTED)
     verb = "would be shredded" if preview else "shredded"
     text = f"{plural(done, 'customer')} {verb}, with {plural(values, 'value')}"
     failed = sum(count for outcome, count in outcomes.items() if outcome not in _DONE)
     passed = sum(outcomes.values()) - done - failed
     text += f"; {passed:,} passed over" if passed else ""
+    text += f"; {outcomes['held']:,} of them when a legal hold ends" if outcomes["held"] else ""
     return text + (f"; {failed:,} not" if failed else "")

@@ -96,6 +96,12 @@ class OpenCustomer:
         del self.lines[value_no]
         self.changed = True
 
+    def set_terms(self, terms: Terms) -> None:
+        """Replaces the terms; the row's state follows from them."""
+        self.terms = terms
+        self.row = replace(self.row, state=RowState.RESTRICTED if terms.closes else RowState.ACTIVE)
+        self.changed = True
+
     def set_consent(self, purpose: int, state: ConsentState, expires_ms: int = 0) -> None:
         """What the customer says of a purpose from now on; with an end, or beyond the row, in the terms.
 

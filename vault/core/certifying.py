@@ -8,6 +8,7 @@ Rules:
 - What was deleted or corrected has a certificate as soon as the generation that sealed it is shredded. Before
   that nothing is gone that a certificate could state.
 - Where a witness is configured and answers, the checkpoint is cosigned.
+- An erasure that waits for a legal hold has none; it is told of as at stage `held`.
 - Nothing here needs a key but the vault's signing key, so a certificate can be had when the customer,
   the keyring and the root keys of its time are long gone.
 """
@@ -31,7 +32,7 @@ from vault.erasure.certificate import (
 from vault.erasure.finality import Span, Stage, Verdict
 from vault.erasure.partial import PartialErasure
 from vault.errors import InvalidRequestError
-from vault.model.erasure import MissingCopies
+from vault.model.erasure import Awaited, MissingCopies, Step
 from vault.model.ids import Generation
 from vault.model.requests import Certificate, Erasure
 from vault.store import proofs
@@ -109,6 +110,8 @@ class Certifying:
         found: dict[tuple[int, int], Stage] = {}
 
         def stage(row: ErasureRow) -> Stage:
+            if row.waiting is not None:
+                return Stage.HELD
             span = _span(row, known)
             begun = sum(1 for each in attempts if each.wraps_from_seq <= row.ledger_seq)
             alike = span.created_seq, begun
@@ -250,14 +253,20 @@ def _span(row: ErasureRow, known: Known) -> Span:
 
 def effective(shred_id: bytes, row: ErasureRow) -> Erasure:
     """What is true of a shred from the first moment on."""
-    return Erasure(
+    told = Erasure(
         shred_id_text(shred_id), Stage.EFFECTIVE, row.effective_ms, row.ledger_seq, row.commitment
     )  # fmt: skip
+    if row.waiting is None:
+        return told
+    hold = Awaited("", 0, "", Step.HOLD, row.waiting.until_ms or None)
+    return replace(told, stage=Stage.HELD, waits_for=(hold,), held_values=row.waiting.kept)
 
 
 def _told(
     erasure: Erasure, verdict: Verdict, missing: MissingCopies | None, kept: KeptForBackups | None = None
 ) -> Erasure:
+    if erasure.stage is Stage.HELD:
+        return erasure
     final = verdict.stage in (Stage.FINAL, Stage.FINAL_BEST_EFFORT)
     return replace(
         erasure,

@@ -3,6 +3,7 @@
 Rules:
 - A withdrawal or an objection needs the permission to record consents and nothing else: no approval, no
   evidence, and not even that the policy still declares the purpose.
+- While the customer's erasure waits for a hold, no consent is given; it can be ended as ever.
 - Saying again what holds already writes nothing: a withdrawal where consent is withdrawn, refused, expired
   or objected to; an objection where there is one. A consent given while one holds is a renewal.
 - What ends a consent has an entry in the vault's ledger, in the same commit.
@@ -21,6 +22,7 @@ from vault.core.consents import ENDINGS, consent_of
 from vault.core.directory import PURPOSE, Directory
 from vault.core.engine import Engine
 from vault.core.fieldinput import check_limit
+from vault.core.holding import require_open
 from vault.core.references import named_id, require
 from vault.core.replay import Part
 from vault.core.trail import Trail
@@ -137,8 +139,8 @@ class Consenting:
                 _purpose(directory, act)
                 _require_fit(act, session.now_ms)
                 customer_no = require(engine, grants, session, act.customer)
-                with engine.book.open(session, session, customer_no, named_id(act.customer)):
-                    continue
+                with engine.book.open(session, session, customer_no, named_id(act.customer)) as customer:
+                    _require_takes(customer, act)
             except VaultError as error:
                 raise BatchAbortedError(
                     f"act {index} cannot be recorded: {error}", index=str(index), cause=error.reason
@@ -161,6 +163,7 @@ class Consenting:
         _require_fit(act, session.now_ms)
         customer_no = require(engine, grants, session, act.customer)
         with engine.book.open(session, session, customer_no, named_id(act.customer)) as customer:
+            _require_takes(customer, act)
             before = consent_of(customer, number, session.now_ms)
             kind, unchanged = _KINDS[act.saying], before in _SAID_BEFORE.get(act.saying, ())
             if kind is Kind.GIVEN and before is ConsentState.GIVEN:
@@ -219,6 +222,12 @@ def _purpose(directory: Directory, act: ConsentAct) -> tuple[int, Purpose | None
     if number is None or (declared is None and act.saying is Saying.GIVEN):
         raise PurposeUnknownError("the policy declares no such purpose")
     return number, declared
+
+
+def _require_takes(customer: OpenCustomer, act: ConsentAct) -> None:
+    """Raises HeldError where consent is given by a customer whose erasure waits for a hold."""
+    if act.saying is Saying.GIVEN:
+        require_open(customer.terms)
 
 
 def _require_fit(act: ConsentAct, now_ms: int) -> None:

@@ -10,7 +10,7 @@ Rules:
   then, with the entry's time and no more than the entry knows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -114,13 +114,8 @@ class ConsentLedger:
         except (DataLossError, IntegrityFailedError):
             return  # without row or key nothing is read either
 
-    def reseal(self, session: WriteSession, old: OpenCustomer, fresh: OpenCustomer) -> None:
-        """Seals a customer's events under the DEK of `fresh`. Their bytes, and so the chain, stay.
-
-        Raises:
-            IntegrityFailedError: the chain does not hold.
-        """
-        events = self.events(session, old)
+    def reseal(self, session: WriteSession, fresh: OpenCustomer, events: Iterable[ConsentEvent]) -> None:
+        """Seals all events of a customer under the DEK of `fresh`. Their bytes, and so the chain, stay."""
         with fresh.dek.consent_key() as key:
             for event in events:
                 self._put(session, fresh, key, event)

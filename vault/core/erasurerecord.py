@@ -21,7 +21,7 @@ from vault.core.erasures import (
 )
 from vault.core.finality import unit_events
 from vault.erasure.partial import PartialErasure, PartialErasures, Place
-from vault.errors import ErasureUnknownError
+from vault.errors import ErasureUnknownError, HeldError
 from vault.model.access import Action
 from vault.model.erasure import Stage
 from vault.model.ids import CustomerNo
@@ -58,11 +58,14 @@ class ErasureRecord:
 
         Raises:
             ErasureUnknownError: no such erasure.
+            HeldError: it waits for a legal hold.
             InvalidRequestError: values whose key was not replaced yet.
         """
         found = self._found(caller, erasure_id)
         if isinstance(found, PartialErasure):
             return self._certifying.partial_certificate(found)
+        if found[1].waiting is not None:
+            raise HeldError("the erasure waits for a legal hold; there is nothing to certify yet")
         (certificate,) = self._certifying.certificates([found])
         return certificate
 

@@ -10,6 +10,8 @@ there. Here the effect is missing because the values are old, and nothing is voi
                           replaced again by the next rotation
     GENERATION_SHREDDED   its key row is removed; a customer whose values need it is lost
     PRINCIPAL_REVOKED     as in recovery
+    TERMS_NARROWED        as in recovery: in order, so that the last word on each restriction and hold counts
+    ERASURE_WAITS         as in recovery
     CONSENT_ENDED         as in recovery: what was given anew since then is not in the copy, and is lost
     EPOCH_CURRENT         nothing, but void if the crash was before that keyring came into use
     NAMES_NUMBERED        nothing: whatever the ledger says was given is skipped from now on
@@ -17,7 +19,8 @@ there. Here the effect is missing because the values are old, and nothing is voi
 
 Then keys and values are held against each other. A customer that has keys and no values, or values and no
 key, is lost: nothing of it stays, what is left of its keys is destroyed by an entry GENERATION_SHREDDED each,
-and its tokens answer DATA_LOSS. Last comes RESTORED, with the incarnation that new value numbers carry.
+and its tokens answer DATA_LOSS. An erasure that waited for a hold on such a customer is over: nothing is left
+to hold, and an entry SHRED says so. Last comes RESTORED, with the incarnation that new value numbers carry.
 
 The keyring may be a copy that is older than the values, so the ledger's shreds are done to it from the first.
 """
@@ -26,18 +29,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from vault.core.directory import skip_numbers
+from vault.core.erasures import ERASURES, ErasureRow
 from vault.core.offline import Offline
 from vault.errors import CustomerUnknownError, DataLossError, IntegrityFailedError, ShreddedError
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, ValueNo
 from vault.store.entries import (
     ConsentEnded,
     EpochCurrent,
+    ErasureWaits,
     GenerationShredded,
     NamesNumbered,
     NumbersReserved,
     PrincipalRevoked,
     Restored,
     Shred,
+    TermsNarrowed,
     ValuesCorrected,
     ValuesDeleted,
     Void,
@@ -134,6 +140,7 @@ class Reapplying:
             if self._is_older(number, value_no, version):
                 self._remove_value(number, value_no)
         self._compare_with_keyring(facts)
+        self._end_erasures_of_lost()
         for kind, up_to in facts.named_up_to.items():
             skip_numbers(self._vault.rows, session, kind, up_to)
         session.meta.incarnation = done.incarnation
@@ -173,6 +180,8 @@ class Reapplying:
                 case ValuesCorrected(values=values):
                     for number, value_no, version in values:
                         floors[number, value_no] = max(version, floors.get((number, value_no), 0))
+                case TermsNarrowed() | ErasureWaits():
+                    vault.recovery.finish(session, entry)
                 case ConsentEnded(customer_no=number):
                     if self._row(number) is not None:
                         done.consents_ended += 1
@@ -217,6 +226,25 @@ class Reapplying:
                 if number not in removed:
                     done.lost_newer.append(number)
                 self._remove_keys(number)
+
+    def _end_erasures_of_lost(self) -> None:
+        """Of a customer that is not there any more no hold keeps anything."""
+        session, vault = self._session, self._vault
+        for key, raw in list(session.rows(ERASURES)):
+            row = ErasureRow.unpack(vault.rows.open(ERASURES, key, raw))
+            if row.waiting is None or self._row(row.customer_no) is not None:
+                continue
+            entry = Shred(
+                shred_id=bytes(key),
+                region=vault.region,
+                customer_no=row.customer_no,
+                generations=row.generations,
+                values=row.values,
+                commitment=row.commitment,
+                principal_id=row.waiting.principal_id,
+            )
+            seq = session.append(entry)
+            vault.effects.shred(session, seq, session.now_ms, entry)
 
     def _remove_customer(self, number: int) -> None:
         session, region = self._session, self._vault.region

@@ -4,6 +4,7 @@ For one customer when somebody asks (`rotating`), and at the beginning of each r
 customer of whom a value was deleted or corrected since its key was made, because what went opens with the old
 generation. Data backups open with it, too: so it is kept, and carried from epoch to epoch, until it was
 replaced `[backup] keep_days` ago. The next rotation then destroys it, before its new keyring takes in a key.
+A shred under a legal hold (`erasing`) keeps no old generation for backups.
 
 Rules:
 - Two commits, because the keyring commits before the values: the first adds the new generation and re-seals;
@@ -123,7 +124,7 @@ class Resealing:
 
         Raises:
             CustomerUnknownError, ShreddedError: there is nobody to re-seal.
-            DataLossError, IntegrityFailedError: a record is damaged.
+            DataLossError, IntegrityFailedError: a record or a consent event is damaged.
         """
         engine = self._engine
         with engine.book.open(session, session, number, named) as old:
@@ -131,7 +132,8 @@ class Resealing:
             generation = Generation(session.generations(engine.region, number)[-1] + 1)
             if generation > _LAST_GENERATION:
                 raise InvalidRequestError("the customer's DEK generations are used up")
-            opened = list(self._opened(session, old))  # all of them before anything is written
+            # All of them before anything is written.
+            opened, events = list(self._opened(session, old)), engine.consents.events(session, old)
             with engine.deks.new(generation) as dek:
                 locator = old.dek.locator(engine.book.key(number))
                 record(locator)
@@ -144,7 +146,7 @@ class Resealing:
                 fresh = OpenCustomer.of(number, row, old.sheet, dek)
                 fresh.past_locators = (*old.past_locators, locator)
                 values = self._put(session, fresh, opened)
-                engine.consents.reseal(session, old, fresh)
+                engine.consents.reseal(session, fresh, events)
                 engine.book.save(session, fresh)
         return Resealed(generation, values, len(opened))
 

@@ -9,6 +9,8 @@ Rules:
   shred is refused then.
 - More customers than the policy's threshold take another principal's approval, spent in the same commit.
 - A customer whose records are damaged can still be shredded.
+- What a legal hold keeps stays: such a shred is accepted, closes the customer, destroys the rest, and is done
+  by itself when the hold ends (`erasing`). Until then it has no certificate.
 - The certificate is made after the commit, since it proves that the ledger holds the entry. A retry gets
   the newest one. An answer can be without: a reply that would grow too large leaves the last ones out.
 """
@@ -24,8 +26,10 @@ from typing import Any
 from vault.core.approvals import Approval, covering, spend
 from vault.core.certifying import Certifying, Shredded, effective
 from vault.core.engine import Engine
+from vault.core.erasing import Erasing
 from vault.core.erasures import ERASURES, read_erasure
 from vault.core.fieldinput import check_limit
+from vault.core.holding import held_by_ledger, kept_values
 from vault.core.references import external_id_bytes, named_id, require
 from vault.core.replay import Part, Request
 from vault.core.trail import Trail
@@ -36,6 +40,7 @@ from vault.errors import (
     BatchAbortedError,
     CustomerUnknownError,
     DataLossError,
+    HeldError,
     IntegrityFailedError,
     Reason,
     VaultError,
@@ -46,7 +51,7 @@ from vault.model.controls import ApprovalAct
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, Generation
 from vault.model.requests import Caller, Certificate, CustomerRef, Erasure, ShredResult
 from vault.policy.decision import Grants
-from vault.store.entries import Shred
+from vault.store.entries import EntryType, ErasureWaits, Shred
 from vault.store.layout import split_value_key
 from vault.store.session import WriteSession
 from vault.store.snapshot import KeyringSnapshot, Snapshot
@@ -61,6 +66,7 @@ class _Target:
     generations: tuple[Generation, ...]
     external_id: bytes | None  # None when the sheet cannot be opened
     locator: bytes | None
+    kept: int = 0  # values under a legal hold
 
 
 class Shredding:
@@ -70,6 +76,7 @@ class Shredding:
         self._engine = engine
         self._effects = engine.effects
         self._trail = trail
+        self._erasing = Erasing(engine, trail)
         self._certifying = certifying
 
     def shred(
@@ -114,6 +121,7 @@ class Shredding:
         for answer in answers:
             if "customer" in answer:
                 engine.hot.forget(engine.book.key(CustomerNo(answer["customer"])))
+        self._go_on(answers)
         return self._results(answers, request)
 
     def _request(self, grants: Grants, refs: Sequence[CustomerRef], request_id: str, atomic: bool) -> Request:
@@ -143,7 +151,8 @@ class Shredding:
             target = self._target(snapshot, keys, grants, ref)
         except VaultError as error:
             return ShredResult(error=error)
-        return ShredResult(values=target.values, dek_generations=len(target.generations))
+        count = 0 if target.kept else len(target.generations)
+        return ShredResult(target.values - target.kept, count, held_values=target.kept)
 
     def _shred_all(
         self,
@@ -223,17 +232,32 @@ class Shredding:
             commitment=commitment(external_id, salt),
             principal_id=grants.id,
         )
-        seq = session.append(entry)
-        index_hash = (
-            engine.index_keys.external_hash(session, target.external_id)
-            if target.external_id is not None
-            else None
-        )
-        self._effects.shred(session, seq, session.entry_time_ms(seq), entry, index_hash)
-        answer: dict[str, Any] = {"customer": target.number, "shred_id": entry.shred_id.hex()}
+        if target.kept:
+            gone = target.generations if target.kept < target.values else ()
+            self._erasing.begin(session, ErasureWaits.of(entry, gone))
+        else:
+            self._destroy(session, entry, target.external_id)
+        answer: dict[str, Any] = {"customer": target.number, "shred_id": shred_id.hex()}
         if request.salt_seed is None:
             answer["salt"] = salt.hex()  # not remembered: without a request id nothing is
         return answer
+
+    def _destroy(self, session: WriteSession, entry: Shred, external_id: bytes | None) -> None:
+        seq = session.append(entry)
+        hashed = (
+            self._engine.index_keys.external_hash(session, external_id) if external_id is not None else None
+        )
+        self._effects.shred(session, seq, session.entry_time_ms(seq), entry, hashed)
+
+    def _go_on(self, answers: Sequence[dict[str, Any]]) -> None:
+        """Makes final what no hold keeps; of a damaged customer the keeper tries it again."""
+        with self._engine.store.snapshot() as snapshot:
+            ids = [bytes.fromhex(each["shred_id"]) for each in answers if "shred_id" in each]
+            rows = [read_erasure(self._engine.rows, snapshot, shred_id) for shred_id in ids]
+        for row in rows:
+            if row.waiting is not None:
+                with suppress(DataLossError, IntegrityFailedError):
+                    self._erasing.go_on(CustomerNo(row.customer_no))
 
     def _target(
         self,
@@ -260,38 +284,52 @@ class Shredding:
                 # Tombstones of deleted values are records, but not values that go.
                 values = len(customer.sheet.fields)
                 locator = customer.dek.locator(engine.book.key(number))
-                found = customer.sheet.external_id
+                found, terms = customer.sheet.external_id, customer.terms
+                now_ms = max(engine.now_ms(), reader.meta.time_floor_ms)
+                kept = len(kept_values(customer, now_ms))
         except (IntegrityFailedError, DataLossError, CustomerUnknownError):
+            self._require_not_held(number)
             values = sum(1 for value_no in records if value_no != CUSTOMER_ROW)
             return _Target(number, values, generations, None, None)
         if asked and asked != found:
             raise IntegrityFailedError  # the index names somebody else
-        return _Target(number, values, generations, found, locator)
+        if terms.erasure_pending:
+            raise HeldError("the customer's erasure waits for a legal hold already")
+        return _Target(number, values, generations, found, locator, kept)
+
+    def _require_not_held(self, number: CustomerNo) -> None:
+        """For a customer who cannot be opened: what is held must not be lost by damage to a record."""
+        engine = self._engine
+        entries = engine.store.ledger(types={EntryType.TERMS_NARROWED})
+        if held_by_ledger(entries, engine.region, number, engine.now_ms()):
+            raise HeldError("a legal hold is on this customer, whose records are damaged")
 
     def _results(self, answers: Sequence[dict[str, Any]], request: Request) -> list[ShredResult]:
         """What the answers say, with the certificates that the reply has room for."""
         with self._engine.store.snapshot() as snapshot:
             ids = [bytes.fromhex(answer["shred_id"]) for answer in answers if "shred_id" in answer]
             rows = [read_erasure(self._engine.rows, snapshot, shred_id) for shred_id in ids]
-        shreds = list(zip(ids, rows, strict=True))
+        # Those that wait for a hold last: they have no certificate.
+        shreds = sorted(zip(ids, rows, strict=True), key=_waits)
         erasures, certificates = self._told(shreds)
-        given = zip_longest(shreds, erasures, certificates)
+        given = {each[0][0]: each for each in zip_longest(shreds, erasures, certificates)}
         results = []
         for answer in answers:
             if "error" in answer:
                 results.append(ShredResult(error=_remembered_error(answer["error"])))
                 continue
-            (shred_id, row), erasure, certificate = next(given)
+            (shred_id, row), erasure, certificate = given[bytes.fromhex(answer["shred_id"])]
             salt = bytes.fromhex(answer["salt"]) if "salt" in answer else _salt(request, shred_id)
-            count = len(row.generations)
-            results.append(ShredResult(row.values, count, salt, erasure, certificate))
+            gone, count, kept = row.values - row.kept, len(row.generations), row.kept
+            results.append(ShredResult(gone, count, salt, erasure, certificate, held_values=kept))
         return results
 
     def _told(self, shreds: Sequence[Shredded]) -> tuple[list[Erasure], list[Certificate]]:
         """What is said of shreds that are done: they are answered even if no certificate can be made now."""
         limit = self._engine.settings.limits.reply_bytes // 2
         try:
-            return self._certifying.erasures(shreds), self._certifying.certificates(shreds, limit)
+            done = [each for each in shreds if not _waits(each)]
+            return self._certifying.erasures(shreds), self._certifying.certificates(done, limit)
         except VaultError:
             # The salt cannot be had again, the certificate can: GetCertificate says what is wrong.
             return [effective(*each) for each in shreds], []
@@ -308,8 +346,13 @@ def _remembered_error(reason: str) -> VaultError:
         Reason.ALREADY_SHREDDED: "the customer was shredded before",
         Reason.CUSTOMER_UNKNOWN: "no such customer",
         Reason.TOKEN_UNKNOWN: "no such token",
+        Reason.HELD: "a legal hold keeps this customer's erasure waiting",
     }
     error_class = error_for(Reason(reason))
     if error_class is IntegrityFailedError:
         return IntegrityFailedError()
     return error_class(texts.get(Reason(reason), "the customer cannot be shredded"))
+
+
+def _waits(shred: Shredded) -> bool:
+    return shred[1].waiting is not None

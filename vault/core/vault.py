@@ -22,6 +22,7 @@ from vault.core.explaining import Explaining
 from vault.core.exporting import Exporting
 from vault.core.fieldinput import check_limit
 from vault.core.inspecting import Inspecting
+from vault.core.narrowing import Narrowing
 from vault.core.operations import Operating, Operation
 from vault.core.rectifying import Rectifying
 from vault.core.reporting import Reporting
@@ -71,12 +72,14 @@ from vault.model.requests import (
     PolicyVersion,
     PrincipalInfo,
     Revealed,
+    Scope,
     ShredResult,
     TokenInfo,
     Translated,
 )
 from vault.model.secret import Secret
 from vault.policy.explaining import Explanation
+from vault.store.entries import TermsKind
 
 _DEFAULT_PAGE = 100
 _LARGEST_PAGE = 1000
@@ -101,6 +104,7 @@ class Vault:
         )
         self._shredding = Shredding(engine, self._trail, certifying)
         self._erasures = ErasureRecord(engine, certifying)
+        self._narrowing = Narrowing(engine, self._trail)
         self._consenting = Consenting(engine, self._trail)
         self._consent_reading = ConsentReading(engine, self._trail)
         self._rotating = Rotating(engine, self._trail)
@@ -240,6 +244,40 @@ class Vault:
             atomic=atomic,
             approval_id=approval_id,
         )
+
+    def restrict_customer(
+        self, caller: Caller, ref: CustomerRef, scope: Scope, until_ms: int, request_id: str
+    ) -> int:
+        """Restricts processing; see `narrowing`."""
+        return self._narrowing.restrict(caller, ref, scope, until_ms, request_id)
+
+    def lift_restriction(self, caller: Caller, ref: CustomerRef, number: int, request_id: str) -> None:
+        """Ends a restriction; see `narrowing`."""
+        self._narrowing.end(caller, ref, TermsKind.RESTRICTED, number, request_id)
+
+    def place_hold(
+        self,
+        caller: Caller,
+        ref: CustomerRef,
+        field_classes: Sequence[str],
+        until_ms: int,
+        reference: str,
+        request_id: str,
+    ) -> int:
+        """Places a legal hold; see `narrowing`."""
+        return self._narrowing.hold(caller, ref, field_classes, until_ms, reference, request_id)
+
+    def release_hold(self, caller: Caller, ref: CustomerRef, number: int, request_id: str) -> None:
+        """Ends a legal hold, and does the shred that waited for it; see `narrowing`."""
+        self._narrowing.end(caller, ref, TermsKind.HELD, number, request_id)
+
+    def set_expiry(self, caller: Caller, ref: CustomerRef, scope: Scope, at_ms: int, request_id: str) -> int:
+        """Sets a time from which nothing is revealed; see `narrowing`."""
+        return self._narrowing.expire(caller, ref, scope, at_ms, request_id)
+
+    def clear_expiry(self, caller: Caller, ref: CustomerRef, number: int, request_id: str) -> None:
+        """Ends an expiry; see `narrowing`."""
+        self._narrowing.end(caller, ref, TermsKind.EXPIRING, number, request_id)
 
     def rotate_dek(self, caller: Caller, ref: CustomerRef, request_id: str) -> tuple[int, int]:
         """A new DEK generation; see `rotating`."""

@@ -120,7 +120,47 @@ class HeldValue:
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """What a restriction or expiry is about; empty for every purpose, every field class."""
+
+    purposes: Sequence[str] = ()
+    field_classes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RestrictionInfo:
+    """A restriction of one purpose and field class; empty for every one. Those set together share the id."""
+
+    id: int
+    purpose: str = ""
+    field_class: str = ""
+    until_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HoldInfo:
+    """A legal hold on one field class; empty for every one."""
+
+    id: int
+    field_class: str = ""
+    until_ms: int = 0
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryInfo:
+    """From `at_ms` on nothing is revealed; empty for every purpose, every field class."""
+
+    id: int
+    purpose: str = ""
+    field_class: str = ""
+    at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Customer:
+    """A customer without values. `shred_id` is set once its shred was asked for."""
+
     customer_token: str
     state: CustomerState
     jurisdiction: str = ""
@@ -128,6 +168,9 @@ class Customer:
     dek_generation: int = 0
     held: Sequence[HeldValue] = ()
     shred_id: str = ""
+    restrictions: Sequence[RestrictionInfo] = ()
+    holds: Sequence[HoldInfo] = ()
+    expiries: Sequence[ExpiryInfo] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +219,15 @@ class Erasure:
     final_ms: int = 0
     assurance: Assurance | None = None
     waits_for: Sequence[Awaited] = ()
+    held_values: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ShredResult:
-    """`certificate` is None where the reply would have become too large; it can be had later."""
+    """`certificate` is None where the reply would have become too large; it can be had later.
+
+    `held_values` are those that a legal hold keeps; the shred is done when it ends.
+    """
 
     values: int = 0
     dek_generations: int = 0
@@ -188,6 +235,7 @@ class ShredResult:
     erasure: Erasure | None = None
     certificate: Certificate | None = None
     error: VaultError | None = None
+    held_values: int = 0
 
 
 @dataclass(frozen=True, slots=True)

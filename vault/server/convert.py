@@ -65,6 +65,7 @@ from vault.model.requests import (
 from vault.model.secret import Secret
 from vault.model.situation import Situation
 from vault.policy.explaining import Explanation
+from vault.server.convert_terms import add_terms
 from vault.server.status import status_of, status_of_reason
 
 DEFAULT_PAGE = 100
@@ -74,6 +75,7 @@ _STAGES = {
     Stage.EFFECTIVE: erasure_pb.ERASURE_STAGE_EFFECTIVE,
     Stage.FINAL_BEST_EFFORT: erasure_pb.ERASURE_STAGE_FINAL_BEST_EFFORT,
     Stage.FINAL: erasure_pb.ERASURE_STAGE_FINAL,
+    Stage.HELD: erasure_pb.ERASURE_STAGE_HELD,
 }
 _STEPS = {
     Step.ROTATION: erasure_pb.AWAITED_STEP_ROTATION,
@@ -83,6 +85,7 @@ _STEPS = {
     Step.RESEALING: erasure_pb.AWAITED_STEP_RESEALING,
     Step.KEPT: erasure_pb.AWAITED_STEP_KEPT,
     Step.BACKUPS: erasure_pb.AWAITED_STEP_BACKUPS,
+    Step.HOLD: erasure_pb.AWAITED_STEP_HOLD,
 }
 
 # Requests
@@ -260,7 +263,7 @@ def token_info(info: TokenInfo) -> token_pb.InspectTokenResponse:
 
 
 def customer(model: Customer) -> customer_pb.Customer:
-    return customer_pb.Customer(
+    message = customer_pb.Customer(
         customer_token=model.customer_token,
         state=common_pb.CustomerState.ValueType(model.state),
         jurisdiction=model.jurisdiction,
@@ -269,6 +272,8 @@ def customer(model: Customer) -> customer_pb.Customer:
         held=[_held(each) for each in model.held],
         shred_id=model.shred_id,
     )
+    add_terms(message, model)
+    return message
 
 
 def _held(value: HeldValue) -> customer_pb.HeldValue:
@@ -302,6 +307,7 @@ def shred_result(result: ShredResult) -> customer_pb.ShredResult:
         erasure=erasure(result.erasure) if result.erasure else None,
         certificate=certificate(result.certificate) if result.certificate else None,
         error=status_of(result.error) if result.error else None,
+        held_values=result.held_values,
     )
 
 
@@ -315,6 +321,7 @@ def erasure(model: Erasure) -> erasure_pb.Erasure:
         final_time=timestamp(model.final_ms),
         assurance=model.assurance.value if model.assurance else "",
         waits_for=[_awaited(each) for each in model.waits_for],
+        held_values=model.held_values,
     )
 
 

@@ -96,6 +96,12 @@ class Terms:
         """Whether an erasure waits for a hold to end."""
         return self.shred_id != _NO_SHRED
 
+    @property
+    def closes(self) -> bool:
+        """Whether the customer as a whole is restricted, with no end in sight."""
+        whole = any(not (each.purpose or each.field_class or each.until_ms) for each in self.restrictions)
+        return whole or self.erasure_pending
+
     def situation(
         self, purpose: int, now_ms: int, consent: ConsentState, jurisdiction: str, restricted: bool
     ) -> tuple[Situation, int]:

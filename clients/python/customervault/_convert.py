@@ -144,6 +144,18 @@ def customer(message: customer_service_pb2.Customer) -> results.Customer:
             for held in message.held
         ),
         shred_id=message.shred_id,
+        restrictions=tuple(
+            results.Restriction(each.id, each.purpose, each.field_class, _time(each, "until_time"))
+            for each in message.restrictions
+        ),
+        holds=tuple(
+            results.Hold(each.id, each.field_class, _time(each, "until_time"), each.reference)
+            for each in message.holds
+        ),
+        expiries=tuple(
+            results.Expiry(each.id, each.purpose, each.field_class, _time(each, "expire_time"))
+            for each in message.expiries
+        ),
     )
 
 
@@ -185,6 +197,7 @@ def erasure(message: erasure_service_pb2.Erasure) -> results.Erasure:
             )
             for each in message.waits_for
         ),
+        held_values=message.held_values,
     )
 
 
@@ -209,13 +222,15 @@ def shredded(
     error = _item_error(result)
     if error is not None:
         return shred_failed(error, missing_ok=missing_ok)
+    done: results.ShredOutcome = "held" if result.held_values else "shredded"
     return results.Shredded(
-        outcome="validated" if validate_only else "shredded",
+        outcome="validated" if validate_only else done,
         values=result.values,
         dek_generations=result.dek_generations,
         salt=result.salt,
         erasure=erasure(result.erasure) if result.HasField("erasure") else None,
         certificate=certificate(result.certificate) if result.HasField("certificate") else None,
+        held_values=result.held_values,
     )
 
 

@@ -12,11 +12,11 @@ from customervault.values import LawfulBasis, RevealLevel, Value
 FieldOutcome = Literal["unknown", "created", "unchanged", "updated", "empty", "refused"]
 CustomerState = Literal["unknown", "active", "restricted", "shredded"]
 ValueState = Literal["unknown", "live", "deleted", "shredded"]
-ErasureStage = Literal["unknown", "effective", "final-best-effort", "final"]
+ErasureStage = Literal["unknown", "effective", "final-best-effort", "final", "held"]
 AwaitedStep = Literal[
-    "unknown", "rotation", "destruction", "confirmation", "backups", "copies", "resealing", "kept"
+    "unknown", "rotation", "destruction", "confirmation", "backups", "copies", "resealing", "kept", "hold"
 ]
-ShredOutcome = Literal["shredded", "validated", "already_shredded", "missing", "failed"]
+ShredOutcome = Literal["shredded", "held", "validated", "already_shredded", "missing", "failed"]
 PrincipalState = Literal["unknown", "active", "revoked", "suspended"]
 
 
@@ -131,8 +131,42 @@ class HeldValue:
 
 
 @dataclass(frozen=True, slots=True)
+class Restriction:
+    """A restriction of one purpose and field class; empty for every one. Those set together share the id."""
+
+    id: int
+    purpose: str
+    field_class: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A legal hold on one field class; empty for every one. Those placed together share the id."""
+
+    id: int
+    field_class: str
+    until: datetime | None
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """A time from which nothing is revealed for one purpose and field class; empty for every one."""
+
+    id: int
+    purpose: str
+    field_class: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Customer:
-    """A data subject. Listings leave `held` empty; `shred_id` is set once shredded."""
+    """A data subject.
+
+    Listings leave `held`, `restrictions`, `holds` and `expiries` empty. `shred_id` is set once its shred was
+    asked for, which may still wait for a legal hold.
+    """
 
     customer_token: str
     state: CustomerState
@@ -141,6 +175,9 @@ class Customer:
     dek_generation: int
     held: Sequence[HeldValue]
     shred_id: str
+    restrictions: Sequence[Restriction] = ()
+    holds: Sequence[Hold] = ()
+    expiries: Sequence[Expiry] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +222,7 @@ class AwaitedRootKey:
             `confirmation` that it is gone; the end of the provider's own `backups` of it; or, before it is
             destroyed, `copies` of the keyring in use. Of single values also `resealing`, a rotation that
             gives the other values a new data key, and `kept`: the old one is kept for data backups until
-            `due`. A rotation follows.
+            `due`. A rotation follows. With `hold` it is no root key: a legal hold has to end.
         due: Not before this time, where that is known.
         missing_copies: How many verified copies are missing, with step `copies`.
         missing_copies_epoch: Of which epoch's keyring.
@@ -210,6 +247,7 @@ class Erasure:
         final: None until no copy of the key can be recovered.
         assurance: `hardware`, `service-attested` or `best-effort`; empty while a root key stands.
         waits_for: Root keys that have to be gone first; none once it is final.
+        held_values: At stage `held`: how many values the hold keeps, the external id among them.
     """
 
     shred_id: str
@@ -220,6 +258,7 @@ class Erasure:
     final: datetime | None = None
     assurance: str = ""
     waits_for: Sequence[AwaitedRootKey] = ()
+    held_values: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +266,8 @@ class Shredded:
     """The answer for one customer of a shred.
 
     Attributes:
-        outcome: `validated` when only asked what would go; `already_shredded` and `missing` with
+        outcome: `held` where a legal hold keeps some of it, and the shred is done when that ends; `validated`
+            when only asked what would go; `already_shredded` and `missing` with
             `missing_ok`; `failed` in `shred_many`, with `error`.
         values: How many live values went, or would go.
         dek_generations: How many key generations went, or would go.
@@ -235,6 +275,7 @@ class Shredded:
         erasure: None unless shredded.
         certificate: At stage `effective`. None unless shredded, or where the vault's reply had no room for
             it: `certificate(shred_id)` gets it.
+        held_values: How many values a legal hold keeps, the external id among them.
     """
 
     outcome: ShredOutcome
@@ -244,6 +285,7 @@ class Shredded:
     erasure: Erasure | None = None
     certificate: Certificate | None = None
     error: VaultError | None = None
+    held_values: int = 0
 
     @property
     def shred_id(self) -> str:

@@ -28,7 +28,7 @@ CONSENTING_POLICY = (
         'description = "Write invoices"\nsale_or_sharing = true\n'
         'bases = { "*" = ["contract", "consent", "legitimate_interests"] }',
     )
-    .replace('may = ["inspect", "export", "audit"]', 'may = ["inspect", "export", "audit", "consent"]')
+    .replace('"audit", "restrict"]', '"audit", "restrict", "consent"]')
 )
 
 

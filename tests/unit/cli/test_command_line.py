@@ -63,7 +63,10 @@ def test_the_tree_is_complete() -> None:
     }
     backups = {("create",), ("list",), ("verify",), ("restore",), ("prune",)}
     assert {path[1:] for path in LEAVES if path[0] == "backup"} == backups
-    assert {path[1:] for path in LEAVES if path[0] == "customers"} == {("show",), ("list",), ("export",)}
+    assert {path[1:] for path in LEAVES if path[0] == "customers"} == {
+        *(("show",), ("list",), ("export",)),
+        *(("restrict",), ("lift",), ("hold",), ("release",), ("expire",)),
+    }
     assert {path[1:] for path in LEAVES if path[0] == "principals"} == {
         *(("add",), ("list",), ("revoke",), ("suspend",), ("resume",), ("budget",)),
     }

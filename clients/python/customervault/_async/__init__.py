@@ -4,11 +4,17 @@ from customervault._async.administration import AsyncAdministrationVerbs
 from customervault._async.consents import AsyncConsentVerbs
 from customervault._async.controls import AsyncControlVerbs
 from customervault._async.customers import AsyncCustomerVerbs
+from customervault._async.terms import AsyncTermsVerbs
 from customervault._async.tokens import AsyncTokenVerbs
 
 
 class AsyncVault(
-    AsyncTokenVerbs, AsyncCustomerVerbs, AsyncConsentVerbs, AsyncAdministrationVerbs, AsyncControlVerbs
+    AsyncTokenVerbs,
+    AsyncCustomerVerbs,
+    AsyncTermsVerbs,
+    AsyncConsentVerbs,
+    AsyncAdministrationVerbs,
+    AsyncControlVerbs,
 ):
     """A client of one vault for asyncio, with the arguments and the verbs of `Vault`.
 

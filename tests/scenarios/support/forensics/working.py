@@ -4,8 +4,9 @@
 
 In each epoch: customers with phone numbers are stored, others shredded; values are deleted and corrected; of
 some customers all but one value goes. Nothing but the rotation that follows replaces their data keys. Others'
-are replaced because somebody asks for it. Copies of the whole directory and of `values/` are taken before,
-between and after, and of what a rotation leaves that SIGKILL ended.
+are replaced because somebody asks for it. Some are shredded under a legal hold on their e-mail, which is
+released an epoch later. Copies of the whole directory and of `values/` are taken before, between and after,
+and of what a rotation leaves that SIGKILL ended.
 """
 
 import signal
@@ -64,6 +65,7 @@ class Work:
         default_factory=set
     )  # sealed a value that was deleted or corrected; replaced keys
     living: list[tuple[Known, int, list[str]]] = field(default_factory=list)
+    held: list[tuple[Known, int, int]] = field(default_factory=list)  # number, and id of the hold
     _stored: int = 0
 
     @classmethod
@@ -102,6 +104,8 @@ class Work:
             self._delete(desks, amounts.touched)
             self._keep_one(desks, amounts.touched)
             self._replace(desks, amounts.touched)
+            self._release(desks)
+            self._shred_held(desks, amounts.touched)
             self.copy("values", only="values")
             self.copy("later")
 
@@ -212,6 +216,20 @@ class Work:
         for known, number, _ in self._taken(count):
             self._remember(desks, number, 2)
             desks.vault.rotate_dek(desks.admin.caller, by_id(known.external_id), new_id())
+
+    def _shred_held(self, desks: Desks, count: int) -> None:
+        for known, number, tokens in self._taken(count):
+            for value_no, _ in enumerate(tokens[:2], 2):  # all but the e-mail
+                self._remember(desks, number, value_no)
+            hold = desks.privacy.hold(by_id(known.external_id), "email")
+            assert desks.eraser.shred(by_id(known.external_id), new_id()).held_values == 2
+            self.held.append((known, number, hold))
+
+    def _release(self, desks: Desks) -> None:
+        for known, number, hold in self.held:
+            desks.privacy.release(by_id(known.external_id), hold)
+            self.shredded[number] = known
+        self.held.clear()
 
     def _remember(self, desks: Desks, number: int, value_no: int) -> None:
         engine = desks.vault.engine
