@@ -52,6 +52,8 @@ Example:
 """
 _DIFF = """Say what a policy file would change, one change a line; change nothing.
 
+A file that `check` refuses, also for an example that fails, is not compared.
+
 Example:
   cvault policy diff policy.toml
 """
@@ -165,12 +167,14 @@ def run_examples_of(
 @online
 def diff(vault: "Vault", file: PolicyFile, as_json: Json = False) -> None:
     """Says what a policy would change."""
-    changes = list(vault.apply_policy(_read(file), validate_only=True).changes)
+    checked = vault.apply_policy(_read(file), validate_only=True)
+    changes = list(checked.changes)
     if as_json:
-        print_json({"changes": changes})
+        print_json({"changes": changes, "warnings": list(checked.warnings)})
         return
     for line in changes:
         print_line(line)
+    _print_warnings(checked.warnings)
     print_line(plural(len(changes), "change") if changes else "no change of what is allowed")
 
 
@@ -240,8 +244,8 @@ def explain(
     print_line(found.text)
     if found.reason:
         print_line(f"A caller is told {found.reason}.")
-    for change in found.changes:
-        print_line(f"To change that: {change}.")
+    for number, change in enumerate(found.changes):
+        print_line(f"{'And' if number else 'To change that'}: {change}.")
 
 
 @online

@@ -90,7 +90,7 @@ class Administering:
         policy = parse_policy(document, engine.catalog.names)
         require_sound(policy, engine.catalog.names)
         registry = _registry(directory.principals)
-        warnings = remarks(policy, registry)
+        warnings = remarks(policy, registry, grants.name)
         if validate_only:
             changes = describe_change(directory.access.policy, policy)
             in_force = directory.policy

@@ -8,13 +8,15 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from vault.model.access import Action
-from vault.policy.budgets import Approvals, Controls
+from vault.model.consent import LawfulBasis
+from vault.policy.budgets import Approvals, Budget, Controls
 from vault.policy.cedar import read_rules
 from vault.policy.rules import Policy, Purpose, Rules, spell
 
 _EMPTY = Policy({}, {}, {})
 _PURPOSE_PARTS = ("descriptions", "benefits", "iri")
-_PURPOSE_FLAGS = ("direct_marketing", "break_glass", "training")
+_BUDGET_PARTS = ("principals", "purposes", "window_seconds", "customers", "compare", "alert_at", "suspend")
+_PURPOSE_FLAGS = ("direct_marketing", "sale_or_sharing", "break_glass", "training")
 
 
 def describe_change(old: Policy | None, new: Policy) -> list[str]:
@@ -52,6 +54,8 @@ def _purposes(old: Policy, new: Policy) -> Iterator[str]:
         before, after = old.purposes.get(name), new.purposes.get(name)
         if (before is None) != (after is None):
             yield f"purpose {spell(name)}: {'removed' if after is None else 'added'}"
+        if after is None:
+            continue
         if before and after and before.description != after.description:
             yield f"purpose {spell(name)}: description changed"
         if before and after:
@@ -73,7 +77,7 @@ def _open(purpose: Purpose | None) -> str:
 
 def _bases(purpose: Purpose | None) -> str:
     if purpose is None or not purpose.bases:
-        return "usual"
+        return f"*: {LawfulBasis.LEGITIMATE_INTERESTS.value}"
     return "; ".join(f"{place}: {', '.join(purpose.bases[place])}" for place in sorted(purpose.bases))
 
 
@@ -121,7 +125,7 @@ def _rules(old: Rules, new: Rules) -> Iterator[str]:
 
 
 def _day(moment_ms: int) -> str:
-    return datetime.fromtimestamp(moment_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%MZ") if moment_ms else "never"
+    return datetime.fromtimestamp(moment_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%MZ") if moment_ms else "none"
 
 
 def _level(rules: Rules, purpose: str, field_class: str) -> str:
@@ -132,13 +136,25 @@ def _level(rules: Rules, purpose: str, field_class: str) -> str:
 def _controls(old: Controls, new: Controls) -> Iterator[str]:
     for name in sorted(old.budgets.keys() | new.budgets.keys()):
         before, after = old.budgets.get(name), new.budgets.get(name)
-        if before != after:
-            what = "added" if before is None else "removed" if after is None else "changed"
-            yield f"budget {spell(name)}: {what}"
+        if before is None or after is None:
+            yield f"budget {spell(name)}: {'added' if before is None else 'removed'}"
+            continue
+        for part in _BUDGET_PARTS:
+            if getattr(before, part) != getattr(after, part):
+                yield f"budget {spell(name)}: {part} {_part(before, part)} -> {_part(after, part)}"
     for key in Approvals.__slots__:
         before_value, after_value = getattr(old.approvals, key), getattr(new.approvals, key)
         if before_value != after_value:
             yield f"approvals {key}: {_shown(before_value)} -> {_shown(after_value)}"
+
+
+def _part(budget: Budget, part: str) -> str:
+    value = getattr(budget, part)
+    if value is None:
+        return "no limit"
+    if isinstance(value, frozenset):
+        return ", ".join(map(spell, sorted(value))) or "nobody"
+    return str(value).lower()
 
 
 def _shown(value: object) -> str:

@@ -22,7 +22,7 @@ from vault.policy.compiling import Compiled
 from vault.policy.explaining import Explanation, Question, explain
 from vault.policy.judging import Judge
 from vault.policy.reading import Reader, Table
-from vault.policy.rules import Example, Policy
+from vault.policy.rules import Example, Policy, spell
 from vault.policy.verdicts import DENIALS
 
 ALLOWED: Final = "ALLOWED"
@@ -96,8 +96,10 @@ def _run(compiled: Compiled, judge: Judge, example: Example) -> Outcome:
     if example.action:
         ruling = judge.acts(trained=example.trained)[_ACTIONS[example.action]]
         got = ALLOWED if ruling.allowed else Reason.ACTION_DENIED.value
-        deciders = ", ".join(ruling.forbids or ruling.permits) or "no line grants it"
-        return Outcome(example, got, f"{example.action}: {deciders}")
+        deciders = " and ".join(ruling.forbids or ruling.permits)
+        because = f"because of {deciders}" if deciders else "for no line of the policy grants it"
+        may = "may" if ruling.allowed else "may not"
+        return Outcome(example, got, f"{spell(example.principal)} {may} {example.action}, {because}.")
     question = Question(
         principal=example.principal,
         purpose=example.purpose,

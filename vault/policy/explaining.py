@@ -71,7 +71,9 @@ def explain(compiled: Compiled, judge: Judge, question: Question) -> Explanation
     if decision.verdict in (Verdict.PLAIN, Verdict.MASKED):
         reveal = Reveal(decision.verdict)
         how = "in plain" if reveal is Reveal.PLAIN else "masked"
-        text = f"{who} reads {what} {how}, because of {' and '.join(deciders)}."
+        approved = question.break_glass and policy.purposes[question.purpose].break_glass
+        during = ", while an approval is in force" if approved else ""
+        text = f"{who} reads {what} {how}, because of {' and '.join(deciders)}{during}."
         return Explanation(reveal, None, basis, deciders, (), text)
     reason = DENIALS[decision.verdict]
     return Explanation(

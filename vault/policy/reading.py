@@ -59,8 +59,8 @@ class Reader:
         if key not in table:
             return ""
         if not isinstance(value, str) or value not in allowed:
-            shown = spell(value) if isinstance(value, str) else "that is no text"
-            self.problem((*where, key), f"unknown {kind} {shown}; {known(allowed)}")
+            wrong = f"unknown {kind} {spell(value)}" if isinstance(value, str) else "has to be text in quotes"
+            self.problem((*where, key), f"{wrong}; {known(allowed)}")
             return ""
         return value
 

@@ -7,12 +7,14 @@ from vault.policy.decision import PrincipalRecord
 from vault.policy.rules import Policy, Rules, spell
 
 
-def remarks(policy: Policy, principals: Mapping[str, PrincipalRecord]) -> list[str]:
-    """Lines to show to whoever applies `policy`, given the registry by name."""
+def remarks(policy: Policy, principals: Mapping[str, PrincipalRecord], applicant: str = "") -> list[str]:
+    """Lines to show to the principal `applicant`, who applies `policy`, given the registry by name."""
     lines = []
     active = {name for name, record in principals.items() if not record.revoked}
     if not policy.administrators & active:
         lines.append('no registered principal may "admin"; nobody could change this policy')
+    elif applicant and applicant not in policy.administrators:
+        lines.append(f'you are {spell(applicant)}, who may no longer "admin": others have to change it back')
     for name, rules in sorted(policy.principals.items()):
         if name not in active:
             state = "revoked" if name in principals else "not registered"

@@ -119,3 +119,38 @@ def test_a_wrong_example_is_a_problem(lines: str, problem: str) -> None:
 def test_an_act_may_be_forbidden() -> None:
     text = document(RULE, '[[examples]]\nprincipal = "admin"\naction = "export"\nexpect = "ACTION_DENIED"\n')
     require_sound(parse_policy(text, CLASSES), CLASSES)
+
+
+ACT = """
+[[examples]]
+principal = "{}"
+action = "{}"
+expect = "{}"
+"""
+
+
+def test_an_example_of_an_act_says_who_may_and_why() -> None:
+    text = document(
+        examples=ACT.format("admin", "admin", "ALLOWED") + ACT.format("crm", "export", "ACTION_DENIED")
+    )
+    assert [each.explanation for each in run_examples(parse_policy(text, CLASSES), CLASSES)] == [
+        "admin may admin, because of principals.admin.may.admin.",
+        "crm may not export, for no line of the policy grants it.",
+    ]
+
+
+def test_a_read_that_an_approval_opens_says_so() -> None:
+    opened = EXAMPLE.format(place="DE", reveal="BEST", expect="PLAIN") + "break_glass = true\n"
+    text = document(examples=opened)
+    emergency = text.replace('description = "Answer"', 'description = "Answer"\nbreak_glass = true')
+    grant = 'crm reads name for support in plain, because of principals.crm.reveal.support."*"'
+    for policy, told in ((text, f"{grant}."), (emergency, f"{grant}, while an approval is in force.")):
+        (outcome,) = run_examples(parse_policy(policy, CLASSES), CLASSES)
+        assert outcome.explanation.replace("email", "name") == told
+
+
+def test_a_consent_that_is_no_text_is_refused() -> None:
+    wrong = EXAMPLE.format(place="DE", reveal="BEST", expect="PLAIN") + "consent = true\n"
+    assert problems(document(examples=wrong)) == [
+        "examples.1.consent: has to be text in quotes; known: given, none, objected, withdrawn"
+    ]
