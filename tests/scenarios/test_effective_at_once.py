@@ -31,7 +31,7 @@ READERS = 4
 WAIT_SECONDS = 30.0
 
 READING = (
-    POLICY.replace('may = ["inspect", "export", "audit"]', 'may = ["inspect", "consent", "restrict"]')
+    POLICY.replace('"audit", "restrict"]', '"audit", "restrict", "consent"]')
     + """
 [purposes.offers]
 description = "Tell customers about offers"
