@@ -63,13 +63,16 @@ class Budgets:
         self._windows: dict[_Key, _Window] = {}
         self._lock = threading.Lock()
 
-    def charge(self, grants: Grants, purpose: str, groups: Sequence[bytes]) -> None:
+    def charge(
+        self, grants: Grants, purpose: str, locators: Sequence[bytes], groups: Sequence[bytes]
+    ) -> None:
         """Counts the customers of whom a batch reveals something.
 
         Args:
             grants: the principal.
             purpose: why it reads.
-            groups: one for each run of a customer's values, as in the access record.
+            locators: one for each run of a customer's values.
+            groups: of the same runs, as in the access record.
 
         Raises:
             BudgetExceededError: there are too many; nothing may be revealed.
@@ -77,10 +80,12 @@ class Budgets:
         """
 
         def not_in(known: set[bytes]) -> set[bytes]:
+            if known.issuperset(locators):  # the usual case, and the locators' hashes are at hand
+                return set()
             return {
-                member
-                for group in groups
-                if (member := group[:MEMBER_BYTES]) not in known and _reveals(group)
+                locator
+                for locator, group in zip(locators, groups, strict=True)
+                if locator not in known and _reveals(group)
             }
 
         for budget in grants.budgets:
@@ -96,8 +101,8 @@ class Budgets:
         """
         for budget in grants.budgets:
             if budget.compare is not None:
-                member = {locator[:MEMBER_BYTES]}
-                self._charge(grants, budget, BudgetKind.COMPARE, budget.compare, member.difference)
+                one = {locator}
+                self._charge(grants, budget, BudgetKind.COMPARE, budget.compare, one.difference)
 
     def exports(self, grants: Grants, locator: bytes, limit: int) -> bool:
         """Counts a customer that is exported; whether it is among the first `limit` of the day (UTC)."""
@@ -149,7 +154,7 @@ class Budgets:
             if not new:
                 return
             reaction = _Reaction(self, grants, budget, kind, limit)
-            fits = window.counted.add(new, limit, reaction)
+            fits = window.counted.add({each[:MEMBER_BYTES] for each in new}, limit, reaction)
             if fits:
                 window.known |= new
         for event in reaction.events:

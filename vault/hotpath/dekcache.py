@@ -42,6 +42,7 @@ class CachedDek:
         "generation",
         "locator",
         "place",
+        "placed",
         "row",
         "seal",
         "situations",
@@ -63,10 +64,12 @@ class CachedDek:
         self.place = self.consents = 0
         self.terms: Terms | None = None
         self.situations: dict[int, tuple[Situation, int]] = {}  # by purpose: what it is, and until when
+        self.placed = (0, 0)  # the decisions that `place` is for, and until when it holds
 
     def verified(self, row: bytes, parsed: CustomerRow, terms: Terms | None) -> None:
         """Takes over a row whose MAC was verified, with the terms that a decision has to look at."""
         self.row, self.terms, self.situations = row, terms, {}
+        self.placed = (0, 0)
         jurisdiction = row[JURISDICTION_AT : JURISDICTION_AT + 2]
         self.place = row_place(jurisdiction, parsed.state is RowState.RESTRICTED)
         self.consents = 0 if terms is not None else parsed.consents

@@ -81,7 +81,9 @@ Masks = Callable[[int, str], str]
 class Budgets(Protocol):
     """Counts whom principals read."""
 
-    def charge(self, grants: Grants, purpose: str, groups: Sequence[bytes]) -> None:
+    def charge(
+        self, grants: Grants, purpose: str, locators: Sequence[bytes], groups: Sequence[bytes]
+    ) -> None:
         """Counts the customers of a batch's groups, or raises BudgetExceededError; see `core.budgets`."""
 
 
@@ -235,7 +237,7 @@ class HotPath:
             add_record(get(key) or b"")
         self._open(keys, records, runs, reads, snapshot, opened)
 
-        self._budgets.charge(grants, purpose, opened.groups)
+        self._budgets.charge(grants, purpose, opened.locators, opened.groups)
         unknown = Counter(code for _, code in missed)  # denials without a customer's name
         self._audit.append(
             encode_read(
@@ -292,6 +294,7 @@ class HotPath:
         opened.texts += texts
         opened.outcomes += outcomes
         add_group, start = opened.groups.append, 0
+        opened.locators += [entry.locator for entry, _ in runs]
         for (entry, _), end in zip(runs, ends, strict=True):
             count = (end - start).to_bytes(2, "big")
             add_group(entry.locator + count + items[ITEM_BYTES * start : ITEM_BYTES * end])
@@ -454,10 +457,11 @@ def _revealed(opened: "_Opened", missed: list[tuple[int, int]]) -> Revealed:
 class _Opened:
     """What a batch has come to so far; `texts` and `outcomes` are without the tokens that were missed."""
 
-    __slots__ = ("groups", "outcomes", "room", "texts")
+    __slots__ = ("groups", "locators", "outcomes", "room", "texts")
 
     def __init__(self, room: int) -> None:
         self.room = room  # bytes that the reply may still take
         self.texts: list[str] = []
         self.outcomes = bytearray()  # PLAIN, MASKED or a reason's code
-        self.groups: list[bytes] = []
+        self.groups: list[bytes] = []  # one for each run, as in the access record
+        self.locators: list[bytes] = []  # of the same runs

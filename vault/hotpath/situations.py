@@ -41,6 +41,9 @@ def read_terms(
 
 def judge_terms(entry: CachedDek, reads: Reads, now_ms: int) -> None:
     """Sets the entry's place for a batch, by its terms and the time."""
+    serial, until_ms = entry.placed
+    if serial == reads.serial and not 0 < until_ms <= now_ms:
+        return
     terms, purpose = entry.terms, reads.purpose_no
     known = entry.situations.get(purpose)
     if terms is not None and (known is None or 0 < known[1] <= now_ms):
@@ -50,4 +53,4 @@ def judge_terms(entry: CachedDek, reads: Reads, now_ms: int) -> None:
         known = terms.situation(purpose, now_ms, said, row.jurisdiction, restricted)
         entry.situations[purpose] = known
     if known is not None:
-        entry.place = reads.place(known[0])
+        entry.place, entry.placed = reads.place(known[0]), (reads.serial, known[1])

@@ -15,6 +15,7 @@ Rules:
 - Equal tables are kept once. `full` says when to begin anew, between two batches.
 """
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
@@ -35,6 +36,7 @@ _MAX_PLACES: Final = 16_384
 _MAX_TABLES: Final = 4_096
 _NO_CLASSES: Final[frozenset[int]] = frozenset()
 _ROW_PURPOSES: Final = 32
+_SERIALS: Final = itertools.count(1)
 
 
 def row_place(jurisdiction: bytes, restricted: bool) -> int:
@@ -71,6 +73,7 @@ class Reads:
         break_glass: bool = False,
         valid_until_ms: int = FOREVER_MS,
     ) -> None:
+        self.serial = next(_SERIALS)  # tells these decisions from those that were made before
         self.tables = b""
         self.numbers = _Numbers(self)
         self.purpose_no = purpose_no
