@@ -1,11 +1,12 @@
 from pathlib import Path
 
 import pytest
+from customervault.tables.layout import bind
+from customervault.tables.plan import Place, Unmapped
 
 from vault.cli.exits import UsageError
-from vault.cli.importing.layout import bind
 from vault.cli.importing.mapping import Choices, make_plan
-from vault.cli.importing.plan import Place, Unmapped, parse_maps
+from vault.cli.importing.plan import parse_maps
 from vault.cli.importing.presets import PRESETS
 from vault.fields import DEFAULT_FIELDS
 
