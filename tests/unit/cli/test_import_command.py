@@ -125,9 +125,8 @@ case.run(Slow(), pace=Pace(5, 2))
 
 
 def test_a_killed_import_continues_to_the_same_copy(tmp_path: Path) -> None:
-    from tests.unit.cli.test_import_pipeline import Case
-
     from tests.unit.client.tables.fake_target import FakeTarget
+    from tests.unit.client.tables.test_pipeline import Case
 
     lines = [f"c{n},c{n}@example.org,note {n}" for n in range(600)]
     (tmp_path / "whole").mkdir()

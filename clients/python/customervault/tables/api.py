@@ -39,7 +39,7 @@ Format = Literal["csv", "jsonl", "parquet"]
 Rest = Literal["refuse", "keep", "drop"]
 
 # A batch is what a killed job repeats at most; it is sent as several requests at the same time.
-STORED_ROWS = 4000
+STORED_ROWS = 3200
 OPENED_ROWS = 4000
 REQUESTS = 4
 

@@ -38,8 +38,8 @@ _SUFFIXES = {
 _RUNS = UUID("2c0b1f0e-8a3e-4f52-9a55-6d3c7a9be1d4")
 _FINGERPRINTED_BYTES = 2**20
 
-Report = Callable[[Progress], None]
-Showing = Callable[[int, Progress], AbstractContextManager[Report]]
+Tell = Callable[[Progress], None]
+Showing = Callable[[int, Progress], AbstractContextManager[Tell]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def format_of(file: Path) -> str:
     """
     found = _SUFFIXES.get(file.suffix.lower())
     if found is None:
-        raise TableError(f"{file} ends in neither .csv, .jsonl nor .parquet; say which it is (format)")
+        raise TableError(f"{file} ends in neither .csv, .jsonl nor .parquet; say which it is with --format")
     return found
 
 
@@ -201,7 +201,7 @@ def pulsing(call: Callable[[Pulse], None] | None) -> Showing:
     """Shows progress by calling `call` after each batch."""
 
     @contextmanager
-    def showing(total: int, begin: Progress) -> Iterator[Report]:
+    def showing(total: int, begin: Progress) -> Iterator[Tell]:
         started = time.monotonic()
 
         def report(progress: Progress) -> None:

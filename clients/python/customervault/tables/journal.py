@@ -1,6 +1,6 @@
-"""The files that an import writes, and the memory of how far they have come.
+"""The files that a job writes, and the memory of how far they have come.
 
-Beside the tokenized copy `OUT` stands `OUT.state` until the import is done:
+Beside the tokenized copy `OUT` stands `OUT.state` until the job is done:
 
     {"version": 1, "input": hex, "settings": hex, "batches": n, "offset": bytes, "line": n,
      "copy_bytes": n, "rejects_bytes": n, "tally": {...}}
@@ -11,7 +11,7 @@ Rules:
 - To continue is to cut copy and rejects to the lengths of the state and read on at its offset.
 - A copy without a state, or a state of another input or other settings, is never touched, except by
   a start from the beginning that was asked for.
-- One import writes a copy at a time (flock).
+- One job writes a copy at a time (flock).
 """
 
 import fcntl
@@ -34,7 +34,7 @@ _SAVE_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What an interrupted import must have been started with to be continued (hex digests)."""
+    """What an interrupted run must have been started with to be continued (hex digests)."""
 
     input: str
     settings: str
@@ -42,7 +42,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an import has come; everything before it is acknowledged."""
+    """How far a job has come; everything before it is acknowledged."""
 
     batches: int
     position: Position
@@ -84,7 +84,7 @@ class Journal:
         self.resumed = False
 
     def open(self, heading: bytes, *, resume: bool) -> None:
-        """Continues where an interrupted import stopped, else begins.
+        """Continues where an interrupted run stopped, else begins.
 
         Args:
             heading: What the copy begins with.
@@ -102,7 +102,7 @@ class Journal:
         try:
             fcntl.flock(self._copy, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise TableError(f"{self._copy_path} is being written by another import") from None
+            raise TableError(f"{self._copy_path} is being written by another run") from None
         state = _read_state(self._state_path) if resume else None
         if state is not None:
             self._check_identity(state)
@@ -112,7 +112,7 @@ class Journal:
             self._begin(heading)
         elif existed and resume and self._copy_path.stat().st_size:
             raise TableError(
-                f"{self._copy_path} exists and belongs to no interrupted import; "
+                f"{self._copy_path} exists and belongs to no interrupted run; "
                 "choose another name, or replace it with --no-resume"
             )
         else:
@@ -148,7 +148,7 @@ class Journal:
         self._saved_at = time.monotonic()
 
     def finish(self) -> None:
-        """The import is complete: the state is no longer needed."""
+        """The job is complete: the state is no longer needed."""
         self.save()
         if self._copy is not None:
             self._state_path.unlink()
@@ -165,7 +165,7 @@ class Journal:
 
     @property
     def _state_path(self) -> Path:
-        assert self._copy_path is not None  # noqa: S101 - only imports with a copy keep a state
+        assert self._copy_path is not None  # noqa: S101 - only jobs with a copy keep a state
         return self._copy_path.with_name(self._copy_path.name + ".state")
 
     def _begin(self, heading: bytes) -> None:
@@ -179,7 +179,7 @@ class Journal:
     def _check_identity(self, state: dict[str, object]) -> None:
         if (state.get("input"), state.get("settings")) != (self._identity.input, self._identity.settings):
             raise TableError(
-                f"{self._copy_path} belongs to an interrupted import of another file or with other "
+                f"{self._copy_path} belongs to an interrupted run of another file or with other "
                 "settings; repeat that one, or start over with --no-resume"
             )
 
@@ -209,9 +209,7 @@ def _open_for_update(path: Path, mode: int = 0o640) -> BinaryIO:
 
 def _cut(file: BinaryIO, path: Path | None, length: int) -> None:
     if os.fstat(file.fileno()).st_size < length:
-        raise TableError(
-            f"{path} is shorter than it was when the import stopped; start over with --no-resume"
-        )
+        raise TableError(f"{path} is shorter than it was when the run stopped; start over with --no-resume")
     file.truncate(length)
     file.seek(length)
 
@@ -231,7 +229,7 @@ def _read_state(path: Path) -> dict[str, object] | None:
 def _number(state: dict[str, object], name: str) -> int:
     value = state.get(name)
     if not isinstance(value, int) or value < 0:
-        raise TableError("the state of the interrupted import is damaged; start over with --no-resume")
+        raise TableError("the state of the interrupted run is damaged; start over with --no-resume")
     return value
 
 
@@ -242,7 +240,12 @@ def _replace(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes renames in `folder` survive a loss of power."""
+    directory = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(directory)
     finally:

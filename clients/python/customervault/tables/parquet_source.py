@@ -9,11 +9,13 @@ Rules:
   numbers or dates (then ISO 8601), and become text; a null stays a null.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from customervault.tables.errors import TableError
+from customervault.tables.journal import sync_folder
 from customervault.tables.layout import bind
 from customervault.tables.plan import Plan, TokenColumns, Unmapped
 from customervault.tables.source import (
@@ -134,7 +136,10 @@ class ParquetSource:
                     waiting = []
             if waiting:
                 writer.write_table(self._arrow.concat_tables(waiting), _GROUP_ROWS)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
         temporary.replace(out)
+        sync_folder(out.parent)
 
     def _streams(self, gathered: Path) -> Iterator[Any]:
         with self._arrow.OSFile(str(gathered)) as file:

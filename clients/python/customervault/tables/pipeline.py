@@ -109,7 +109,7 @@ def run_batches(
             raise RuntimeError("the vault answered for another number of rows than were sent")
         return answer
 
-    with ThreadPoolExecutor(pace.parallel, thread_name_prefix="import") as pool:
+    with ThreadPoolExecutor(pace.parallel, thread_name_prefix="table") as pool:
         try:
             for batch in _batches(source, journal.progress, pace.batch_rows):
                 customers = frozenset(record.external_id for record in batch.records if record.external_id)

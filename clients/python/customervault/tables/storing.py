@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from customervault.results import Tokenized
 
 _EMPTY = StoredField("empty")
+_MOST_ROWS = 1000  # entries that the vault takes in one request by default
 
 
 class Storing:
@@ -43,16 +44,22 @@ class Storing:
         shares: list[list[int]] = [[] for _ in range(self._requests)]
         for at, record in enumerate(records):
             shares[zlib.crc32(record.external_id.encode()) % self._requests].append(at)
-        ids = [str(uuid5(UUID(request_id), str(number))) for number in range(self._requests)]
+
+        def send(number: int) -> list[StoredRow]:
+            """One share, in as many requests as the vault's limit asks for, one after the other."""
+            rows: list[StoredRow] = []
+            for piece in range(0, len(shares[number]), _MOST_ROWS):
+                chosen = [records[at] for at in shares[number][piece : piece + _MOST_ROWS]]
+                rows += self._send(chosen, places, str(uuid5(UUID(request_id), f"{number}/{piece}")))
+            return rows
+
         with ThreadPoolExecutor(self._requests, thread_name_prefix="storing") as pool:
-            answers = pool.map(
-                lambda share, own_id: self._send([records[at] for at in share], places, own_id), shares, ids
-            )
-            placed = {
-                at: row
-                for share, rows in zip(shares, answers, strict=True)
-                for at, row in zip(share, rows, strict=True)
-            }
+            answers = list(pool.map(send, range(self._requests)))
+        placed = {
+            at: row
+            for share, rows in zip(shares, answers, strict=True)
+            for at, row in zip(share, rows, strict=True)
+        }
         return [placed[at] for at in range(len(records))]
 
     def _send(

@@ -1,4 +1,4 @@
-"""Counts of an import, kept across interruptions."""
+"""Counts of a job, kept across interruptions."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -73,6 +73,6 @@ class Tally:
         """
         names: Sequence[str] = [each.name for each in fields(cls)]
         if not isinstance(document, dict) or set(document) != set(names):
-            raise TableError("the state of the interrupted import is damaged; start over with --no-resume")
+            raise TableError("the state of the interrupted run is damaged; start over with --no-resume")
         counts = {name: document[name] for name in names if name != "reasons"}
         return cls(**counts, reasons=Counter(document["reasons"]))

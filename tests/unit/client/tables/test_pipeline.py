@@ -165,7 +165,7 @@ def test_several_batches_are_in_flight_but_never_one_customer_twice(tmp_path: Pa
 
 def test_a_copy_that_is_not_ours_is_left_alone(case: Case) -> None:
     case.copy.write_text("precious")
-    with pytest.raises(TableError, match="belongs to no interrupted import"):
+    with pytest.raises(TableError, match="belongs to no interrupted run"):
         case.run(FakeTarget())
     assert case.copy.read_text() == "precious"
     case.run(FakeTarget(), resume=False)
@@ -209,7 +209,7 @@ def test_one_import_writes_a_copy_at_a_time(case: Case) -> None:
     source = CsvSource(case.input, PLAN, Dialect())
     with Journal(IDENTITY, case.copy, case.rejects, source.start) as first:
         first.open(source.heading(), resume=True)
-        with pytest.raises(TableError, match="being written by another import"):
+        with pytest.raises(TableError, match="being written by another run"):
             case.run(FakeTarget())
 
 
