@@ -20,8 +20,8 @@ from customervault.tables import (
     tokenize_table,
 )
 
-from benchmarks.tables import COLUMNS, equal, write_table
-from benchmarks.throwaway import CVAULT
+from benchmarks.tables import COLUMNS, equal, round_trip, write_table
+from benchmarks.throwaway import CVAULT, throwaway_vault
 
 MAPS = [text for name, kind in COLUMNS.items() for text in ("--map", f"{name}={kind}")]
 OPENED = [text for name in COLUMNS for text in ("--column", name)]
@@ -84,6 +84,13 @@ def killed_after(vault: ThrowAwayVault, command: list[object], state: Path, batc
         process.send_signal(signal.SIGKILL)
         process.wait()
     return int(json.loads(state.read_bytes())["batches"])
+
+
+def test_a_table_goes_there_and_back_in_bounded_memory() -> None:
+    with throwaway_vault() as (vault, folder):
+        there, again, same = round_trip(vault, folder, 10_000)
+    assert same
+    assert max(there.memory_mb, again.memory_mb) < 300
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
@@ -149,11 +156,26 @@ def test_who_may_not_read_gets_empty_cells_and_reasons(
     assert (reject["row"], reject["column"], reject["reason"]) == (2, "mail", "SHREDDED")
 
 
-def test_a_purpose_that_is_not_known_stops_before_anything_is_written(
+def test_a_purpose_that_is_not_known_opens_nothing(customer_vault: ThrowAwayVault, tmp_path: Path) -> None:
+    table, tokens, back = (tmp_path / f"{name}.csv" for name in ("table", "tokens", "back"))
+    table.write_text("id,mail\ny-1,a@example.org\ny-2,b@example.org\n")
+    with customer_vault.connect() as vault:
+        tokenize_table(vault, table, tokens, id_column="id", columns={"mail": "email"})
+        opened = detokenize_table(vault, tokens, back, columns=["mail"], purpose="no-such-purpose")
+    assert (opened.rows, opened.values, opened.values_refused) == (2, 0, 2)
+    assert back.read_text().splitlines() == ["id,mail", "y-1,", "y-2,"]
+
+
+def test_a_vault_that_cannot_be_reached_leaves_a_table_to_be_resumed(
     customer_vault: ThrowAwayVault, tmp_path: Path
 ) -> None:
-    tokens, back = tmp_path / "tokens.csv", tmp_path / "back.csv"
-    tokens.write_text("id,mail\n1,cv1_0123456789abcdef0123456789abcdef\n")
-    with customer_vault.connect() as vault, pytest.raises(errors.VaultError):
-        detokenize_table(vault, tokens, back, columns=["mail"], purpose="no-such-purpose")
-    assert back.read_text() == "id,mail\n"
+    table, tokens = tmp_path / "table.csv", tmp_path / "tokens.csv"
+    table.write_text("id,mail\nz-1,a@example.org\n")
+    with customer_vault.connect() as closed:
+        closed.close()
+        with pytest.raises(errors.ClosedError):
+            tokenize_table(closed, table, tokens, id_column="id", columns={"mail": "email"})
+    with customer_vault.connect() as vault:
+        done = tokenize_table(vault, table, tokens, id_column="id", columns={"mail": "email"})
+    assert (done.rows, done.values) == (1, 1)
+    assert "cv1_" in tokens.read_text()

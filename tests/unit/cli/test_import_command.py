@@ -108,7 +108,7 @@ def test_the_input_is_never_written_to(cvault: Cvault, file: Path) -> None:
 _SLOW_IMPORT = """
 import sys, time, uuid
 from pathlib import Path
-from tests.unit.cli import test_import_pipeline as pipeline
+from tests.unit.client.tables import test_pipeline as pipeline
 from tests.unit.client.tables.fake_target import FakeTarget
 from customervault.tables import journal
 from customervault.tables.pipeline import Pace
