@@ -31,7 +31,7 @@ from customervault.tables.source import (
 
 _READ_ROWS = 1024
 _BUFFER_BYTES = 2**18
-_GROUP_ROWS = 65_536
+_GROUP_ROWS = 32_768
 _COMPRESSION = "zstd"
 
 
