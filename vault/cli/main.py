@@ -24,6 +24,7 @@ from vault.cli import (
     serve,
     shred,
     status,
+    tables,
     tokenize,
     version,
     witness,
@@ -37,8 +38,8 @@ _HELP = """Customer Vault: CRM systems hold tokens, the vault holds the values.
 
 \b
 Start a vault:      init, serve, status, check
-Move data in:       import, tokenize
-Read it:            detokenize, customers
+Move data in:       import, tokenize, tokenize-table
+Read it:            detokenize, detokenize-table, customers
 End it:             shred, erasure
 Govern it:          policy, principals, approvals, consent, keys, audit
 Keep it:            backup, keys copy
@@ -61,7 +62,7 @@ def build() -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    for module in (init, serve, status, import_, tokenize, detokenize, shred, check, version):
+    for module in (init, serve, status, import_, tokenize, detokenize, tables, shred, check, version):
         module.register(app)
     for group in (
         keys, customers, consent, principals, policy, approvals, erasure, audit, backup, witness,

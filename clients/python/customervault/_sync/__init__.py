@@ -27,6 +27,7 @@ class Vault(TokenVerbs, CustomerVerbs, TermsVerbs, ConsentVerbs, AdministrationV
         max_batch: Items per request; longer calls are split.
         max_attempts: How often a request is sent at most.
         server_name: Name in the vault's certificate, when it differs from the address.
+        coalesce: Let `detokenize` calls for single tokens that are made at the same time share requests.
 
     Raises:
         ConfigurationError: Something is missing or unusable; names argument and variable.

@@ -18,16 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from vault.cli.exits import UsageError
-from vault.cli.importing.layout import bind
-from vault.cli.importing.plan import Plan
-from vault.cli.importing.source import (
+from customervault.tables.errors import TableError
+from customervault.tables.layout import bind
+from customervault.tables.plan import Plan, TokenColumns
+from customervault.tables.source import (
     MAX_RECORD_BYTES,
     BadRow,
     BadRowError,
-    BrokenInputError,
+    Finished,
     Position,
     Record,
+    broken_at,
     checked_id,
     checked_row_jurisdiction,
     checked_value,
@@ -51,11 +52,11 @@ class Dialect:
 class CsvSource:
     """A CSV file with one heading row."""
 
-    def __init__(self, path: Path, plan: Plan, dialect: Dialect) -> None:
+    def __init__(self, path: Path, plan: Plan | TokenColumns, dialect: Dialect) -> None:
         """Reads the heading.
 
         Raises:
-            UsageError: The file is empty, its heading is unusable or does not fit the plan.
+            TableError: The file is empty, its heading is unusable or does not fit the plan.
         """
         self._path = path
         self._encoding = _checked_encoding(dialect.encoding)
@@ -68,14 +69,15 @@ class CsvSource:
             feed = _Feed(file, Position(begin, 1), self._encoding)
             header = next((row for row in self._reader(feed) if row), None)
         if header is None:
-            raise UsageError(f"{path} is empty: not even a heading")
+            raise TableError(f"{path} is empty: not even a heading")
         _check_header(header, feed)
         self._line_end = "\r\n" if feed.ends_with_crlf else "\n"
         self._header = header
         self.start = feed.position
         self.layout = bind(plan, header)
         place = {name: index for index, name in enumerate(header)}
-        self._id = place[self.layout.id_column]
+        self._id = place.get(self.layout.id_column, -1)
+        self.total = path.stat().st_size
         self._stored = [place[name] for name in self.layout.columns]
         self._jurisdiction = place.get(self.layout.jurisdiction_column, -1)
         self._copied = [index for index, name in enumerate(header) if name not in self.layout.dropped]
@@ -97,21 +99,26 @@ class CsvSource:
             feed = _Feed(file, at, self._encoding)
             for row in self._reader(feed):
                 line, after = feed.first_line, feed.position
+                original = None
                 try:
                     feed.check(row, len(self._header))
+                    original = row
                     if row:
                         yield self._record(row, line, after)
                 except BadRowError as bad:
-                    yield bad.at(line, after)
+                    yield bad.at(line, after, original)
                 feed.begin_record()
 
-    def render(self, record: Record, customer_token: str, tokens: Sequence[str]) -> bytes:
-        """The row with tokens in place of values."""
-        row = list(record.original)
+    def render(self, rows: Sequence[Finished]) -> bytes:
+        """The rows with other cells in place of those of the layout's columns."""
+        return b"".join([self._rendered(row) for row in rows])
+
+    def _rendered(self, finished: Finished) -> bytes:
+        row = list(finished.original)
         if self.layout.tokenize_id:
-            row[self._id] = customer_token
-        for index, token in zip(self._stored, tokens, strict=True):
-            row[index] = token
+            row[self._id] = finished.customer_token
+        for index, cell in zip(self._stored, finished.cells, strict=True):
+            row[index] = cell
         return self._written([row[index] for index in self._copied])
 
     def _record(self, row: list[str], line: int, after: Position) -> Record:
@@ -122,7 +129,7 @@ class CsvSource:
         return Record(
             line=line,
             after=after,
-            external_id=checked_id(row[self._id], layout.id_column),
+            external_id=checked_id(row[self._id], layout.id_column) if self._id >= 0 else "",
             jurisdiction=code,
             values=[
                 checked_value(row[index], name)
@@ -176,7 +183,7 @@ class _Feed:
         self._next_line += 1
         self._bytes += len(raw)
         if self._bytes > MAX_RECORD_BYTES:
-            raise BrokenInputError(self.first_line)
+            raise broken_at(self.first_line)
         self.ends_with_crlf = raw.endswith(b"\r\n")
         if b"\0" in raw:
             self._null = True
@@ -211,18 +218,18 @@ class _Feed:
 
 def _check_header(header: list[str], feed: _Feed) -> None:
     if feed.stray_returns and any(_RETURN_MARK in name for name in header):
-        raise UsageError("the lines of the file end in a lone carriage return; convert them to LF or CRLF")
+        raise TableError("the lines of the file end in a lone carriage return; convert them to LF or CRLF")
     try:
         feed.check(header, len(header))
     except BadRowError as bad:
-        raise UsageError(f"the heading is unusable: {bad}") from bad
+        raise TableError(f"the heading is unusable: {bad}") from bad
     if len(header) > _MAX_COLUMNS:
-        raise UsageError(f"the heading has {len(header)} columns; the limit is {_MAX_COLUMNS}")
+        raise TableError(f"the heading has {len(header)} columns; the limit is {_MAX_COLUMNS}")
     seen: set[str] = set()
     for index, name in enumerate(header, 1):
         if name in seen:
             shown = repr(name[:64]) if name else "without a name"
-            raise UsageError(f"two columns {shown}; the second is number {index}")
+            raise TableError(f"two columns {shown}; the second is number {index}")
         seen.add(name)
 
 
@@ -232,7 +239,7 @@ def _checked_encoding(name: str) -> str:
     except (LookupError, UnicodeError, ValueError):
         fits = False
     if not fits:
-        raise UsageError(
+        raise TableError(
             f"--encoding {name!r}: not an encoding that extends ASCII; convert the file to UTF-8"
         )
     return "utf-8" if name.lower().replace("_", "-") in {"utf8", "utf-8", "utf-8-sig"} else name
@@ -241,5 +248,5 @@ def _checked_encoding(name: str) -> str:
 def _checked_delimiter(text: str) -> str:
     delimiter = "\t" if text in {"\\t", "tab"} else text
     if len(delimiter) != 1 or delimiter in '"\r\n\0' or not delimiter.isascii():
-        raise UsageError("--delimiter is one character, or tab")
+        raise TableError("--delimiter is one character, or tab")
     return delimiter

@@ -13,13 +13,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from vault.cli.exits import UsageError
-from vault.cli.importing.layout import bind
-from vault.cli.importing.plan import Plan, Unmapped
-from vault.cli.importing.source import (
+from customervault.tables.errors import TableError
+from customervault.tables.layout import bind
+from customervault.tables.plan import Plan, TokenColumns, Unmapped
+from customervault.tables.source import (
     MAX_RECORD_BYTES,
     BadRow,
     BadRowError,
+    Finished,
     Position,
     Record,
     checked_id,
@@ -37,13 +38,14 @@ _BUFFER_BYTES = 2**18
 class JsonlSource:
     """A file of JSON objects."""
 
-    def __init__(self, path: Path, plan: Plan) -> None:
+    def __init__(self, path: Path, plan: Plan | TokenColumns) -> None:
         """Looks at the first rows.
 
         Raises:
-            UsageError: The file holds no object, or its columns do not fit the plan.
+            TableError: The file holds no object, or its columns do not fit the plan.
         """
         self._path = path
+        self.total = path.stat().st_size
         with path.open("rb") as file:
             self.start = Position(len(_BOM) if file.read(3) == _BOM else 0, 1)
         columns: dict[str, None] = {}
@@ -51,7 +53,7 @@ class JsonlSource:
             if not isinstance(row, BadRowError):
                 columns.update(dict.fromkeys(row))
         if not columns:
-            raise UsageError(f"{path} holds no JSON object")
+            raise TableError(f"{path} holds no JSON object")
         self.layout = bind(plan, list(columns))
 
     def heading(self) -> bytes:
@@ -61,22 +63,28 @@ class JsonlSource:
     def rows(self, at: Position) -> Iterator[Record | BadRow]:
         """The rows from `at` on."""
         for line, after, row in self._objects(at):
+            original = None
             try:
                 if isinstance(row, BadRowError):
                     raise row
+                self._check_keys(row)
+                original = row
                 yield self._record(row, line, after)
             except BadRowError as bad:
-                yield bad.at(line, after)
+                yield bad.at(line, after, original)
 
-    def render(self, record: Record, customer_token: str, tokens: Sequence[str]) -> bytes:
-        """The object with tokens in place of values; an empty or refused value becomes empty text."""
+    def render(self, rows: Sequence[Finished]) -> bytes:
+        """The objects with other values of the layout's columns; where there is nothing, empty text."""
+        return b"".join([self._rendered(row) for row in rows])
+
+    def _rendered(self, finished: Finished) -> bytes:
         layout = self.layout
-        row: dict[str, Any] = dict(record.original)
+        row: dict[str, Any] = dict(finished.original)
         if layout.tokenize_id:
-            row[layout.id_column] = customer_token
-        for name, token in zip(layout.columns, tokens, strict=True):
+            row[layout.id_column] = finished.customer_token
+        for name, cell in zip(layout.columns, finished.cells, strict=True):
             if row.get(name) is not None:
-                row[name] = token
+                row[name] = cell
         if layout.unmapped is Unmapped.DROP:
             stay = layout.known - layout.dropped
             row = {name: value for name, value in row.items() if name in stay}
@@ -94,19 +102,21 @@ class JsonlSource:
                     continue
                 yield line - 1, Position(offset, line), _TOO_LONG if too_long else _parse(raw)
 
-    def _record(self, row: dict[str, Any], line: int, after: Position) -> Record:
-        layout = self.layout
-        if layout.unmapped is Unmapped.REFUSE and not row.keys() <= layout.known:
+    def _check_keys(self, row: dict[str, Any]) -> None:
+        if self.layout.unmapped is Unmapped.REFUSE and not row.keys() <= self.layout.known:
             # The name of an unknown key is content here, so the message does not repeat it.
             raise BadRowError("", "UNMAPPED_COLUMN", "a key that no earlier row had is not mapped")
-        code = layout.jurisdiction
+
+    def _record(self, row: dict[str, Any], line: int, after: Position) -> Record:
+        layout = self.layout
+        code, id_column = layout.jurisdiction, layout.id_column
         if layout.jurisdiction_column:
             column = layout.jurisdiction_column
             code = checked_row_jurisdiction(_text(row, column), column)
         return Record(
             line=line,
             after=after,
-            external_id=checked_id(_text(row, layout.id_column), layout.id_column),
+            external_id=checked_id(_text(row, id_column), id_column) if id_column else "",
             jurisdiction=code,
             values=[checked_value(_text(row, name), name) for name in layout.columns],
             original=row,

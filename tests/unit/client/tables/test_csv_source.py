@@ -3,14 +3,13 @@ import io
 from pathlib import Path
 
 import pytest
+from customervault.tables import csv_source
+from customervault.tables.csv_source import CsvSource, Dialect
+from customervault.tables.errors import BrokenInputError, TableError
+from customervault.tables.plan import Place, Plan, Unmapped
+from customervault.tables.source import BadRow, Finished, Position, Record
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from vault.cli.exits import UsageError
-from vault.cli.importing import csv_source
-from vault.cli.importing.csv_source import CsvSource, Dialect
-from vault.cli.importing.plan import Place, Plan, Unmapped
-from vault.cli.importing.source import BadRow, BrokenInputError, Position, Record
 
 PLAN = Plan(("id",), {"email": Place("email"), "note": Place("note")})
 
@@ -43,15 +42,15 @@ def test_rows_are_read_and_rendered_with_tokens(tmp_path: Path) -> None:
     assert (first.line, first.external_id, list(first.values)) == (2, "1", ["a@example.org", "hello"])
     assert list(second.values) == ["", ""]
     assert source.heading() == b"id,email,note\n"
-    assert source.render(first, "cv1_c", ["cv1_a", "cv1_b"]) == b"1,cv1_a,cv1_b\n"
-    assert source.render(second, "cv1_c", ["", ""]) == b"2,,\n"
+    assert source.render([Finished(first.original, "cv1_c", ["cv1_a", "cv1_b"])]) == b"1,cv1_a,cv1_b\n"
+    assert source.render([Finished(second.original, "cv1_c", ["", ""])]) == b"2,,\n"
 
 
 def test_a_byte_order_mark_and_crlf_are_kept_in_the_copy(tmp_path: Path) -> None:
     source = opened(tmp_path, b"\xef\xbb\xbfid,email,note\r\n1,a@example.org,x\r\n")
     (row,) = records(source)
     assert source.heading() == b"\xef\xbb\xbfid,email,note\r\n"
-    assert source.render(row, "", ["t", "u"]) == b"1,t,u\r\n"
+    assert source.render([Finished(row.original, "", ["t", "u"])]) == b"1,t,u\r\n"
 
 
 def test_line_breaks_in_quotes_belong_to_the_cell(tmp_path: Path) -> None:
@@ -121,7 +120,7 @@ def test_formulas_are_data(tmp_path: Path) -> None:
     (row,) = records(source)
     assert row.external_id == "=1+1"
     assert row.values[1] == "=cmd|' /C calc'!A0"
-    assert source.render(row, "", ["", ""]).startswith(b"=1+1,")
+    assert source.render([Finished(row.original, "", ["", ""])]).startswith(b"=1+1,")
 
 
 def test_blank_lines_are_passed_over(tmp_path: Path) -> None:
@@ -148,7 +147,7 @@ def test_a_heading_alone_has_no_rows(tmp_path: Path) -> None:
     ],
 )
 def test_an_unusable_heading_is_a_usage_error(tmp_path: Path, content: bytes, complaint: str) -> None:
-    with pytest.raises(UsageError, match=complaint):
+    with pytest.raises(TableError, match=complaint):
         opened(tmp_path, content)
 
 
@@ -156,18 +155,18 @@ def test_other_encodings_and_delimiters(tmp_path: Path) -> None:
     source = opened(tmp_path, "id;email;note\n1;;Zoë\n".encode("cp1252"), encoding="cp1252", delimiter=";")
     (row,) = records(source)
     assert row.values[1] == "Zoë"
-    assert source.render(row, "", ["", "t"]) == b"1;;t\n"
+    assert source.render([Finished(row.original, "", ["", "t"])]) == b"1;;t\n"
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-7", "utf-32-le", "no-such", "iso2022_jp", "hz"])
 def test_encodings_that_do_not_extend_ascii_are_refused(tmp_path: Path, encoding: str) -> None:
-    with pytest.raises(UsageError, match="--encoding"):
+    with pytest.raises(TableError, match="--encoding"):
         opened(tmp_path, b"id,email,note\n", encoding=encoding)
 
 
 @pytest.mark.parametrize("delimiter", ["", '"', "\n", "ab", "\0", "é"])
 def test_unusable_delimiters_are_refused(tmp_path: Path, delimiter: str) -> None:
-    with pytest.raises(UsageError, match="--delimiter"):
+    with pytest.raises(TableError, match="--delimiter"):
         opened(tmp_path, b"id,email,note\n", delimiter=delimiter)
 
 
@@ -183,7 +182,7 @@ def test_dropped_columns_and_tokenized_ids(tmp_path: Path) -> None:
     source = opened(tmp_path, b"secret,id,email\ns,1,a\n", plan)
     (row,) = records(source)
     assert source.heading() == b"id,email\n"
-    assert source.render(row, "cv1_c", ["cv1_t"]) == b"cv1_c,cv1_t\n"
+    assert source.render([Finished(row.original, "cv1_c", ["cv1_t"])]) == b"cv1_c,cv1_t\n"
 
 
 def written(row: tuple[str, ...], quoting: int) -> str:
@@ -196,7 +195,7 @@ def test_carriage_returns_in_kept_cells_survive_the_copy(tmp_path: Path) -> None
     plan = Plan(("id",), {"email": Place("email")}, unmapped=Unmapped.KEEP)
     source = opened(tmp_path, b'id,email,kept\n1,a,"x\ry\r"\n', plan)
     (row,) = records(source)
-    copied = opened(tmp_path, source.heading() + source.render(row, "", ["t"]), plan)
+    copied = opened(tmp_path, source.heading() + source.render([Finished(row.original, "", ["t"])]), plan)
     assert records(copied)[0].original == ["1", "t", "x\ry\r"]
 
 

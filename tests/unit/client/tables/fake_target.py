@@ -1,13 +1,12 @@
-"""An `ImportTarget` in this process: remembers what it stored, and can be told to fail."""
+"""An `Target` in this process: remembers what it stored, and can be told to fail."""
 
 import hashlib
 import threading
 from collections.abc import Sequence
 
-from vault.cli.importing.plan import Place
-from vault.cli.importing.source import Record
-from vault.cli.importing.target import Refusal, StoredField, StoredRow
-from vault.model.requests import Outcome
+from customervault.tables.plan import Place
+from customervault.tables.source import Record
+from customervault.tables.target import Refusal, StoredField, StoredRow
 
 
 class DownError(Exception):
@@ -52,20 +51,14 @@ class FakeTarget:
         fields = []
         for place, value in zip(places, record.values, strict=True):
             if not value:
-                fields.append(StoredField(Outcome.EMPTY))
+                fields.append(StoredField("empty"))
             elif value in self.refuse_values:
                 refusal = Refusal("INVALID_VALUE", f"{place.field_class}: no")
-                fields.append(StoredField(Outcome.REFUSED, refusal=refusal))
+                fields.append(StoredField("refused", refusal=refusal))
             else:
                 known = self.values.get((record.external_id, place))
                 self.values[(record.external_id, place)] = value
-                outcome = (
-                    Outcome.CREATED
-                    if known is None
-                    else Outcome.UNCHANGED
-                    if known == value
-                    else Outcome.UPDATED
-                )
+                outcome = "created" if known is None else "unchanged" if known == value else "updated"
                 fields.append(StoredField(outcome, token_of(record.external_id, place)))
         return StoredRow(customer_token_of(record.external_id), True, fields)
 

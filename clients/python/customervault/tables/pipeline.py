@@ -10,18 +10,31 @@ Rules:
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Protocol
 from uuid import UUID, uuid5
 
-from vault.cli.importing.journal import Journal, Progress
-from vault.cli.importing.source import BadRow, Position, Record, Reject, Source
-from vault.cli.importing.tally import Tally
-from vault.cli.importing.target import ImportTarget, Refusal, StoredRow
+from customervault.tables.journal import Progress
+from customervault.tables.source import BadRow, Finished, Position, Record, Reject, Source
+from customervault.tables.tally import Tally
+from customervault.tables.target import Refusal, StoredRow, Target
 
 _BATCH_BYTES = 2 * 2**20  # of values; half of what the vault accepts in one message by default
 _BATCH_VALUES = 20_000
+
+
+class Records(Protocol):
+    """What a job remembers: a `Journal`, or memory."""
+
+    progress: Progress
+
+    def append(self, rows: bytes, rejects: Iterable[Reject], progress: Progress) -> None:
+        """Records one acknowledged batch."""
+
+    def save(self) -> None:
+        """Makes everything up to now survive a crash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +63,14 @@ class _Sent:
     answer: "Future[list[StoredRow]]"
 
 
-def run_import(
+def run_batches(
     source: Source,
-    target: ImportTarget,
-    journal: Journal,
+    target: Target,
+    journal: Records,
     *,
     run_id: UUID,
     pace: Pace,
+    keep_refused: bool = False,
     report: Callable[[Progress], None],
 ) -> Tally:
     """Imports what the journal has not yet recorded.
@@ -67,6 +81,8 @@ def run_import(
         journal: Opened; says where to begin and takes the results.
         run_id: Names this file under these settings; request ids derive from it.
         pace: Batch size and batches in flight.
+        keep_refused: Rows that were refused as a whole stay, with their cells empty, wherever they could
+            be read; otherwise the copy leaves them out.
         report: Called after each recorded batch.
 
     Raises:
@@ -77,7 +93,9 @@ def run_import(
 
     def settle() -> None:
         oldest = in_flight[0]
-        rows, rejects, progress = _outcome(source, journal.progress, oldest.batch, oldest.answer.result())
+        rows, rejects, progress = _outcome(
+            source, journal.progress, oldest.batch, oldest.answer.result(), keep_refused
+        )
         in_flight.popleft()
         journal.append(rows, rejects, progress)
         report(progress)
@@ -91,10 +109,10 @@ def run_import(
             raise RuntimeError("the vault answered for another number of rows than were sent")
         return answer
 
-    with ThreadPoolExecutor(pace.parallel, thread_name_prefix="import") as pool:
+    with ThreadPoolExecutor(pace.parallel, thread_name_prefix="table") as pool:
         try:
             for batch in _batches(source, journal.progress, pace.batch_rows):
-                customers = frozenset(record.external_id for record in batch.records)
+                customers = frozenset(record.external_id for record in batch.records if record.external_id)
                 while in_flight and (
                     len(in_flight) >= pace.parallel
                     or not all(customers.isdisjoint(sent.customers) for sent in in_flight)
@@ -112,7 +130,7 @@ def run_import(
 
 def _batches(source: Source, progress: Progress, batch_rows: int) -> Iterator[_Batch]:
     number = progress.batches
-    most_rows = max(1, min(batch_rows, _BATCH_VALUES // len(source.layout.places)))
+    most_rows = max(1, min(batch_rows, _BATCH_VALUES // len(source.layout.columns)))
     rows: list[Record | BadRow] = []
     size = 0
     for row in source.rows(progress.position):
@@ -127,32 +145,38 @@ def _batches(source: Source, progress: Progress, batch_rows: int) -> Iterator[_B
 
 
 def _outcome(
-    source: Source, before: Progress, batch: _Batch, answers: list[StoredRow]
+    source: Source, before: Progress, batch: _Batch, answers: list[StoredRow], keep_refused: bool
 ) -> tuple[bytes, list[Reject], Progress]:
     """The rows of the copy, the rejects and the progress after `batch`."""
     tally = replace(before.tally, reasons=before.tally.reasons.copy())
-    copied: list[bytes] = []
+    copied: list[Finished] = []
+    nothing = [""] * len(source.layout.columns)
     rejects: list[Reject] = []
     answer = iter(answers)
     for row in batch.rows:
         if isinstance(row, BadRow):
-            rejects.append(row.reject)
             tally.add_bad_row(row.reject.reason)
+            rejects.append(replace(row.reject, row=tally.rows))
+            if keep_refused and row.original is not None:
+                copied.append(Finished(row.original, "", nothing))
             continue
         stored = next(answer)
         if stored.refusal is not None:
-            rejects.append(_reject(row, "", stored.refusal))
             tally.add_bad_row(stored.refusal.reason)
+            rejects.append(_reject(row, "", stored.refusal, tally.rows))
+            if keep_refused:
+                copied.append(Finished(row.original, "", nothing))
             continue
         tally.add_stored(stored)
         rejects += [
-            _reject(row, column, each.refusal)
+            _reject(row, column, each.refusal, tally.rows)
             for column, each in zip(source.layout.columns, stored.fields, strict=True)
             if each.refusal is not None
         ]
-        copied.append(source.render(row, stored.customer_token, [each.token for each in stored.fields]))
-    return b"".join(copied), rejects, Progress(before.batches + 1, batch.after, tally)
+        cells = [each.token for each in stored.fields]
+        copied.append(Finished(row.original, stored.customer_token, cells))
+    return source.render(copied), rejects, Progress(before.batches + 1, batch.after, tally)
 
 
-def _reject(row: Record, column: str, refusal: Refusal) -> Reject:
-    return Reject(row.line, column, refusal.reason, refusal.message)
+def _reject(row: Record, column: str, refusal: Refusal, number: int) -> Reject:
+    return Reject(row.line, column, refusal.reason, refusal.message, number)

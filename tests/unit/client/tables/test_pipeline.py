@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from customervault.tables import journal as journal_module
+from customervault.tables.csv_source import CsvSource, Dialect
+from customervault.tables.errors import TableError
+from customervault.tables.journal import Identity, Journal, Progress
+from customervault.tables.pipeline import Pace, run_batches
+from customervault.tables.plan import Place, Plan
+from customervault.tables.tally import Tally
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.cli.fake_target import DownError, FakeTarget, customer_token_of, token_of
-from vault.cli.exits import UsageError
-from vault.cli.importing import journal as journal_module
-from vault.cli.importing.csv_source import CsvSource, Dialect
-from vault.cli.importing.journal import Identity, Journal, Progress
-from vault.cli.importing.pipeline import Pace, run_import
-from vault.cli.importing.plan import Place, Plan
-from vault.cli.importing.tally import Tally
+from tests.unit.client.tables.fake_target import DownError, FakeTarget, customer_token_of, token_of
 
 EMAIL, NOTE = Place("email"), Place("note")
 PLAN = Plan(("id",), {"email": EMAIL, "note": NOTE})
@@ -46,7 +46,7 @@ class Case:
         source = CsvSource(self.input, PLAN, Dialect())
         with Journal(identity, self.copy, self.rejects, source.start) as journal:
             journal.open(source.heading(), resume=resume)
-            tally = run_import(source, target, journal, run_id=RUN, pace=pace, report=report)
+            tally = run_batches(source, target, journal, run_id=RUN, pace=pace, report=report)
             journal.finish()
         return tally
 
@@ -165,7 +165,7 @@ def test_several_batches_are_in_flight_but_never_one_customer_twice(tmp_path: Pa
 
 def test_a_copy_that_is_not_ours_is_left_alone(case: Case) -> None:
     case.copy.write_text("precious")
-    with pytest.raises(UsageError, match="belongs to no interrupted import"):
+    with pytest.raises(TableError, match="belongs to no interrupted run"):
         case.run(FakeTarget())
     assert case.copy.read_text() == "precious"
     case.run(FakeTarget(), resume=False)
@@ -180,7 +180,7 @@ def test_another_input_or_other_settings_do_not_continue(case: Case, identity: I
     with pytest.raises(DownError):
         case.run(FakeTarget(fail_at=2))
     before = case.written()
-    with pytest.raises(UsageError, match="another file or with other settings"):
+    with pytest.raises(TableError, match="another file or with other settings"):
         case.run(FakeTarget(), identity=identity)
     assert case.written() == before
     assert case.run(FakeTarget(), identity=identity, resume=False).rows == 20
@@ -192,7 +192,7 @@ def test_a_damaged_state_is_refused(case: Case, damage: str) -> None:
     with pytest.raises(DownError):
         case.run(FakeTarget(fail_at=2))
     case.state.write_text(damage)
-    with pytest.raises(UsageError, match="--no-resume"):
+    with pytest.raises(TableError, match="--no-resume"):
         case.run(FakeTarget())
 
 
@@ -201,7 +201,7 @@ def test_a_copy_shorter_than_its_state_is_refused(case: Case) -> None:
     with pytest.raises(DownError):
         case.run(FakeTarget(fail_at=2), pace=Pace(3, 1))
     case.copy.write_bytes(case.copy.read_bytes()[:-1])
-    with pytest.raises(UsageError, match="shorter"):
+    with pytest.raises(TableError, match="shorter"):
         case.run(FakeTarget())
 
 
@@ -209,13 +209,13 @@ def test_one_import_writes_a_copy_at_a_time(case: Case) -> None:
     source = CsvSource(case.input, PLAN, Dialect())
     with Journal(IDENTITY, case.copy, case.rejects, source.start) as first:
         first.open(source.heading(), resume=True)
-        with pytest.raises(UsageError, match="being written by another import"):
+        with pytest.raises(TableError, match="being written by another run"):
             case.run(FakeTarget())
 
 
 def test_an_import_repeated_after_its_end_needs_another_name(case: Case) -> None:
     case.run(FakeTarget())
-    with pytest.raises(UsageError, match="exists"):
+    with pytest.raises(TableError, match="exists"):
         case.run(FakeTarget())
 
 

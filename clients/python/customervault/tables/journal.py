@@ -1,17 +1,17 @@
-"""The files that an import writes, and the memory of how far they have come.
+"""The files that a job writes, and the memory of how far they have come.
 
-Beside the tokenized copy `OUT` stands `OUT.state` until the import is done:
+Beside the tokenized copy `OUT` stands `OUT.state` until the job is done:
 
     {"version": 1, "input": hex, "settings": hex, "batches": n, "offset": bytes, "line": n,
      "copy_bytes": n, "rejects_bytes": n, "tally": {...}}
 
 Rules:
 - The state never claims more than the files hold: copy and rejects are synced before it, and it is
-  replaced by rename. It is saved about once a second, so an interrupted import repeats at most that.
+  replaced by rename. It is saved about once a second, or after each batch; what came after it is repeated.
 - To continue is to cut copy and rejects to the lengths of the state and read on at its offset.
 - A copy without a state, or a state of another input or other settings, is never touched, except by
   a start from the beginning that was asked for.
-- One import writes a copy at a time (flock).
+- One job writes a copy at a time (flock).
 """
 
 import fcntl
@@ -24,9 +24,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from vault.cli.exits import UsageError
-from vault.cli.importing.source import Position, Reject
-from vault.cli.importing.tally import Tally
+from customervault.tables.errors import TableError
+from customervault.tables.source import Position, Reject
+from customervault.tables.tally import Tally
 
 _VERSION = 1
 _SAVE_SECONDS = 1.0
@@ -34,7 +34,7 @@ _SAVE_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What an interrupted import must have been started with to be continued (hex digests)."""
+    """What an interrupted run must have been started with to be continued (hex digests)."""
 
     input: str
     settings: str
@@ -42,7 +42,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an import has come; everything before it is acknowledged."""
+    """How far a job has come; everything before it is acknowledged."""
 
     batches: int
     position: Position
@@ -52,7 +52,28 @@ class Progress:
 class Journal:
     """Writes copy, rejects and state. Use as a context manager."""
 
-    def __init__(self, identity: Identity, copy: Path | None, rejects: Path, start: Position) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        copy: Path | None,
+        rejects: Path,
+        start: Position,
+        *,
+        save_seconds: float | None = None,
+        mode: int = 0o640,
+    ) -> None:
+        """Names the files.
+
+        Args:
+            identity: Of this job.
+            copy: What is written; None for a dry run.
+            rejects: Where refused rows and cells are listed.
+            start: Where the rows begin.
+            save_seconds: Between two saves, by default 1; with 0, every batch is saved.
+            mode: Permissions of a new copy.
+        """
+        self._save_seconds = _SAVE_SECONDS if save_seconds is None else save_seconds
+        self._mode = mode
         self._identity = identity
         self._copy_path = copy
         self._rejects_path = rejects
@@ -63,25 +84,25 @@ class Journal:
         self.resumed = False
 
     def open(self, heading: bytes, *, resume: bool) -> None:
-        """Continues where an interrupted import stopped, else begins.
+        """Continues where an interrupted run stopped, else begins.
 
         Args:
             heading: What the copy begins with.
             resume: False starts from the beginning, whatever is there.
 
         Raises:
-            UsageError: The copy is there and is not ours to continue, or is being written.
+            TableError: The copy is there and is not ours to continue, or is being written.
         """
         if self._copy_path is None:
             self._rejects_path.unlink(missing_ok=True)
             return
         # Decided before the copy is created, and acted on only under its lock.
         existed = self._copy_path.exists()
-        self._copy = _open_for_update(self._copy_path)
+        self._copy = _open_for_update(self._copy_path, self._mode)
         try:
             fcntl.flock(self._copy, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UsageError(f"{self._copy_path} is being written by another import") from None
+            raise TableError(f"{self._copy_path} is being written by another run") from None
         state = _read_state(self._state_path) if resume else None
         if state is not None:
             self._check_identity(state)
@@ -90,8 +111,8 @@ class Journal:
         elif state is not None:
             self._begin(heading)
         elif existed and resume and self._copy_path.stat().st_size:
-            raise UsageError(
-                f"{self._copy_path} exists and belongs to no interrupted import; "
+            raise TableError(
+                f"{self._copy_path} exists and belongs to no interrupted run; "
                 "choose another name, or replace it with --no-resume"
             )
         else:
@@ -104,7 +125,7 @@ class Journal:
         for reject in rejects:
             self._reject_file().write(json.dumps(asdict(reject), ensure_ascii=False).encode() + b"\n")
         self.progress = progress
-        if time.monotonic() - self._saved_at >= _SAVE_SECONDS:
+        if time.monotonic() - self._saved_at >= self._save_seconds:
             self.save()
 
     def save(self) -> None:
@@ -127,7 +148,7 @@ class Journal:
         self._saved_at = time.monotonic()
 
     def finish(self) -> None:
-        """The import is complete: the state is no longer needed."""
+        """The job is complete: the state is no longer needed."""
         self.save()
         if self._copy is not None:
             self._state_path.unlink()
@@ -144,7 +165,7 @@ class Journal:
 
     @property
     def _state_path(self) -> Path:
-        assert self._copy_path is not None  # noqa: S101 - only imports with a copy keep a state
+        assert self._copy_path is not None  # noqa: S101 - only jobs with a copy keep a state
         return self._copy_path.with_name(self._copy_path.name + ".state")
 
     def _begin(self, heading: bytes) -> None:
@@ -157,8 +178,8 @@ class Journal:
 
     def _check_identity(self, state: dict[str, object]) -> None:
         if (state.get("input"), state.get("settings")) != (self._identity.input, self._identity.settings):
-            raise UsageError(
-                f"{self._copy_path} belongs to an interrupted import of another file or with other "
+            raise TableError(
+                f"{self._copy_path} belongs to an interrupted run of another file or with other "
                 "settings; repeat that one, or start over with --no-resume"
             )
 
@@ -182,15 +203,13 @@ class Journal:
         return self._rejects
 
 
-def _open_for_update(path: Path) -> BinaryIO:
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640), "r+b")
+def _open_for_update(path: Path, mode: int = 0o640) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode), "r+b")
 
 
 def _cut(file: BinaryIO, path: Path | None, length: int) -> None:
     if os.fstat(file.fileno()).st_size < length:
-        raise UsageError(
-            f"{path} is shorter than it was when the import stopped; start over with --no-resume"
-        )
+        raise TableError(f"{path} is shorter than it was when the run stopped; start over with --no-resume")
     file.truncate(length)
     file.seek(length)
 
@@ -203,14 +222,14 @@ def _read_state(path: Path) -> dict[str, object] | None:
     except ValueError:
         state = None
     if not isinstance(state, dict) or state.get("version") != _VERSION:
-        raise UsageError(f"{path} cannot be read; start over with --no-resume")
+        raise TableError(f"{path} cannot be read; start over with --no-resume")
     return state
 
 
 def _number(state: dict[str, object], name: str) -> int:
     value = state.get(name)
     if not isinstance(value, int) or value < 0:
-        raise UsageError("the state of the interrupted import is damaged; start over with --no-resume")
+        raise TableError("the state of the interrupted run is damaged; start over with --no-resume")
     return value
 
 
@@ -221,7 +240,12 @@ def _replace(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes renames in `folder` survive a loss of power."""
+    directory = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(directory)
     finally:

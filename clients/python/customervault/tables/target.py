@@ -1,12 +1,14 @@
-"""Where rows go. Everything else of an import knows only this."""
+"""Where rows go. Everything else of a table job knows only this."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
-from vault.cli.importing.plan import Place
-from vault.cli.importing.source import Record
-from vault.model.requests import Outcome
+from customervault.tables.plan import Place
+from customervault.tables.source import Record
+
+# What became of one value: what storing did (unknown: a newer vault says), or how it was opened.
+Outcome = Literal["created", "unchanged", "updated", "empty", "refused", "unknown", "plain", "masked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +21,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class StoredField:
-    """What became of one value; the token is empty unless it is held now."""
+    """What became of one cell; `token`, or the opened value, takes its place."""
 
     outcome: Outcome
-    token: str = ""
+    token: str = field(default="", repr=False)
     refusal: Refusal | None = None
 
 
@@ -43,7 +45,7 @@ class StoredRow:
     refusal: Refusal | None = None
 
 
-class ImportTarget(Protocol):
+class Target(Protocol):
     """Stores rows. Called from several threads at once, never with one customer in two calls."""
 
     def store(

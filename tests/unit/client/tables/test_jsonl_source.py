@@ -2,12 +2,11 @@ import json
 from pathlib import Path
 
 import pytest
-
-from vault.cli.exits import UsageError
-from vault.cli.importing import jsonl_source
-from vault.cli.importing.jsonl_source import JsonlSource
-from vault.cli.importing.plan import Place, Plan, Unmapped
-from vault.cli.importing.source import BadRow, Record
+from customervault.tables import jsonl_source
+from customervault.tables.errors import TableError
+from customervault.tables.jsonl_source import JsonlSource
+from customervault.tables.plan import Place, Plan, Unmapped
+from customervault.tables.source import BadRow, Finished, Record
 
 PLAN = Plan(("id",), {"email": Place("email"), "phone": Place("phone")}, frozenset({"phone"}))
 
@@ -31,8 +30,12 @@ def test_rows_are_read_and_rendered_with_tokens(tmp_path: Path) -> None:
     assert isinstance(second, Record)
     assert (first.external_id, list(first.values), first.line) == ("7", ["a@example.org", ""], 1)
     assert (second.external_id, list(second.values), second.line) == ("8", ["", ""], 3)
-    assert json.loads(source.render(first, "c", ["t", ""])) == {"email": "t", "id": 7}
-    assert json.loads(source.render(second, "c", ["", ""])) == {"id": "8", "email": None, "phone": ""}
+    assert json.loads(source.render([Finished(first.original, "c", ["t", ""])])) == {"email": "t", "id": 7}
+    assert json.loads(source.render([Finished(second.original, "c", ["", ""])])) == {
+        "id": "8",
+        "email": None,
+        "phone": "",
+    }
 
 
 @pytest.mark.parametrize(
@@ -93,15 +96,19 @@ def test_dropped_keys_leave_the_copy_even_when_they_appear_late(
     monkeypatch.setattr(jsonl_source, "_SAMPLE_ROWS", 1)
     plan = Plan(("id",), {"email": Place("email")}, unmapped=Unmapped.DROP)
     source = opened(tmp_path, b'{"id":"1","email":"a","x":1}\n{"id":"2","email":"b","late":2}\n', plan)
-    rendered = [json.loads(source.render(row, "", ["t"])) for row in rows(source) if isinstance(row, Record)]
+    rendered = [
+        json.loads(source.render([Finished(row.original, "", ["t"])]))
+        for row in rows(source)
+        if isinstance(row, Record)
+    ]
     assert rendered == [{"id": "1", "email": "t"}, {"id": "2", "email": "t"}]
 
 
 def test_a_file_without_objects_is_a_usage_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no JSON object"):
+    with pytest.raises(TableError, match="no JSON object"):
         opened(tmp_path, b"\n[]\n")
 
 
 def test_a_mapped_key_that_no_row_has_is_a_usage_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no column 'email'"):
+    with pytest.raises(TableError, match="no column 'email'"):
         opened(tmp_path, b'{"id":"1","e-mail":"a"}\n')

@@ -1,18 +1,19 @@
-"""Counts of an import, kept across interruptions."""
+"""Counts of a job, kept across interruptions."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
-from vault.cli.exits import UsageError
-from vault.cli.importing.target import StoredRow
-from vault.model.requests import Outcome
+from customervault.tables.errors import TableError
+from customervault.tables.target import Outcome, StoredRow
 
-_COUNTED = {
-    Outcome.CREATED: "values_created",
-    Outcome.UPDATED: "values_updated",
-    Outcome.UNCHANGED: "values_unchanged",
-    Outcome.REFUSED: "values_refused",
+_COUNTED: dict[Outcome, str] = {
+    "created": "values_created",
+    "updated": "values_updated",
+    "unchanged": "values_unchanged",
+    "refused": "values_refused",
+    "plain": "values_plain",
+    "masked": "values_masked",
 }
 
 
@@ -27,12 +28,15 @@ class Tally:
     values_updated: int = 0
     values_unchanged: int = 0
     values_refused: int = 0
+    values_plain: int = 0
+    values_masked: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 
     @property
     def values(self) -> int:
-        """Values that the vault holds now because of this import, or held before."""
-        return self.values_created + self.values_updated + self.values_unchanged
+        """Values that the vault holds now, or held before; of a reading, those that were opened."""
+        stored = self.values_created + self.values_updated + self.values_unchanged
+        return stored + self.values_plain + self.values_masked
 
     @property
     def clean(self) -> bool:
@@ -65,10 +69,10 @@ class Tally:
         """The counts of a state file.
 
         Raises:
-            UsageError: They are damaged.
+            TableError: They are damaged.
         """
         names: Sequence[str] = [each.name for each in fields(cls)]
         if not isinstance(document, dict) or set(document) != set(names):
-            raise UsageError("the state of the interrupted import is damaged; start over with --no-resume")
+            raise TableError("the state of the interrupted run is damaged; start over with --no-resume")
         counts = {name: document[name] for name in names if name != "reasons"}
         return cls(**counts, reasons=Counter(document["reasons"]))
