@@ -7,7 +7,10 @@ from vault.model.requests import Caller
 HOUR_MS = 3_600_000
 
 CONTROLS = (
-    POLICY.replace('may = ["inspect", "export", "audit"]', 'may = ["inspect", "export", "audit", "approve"]')
+    POLICY.replace(
+        'may = ["inspect", "export", "audit", "restrict"]',
+        'may = ["inspect", "export", "audit", "restrict", "approve"]',
+    )
     .replace(
         'may = ["admin", "rotate", "inspect", "audit"]', 'may = ["admin", "rotate", "inspect", "approve"]'
     )
