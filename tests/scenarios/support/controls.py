@@ -7,10 +7,7 @@ from vault.model.requests import Caller
 HOUR_MS = 3_600_000
 
 CONTROLS = (
-    POLICY.replace(
-        'may = ["inspect", "export", "audit", "restrict"]',
-        'may = ["inspect", "export", "audit", "restrict", "approve"]',
-    )
+    POLICY.replace('"audit", "restrict"]', '"audit", "restrict", "approve"]')
     .replace(
         'may = ["admin", "rotate", "inspect", "audit"]', 'may = ["admin", "rotate", "inspect", "approve"]'
     )
