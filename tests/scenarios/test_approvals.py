@@ -16,6 +16,7 @@ from vault.errors import (
 )
 from vault.model.access import Reveal
 from vault.model.controls import ApprovalAct, ApprovalInfo, ApprovalRequest, ApprovalState
+from vault.model.erasure import Stage
 from vault.model.requests import AccessQuery, CustomerRef, ShredResult
 
 IDS = ["customer-1", "customer-2", "customer-3"]
@@ -99,6 +100,24 @@ def test_other_parameters_than_those_approved_are_refused(ready: Desks, ids: lis
         shred(ready.of(ERASER), ids, approval_id)
     assert why(caught) == "the approval is for other parameters"
     assert all(each.error is None for each in shred(ready.of(ERASER), IDS[::-1], approval_id))
+
+
+def test_an_approved_shred_waits_for_a_hold_and_then_takes_no_other_approval(ready: Desks) -> None:
+    hold = ready.privacy.hold(by_id("customer-2"), "name")
+    approval_id = ask(ready, ERASER, ApprovalAct.SHRED, customers=refs(IDS))
+    approve(ready, approval_id)
+    results = shred(ready.of(ERASER), IDS, approval_id)
+    assert [each.held_values for each in results] == [0, 2, 0]  # the name, and the external id
+    stages = [each.erasure.stage for each in results if each.erasure is not None]
+    assert stages == [Stage.EFFECTIVE, Stage.HELD, Stage.EFFECTIVE]
+    with pytest.raises(ApprovalRequiredError) as caught:
+        shred(ready.of(ERASER), IDS, approval_id)
+    assert why(caught) == "the approval is used"
+    ready.privacy.release(by_id("customer-2"), hold)
+    waited = results[1].erasure
+    assert waited is not None
+    told = ready.vault.get_erasure(ready.of(ERASER).caller, waited.shred_id)
+    assert (told.stage, told.held_values) == (Stage.EFFECTIVE, 0)
 
 
 def test_whoever_was_shredded_meanwhile_does_not_void_an_approval(ready: Desks) -> None:
