@@ -8,9 +8,9 @@
     signature  Ed25519 over "customervault ledger v1" | 0x00 | vault_id | seq u64 | chain_i, with the key that
                GENESIS names, or the last SIGNING_KEY_CHANGED before this entry; see `signers`
 
-Frames that are written together become visible at once, even if power is lost while sectors are on their way:
+Frames that are written together become visible at once, even if power is lost while sectors are written:
 unless one sector holds them all, several appear by their first length, written and synced last. So does a
-single one that does not fit into one 4 KiB block; a smaller one that is torn fails its chain or its signature.
+single one that does not fit into one 4 KiB block; a smaller one that is torn fails its chain or signature.
 """
 
 import errno
