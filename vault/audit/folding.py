@@ -32,6 +32,7 @@ class AccessSummary:
         field_class_ids: of the items that were not denied, sorted.
         reasons: of the items that were denied, or why an act was not done, sorted.
         detail: what an act did (JSON); empty for reads.
+        leaf: the record's number in the sealed log; None until it is there.
     """
 
     time_ms: int
@@ -48,6 +49,7 @@ class AccessSummary:
     field_class_ids: tuple[int, ...]
     reasons: tuple[Reason, ...]
     detail: str
+    leaf: int | None = None
 
 
 def concerns(record: Record, locators: frozenset[bytes]) -> bool:
@@ -57,10 +59,12 @@ def concerns(record: Record, locators: frozenset[bytes]) -> bool:
     return not locators.isdisjoint(record.locators)
 
 
-def fold(record: Record, worker: str, locators: frozenset[bytes] | None = None) -> AccessSummary:
+def fold(
+    record: Record, worker: str, locators: frozenset[bytes] | None = None, leaf: int | None = None
+) -> AccessSummary:
     """The summary of a record; with `locators`, of that one customer's part in it."""
     if isinstance(record, ActRecord):
-        return _fold_act(record, worker, locators)
+        return _fold_act(record, worker, locators, leaf)
     groups = [group for group in record.groups if locators is None or group.locator in locators]
     outcomes = Counter(b"".join(group.outcomes for group in groups))
     if locators is None:
@@ -87,10 +91,13 @@ def fold(record: Record, worker: str, locators: frozenset[bytes] | None = None) 
         field_class_ids=tuple(sorted(classes)),
         reasons=_reasons(outcomes),
         detail="",
+        leaf=leaf,
     )
 
 
-def _fold_act(act: ActRecord, worker: str, locators: frozenset[bytes] | None) -> AccessSummary:
+def _fold_act(
+    act: ActRecord, worker: str, locators: frozenset[bytes] | None, leaf: int | None
+) -> AccessSummary:
     return AccessSummary(
         time_ms=act.time_ms,
         worker=worker,
@@ -106,6 +113,7 @@ def _fold_act(act: ActRecord, worker: str, locators: frozenset[bytes] | None) ->
         field_class_ids=(),
         reasons=_reasons([act.outcome]),
         detail=act.detail,
+        leaf=leaf,
     )
 
 

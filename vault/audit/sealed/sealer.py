@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from vault.audit.layout import NO_DIGEST, parse_closing
-from vault.audit.reader import Segment, open_directory
+from vault.audit.listing import Segment, open_directory
 from vault.audit.sealed.checkpoints import Publisher, TiledLog, read_note
 from vault.audit.sealed.files import CHECKPOINT, COSIGNED, LOCK, TREE, TreeFiles
 from vault.audit.sealed.state import State
