@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vault.cli import audit_verify
 from vault.cli.connection import online
 from vault.cli.customer_ref import By, ByOption, Named, named
 from vault.cli.exits import UsageError
@@ -44,6 +45,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(**texts(_GROUP, "Who read what, and why."), no_args_is_help=True)
     group.command("list", **texts(_LIST, "List accesses."))(list_all)
     group.command("status", **texts(_STATUS, "Show the access log's state."))(status)
+    audit_verify.register(group)
     app.add_typer(group, name="audit")
 
 
