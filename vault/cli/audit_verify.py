@@ -49,9 +49,7 @@ def verify_directory(
     ],
     witness_keys: Annotated[
         list[str] | None,
-        typer.Option(
-            "--witness-key", metavar="KEY", help="Verifier key of the witness that must have signed."
-        ),
+        typer.Option("--witness-key", metavar="KEY", help="Of a witness that must have signed."),
     ] = None,
     seen: Annotated[
         list[Path] | None,

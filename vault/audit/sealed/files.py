@@ -18,6 +18,7 @@
 import os
 import struct
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -123,15 +124,14 @@ class TreeFiles:
         """Whether a full bundle is not compressed yet."""
         return (self.root / entries_path(index)).exists()
 
-    def compress(self, index: int) -> int:
-        """Compresses a full bundle; returns the bytes saved."""
-        name = entries_path(index)
-        raw = (self.root / name).read_bytes()
-        packed = compress(raw)
-        self.write(f"{name}.gz", packed)
+    def compress(self, indexes: Iterable[int]) -> None:
+        """Compresses full bundles, as far as they are not compressed yet."""
+        names = [name for name in map(entries_path, indexes) if (self.root / name).exists()]
+        for name in names:
+            self.write(f"{name}.gz", compress((self.root / name).read_bytes()))
         self.sync_names()
-        self.remove(name)
-        return len(raw) - len(packed)
+        for name in names:
+            self.remove(name)
 
     def spans(self, bundles: int) -> list[Span]:
         """The spans of the first bundles.

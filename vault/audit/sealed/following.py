@@ -15,7 +15,8 @@ from vault.audit.records import FRAME, GAP_ACTION
 from vault.audit.sealed.leaves import FIRST, LAST, WHOLE
 
 BACKWARDS_MS: Final = 1000
-_BODY = struct.Struct(">IBBQQI")  # offset, kind, outcome or action, seq, time_ms, principal
+_BODY = struct.Struct(">IBxQQ")  # offset, kind, (outcome or action), seq, time_ms
+_ACT = ord("A")
 _GAP = GAP_ACTION.encode()
 
 
@@ -70,39 +71,47 @@ class Following:
 
     def add(self, first: int, entries: Sequence[bytes]) -> None:
         """The entries of a bundle, the number of the first of which is given."""
-        unpack, ends, workers, prefix = _BODY.unpack_from, self._ends, self._workers, FRAME.size
+        unpack, ends, prefix = _BODY.unpack_from, self._ends, FRAME.size
         newest = self._newest[-1][1] if self._newest else 0
+        segment, worker = b"", _Worker(0)
         for number, entry in enumerate(entries, first):
             form, after = entry[0], entry[1] + 12
-            segment = entry[2:after]
+            if entry[2:after] != segment:
+                segment = entry[2:after]
+                worker = self._worker(segment, entry, after)
             if form != WHOLE and form != FIRST:
                 self._part(segment, len(entry) - after - 4, form)
                 continue
-            self.records += 1
-            offset, _, _, seq, time_ms, _ = unpack(entry, after)
-            length = len(entry) - after - 4
+            offset, kind, seq, time_ms = unpack(entry, after)
             expected = ends.get(segment)
             if expected != offset and expected != -1 and (expected is not None or self._begins_wrong(offset)):
                 self._misplaced += 1
                 self._misplaced_at = number if self._misplaced == 1 else self._misplaced_at
-            gap = seq == 0 and _GAP in entry
-            ends[segment] = -1 if gap else offset + prefix + length
-            name = entry[2 : after - 10]
-            worker = workers.get(name)
-            if worker is None:
-                worker = workers[name] = _Worker(seq if self._first else 1)
+            ends[segment] = offset + prefix + len(entry) - after - 4
+            if kind == _ACT and _GAP in entry:
+                worker.gaps += 1
+                if seq == 0:
+                    ends[segment] = -1
             if seq == worker.expected and not worker.ahead:
                 worker.expected = seq + 1
             elif seq:
                 worker.number(seq)
+            self.records += 1
             if time_ms >= worker.latest_ms:
                 worker.latest_ms = time_ms
-                newest = time_ms if time_ms > newest else newest
+                if time_ms > newest:
+                    newest = time_ms
             elif worker.latest_ms - time_ms > worker.back_ms:
                 worker.back_ms = worker.latest_ms - time_ms
-            if _GAP in entry:
-                worker.gaps += 1
         self._newest.append((first + len(entries), newest))
+
+    def _worker(self, segment: bytes, entry: bytes, after: int) -> _Worker:
+        name = segment[:-10]
+        worker = self._workers.get(name)
+        if worker is None:
+            seq = _BODY.unpack_from(entry, after)[2] if self._first else 1
+            worker = self._workers[name] = _Worker(seq)
+        return worker
 
     def newest_ms(self, size: int) -> int:
         """The newest time among the first leaves; 0 where that is not known."""

@@ -19,6 +19,7 @@ from vault.tlog.proving import TILE_LEAVES
 from vault.tlog.tiles import split_entries
 
 RUN_ENTRIES: Final = 1 << 16
+COMPRESSED_AT_ONCE: Final = 16
 MIN_RUN_LEAVES: Final = 1 << 12  # fewer wait for more, unless nothing comes
 
 
@@ -79,9 +80,9 @@ class Upkeep:
             self._compressed = at
         if self._compressed >= end:
             return False
-        if self._files.is_raw(self._compressed):
-            self._files.compress(self._compressed)
-        self._compressed += 1
+        last = min(end, self._compressed + COMPRESSED_AT_ONCE)
+        self._files.compress(range(self._compressed, last))
+        self._compressed = last
         return True
 
 

@@ -92,7 +92,7 @@ def test_an_untouched_log_holds(case):
 
 
 def test_it_holds_when_compressed_and_after_old_entries_were_removed(case):
-    case.files.compress(0)
+    case.files.compress([0])
     assert case.verify().errors == []
     statement = Truncation(KEY.name, 256, COUNT, SealedLog.open(case.directory).tiles.root(), 5)
     truncate(case.files, statement, KEY, sign)
