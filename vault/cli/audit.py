@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vault.cli import audit_verify
+from vault.cli import audit_proofs, audit_verify
 from vault.cli.connection import online
 from vault.cli.customer_ref import By, ByOption, Named, named
 from vault.cli.exits import UsageError
@@ -45,6 +45,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(**texts(_GROUP, "Who read what, and why."), no_args_is_help=True)
     group.command("list", **texts(_LIST, "List accesses."))(list_all)
     group.command("status", **texts(_STATUS, "Show the access log's state."))(status)
+    audit_proofs.register(group)
     audit_verify.register(group)
     app.add_typer(group, name="audit")
 
@@ -104,6 +105,7 @@ def status(vault: "Vault", as_json: Json = False) -> None:
         "writable": audit.writable,
         "segments": audit.segments,
         "records": audit.records,
+        "sealed": audit.sealed,
         "bytes": audit.bytes,
         "free_bytes": audit.free_bytes,
         "sync_interval_ms": audit.sync_interval_ms,
@@ -147,4 +149,5 @@ def _as_json(access: "Access") -> dict[str, object]:
         "field_classes": list(access.field_classes),
         "reasons": list(access.reasons),
         "detail": access.detail,
+        "leaf": access.leaf,
     }

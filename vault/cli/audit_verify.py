@@ -23,8 +23,8 @@ _HELP = """Check a sealed access log: every entry, every hash, every signature. 
 
 DIR is the directory `audit/tree` of the vault, or a copy of it. Finds any entry that was changed, dropped,
 moved or cut off, and with --seen a log that was forked or rolled back: give it the witness's newest
-checkpoint (GET /<origin hash>/checkpoint, or its file), or one that you kept. With --witness-key, a log without
-that witness's cosignature fails, too.
+checkpoint (GET /<origin hash>/checkpoint, or its file), or one that you kept. With --witness-key, a log
+without that witness's cosignature fails, too.
 
 Exit codes: 0 it holds; 1 it does not; 2 usage.
 

@@ -4,18 +4,32 @@ from pathlib import Path
 
 from vault.audit import check, reader
 from vault.audit.folding import AccessSummary
+from vault.audit.sealed import proofs
+from vault.audit.sealed.checkpoints import audit_key
+from vault.audit.sealed.log import SealedLog
 from vault.core.again import look_again
 from vault.core.directory import FIELD_CLASS, PURPOSE, Directory
 from vault.core.engine import Engine
 from vault.core.references import named_id, require
+from vault.core.sealing import audit_directory
 from vault.core.trail import Trail
 from vault.errors import PrincipalUnknownError
 from vault.keys.unlock import EdkFile
 from vault.model.access import Action
 from vault.model.ids import CustomerNo
-from vault.model.requests import Access, AccessQuery, AuditStatus, Caller, KeyringStatus, Page
+from vault.model.requests import (
+    Access,
+    AccessQuery,
+    AuditStatus,
+    Caller,
+    ConsistencyProof,
+    InclusionProof,
+    KeyringStatus,
+    Page,
+)
 from vault.store.layout import CustomerRow
 from vault.store.snapshot import KeyringSnapshot, Snapshot
+from vault.tlog.notes import VerifierKey
 
 
 class Reporting:
@@ -72,7 +86,33 @@ class Reporting:
             writable=status.writable and self._engine.audit.status().writable,
             sync_interval_ms=0 if self._engine.settings.audit.sync == "always" else interval,
             gaps=status.gaps,
+            sealed=status.sealed,
         )
+
+    def inclusion_proof(self, caller: Caller, leaf: int) -> InclusionProof:
+        """Proof that a record is in the sealed log, under its newest checkpoint.
+
+        Raises:
+            InvalidRequestError: no such leaf is under a checkpoint yet.
+        """
+        self._require_audit(caller)
+        return proofs.inclusion(SealedLog.open(self._audit_dir), self._log_key(), leaf)
+
+    def consistency_proof(self, caller: Caller, old_size: int) -> ConsistencyProof:
+        """Proof that the sealed log of the newest checkpoint begins with its first `old_size` leaves.
+
+        Raises:
+            InvalidRequestError: the log was never so small, or is not so large.
+        """
+        self._require_audit(caller)
+        return proofs.consistency(SealedLog.open(self._audit_dir), self._log_key(), old_size)
+
+    def _require_audit(self, caller: Caller) -> None:
+        with self._engine.store.snapshot() as snapshot:
+            self._engine.directory(snapshot).access.principal(caller.principal).require(Action.AUDIT)
+
+    def _log_key(self) -> VerifierKey:
+        return audit_key(self._engine.vault_id, self._engine.secrets.public_key)
 
     def keyring_status(self, caller: Caller) -> KeyringStatus:
         """Epoch, provider and counts."""
@@ -104,8 +144,7 @@ class Reporting:
 
     @property
     def _audit_dir(self) -> Path:
-        configured = self._engine.settings.audit.directory
-        return Path(configured) if configured else self._engine.data_dir / "audit"
+        return audit_directory(self._engine.settings, self._engine.data_dir)
 
     def _locators(
         self, snapshot: Snapshot, keys: KeyringSnapshot, number: CustomerNo, external_id: bytes
@@ -130,4 +169,5 @@ def _access(found: AccessSummary, directory: Directory) -> Access:
         field_classes=sorted(name for name in classes if name),
         reasons=sorted(reason.value for reason in found.reasons),
         detail=found.detail,
+        leaf=found.leaf,
     )

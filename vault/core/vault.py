@@ -30,12 +30,14 @@ from vault.model.requests import (
     AuditStatus,
     Caller,
     Certificate,
+    ConsistencyProof,
     Customer,
     CustomerRef,
     Entry,
     EntryResult,
     Erasure,
     Export,
+    InclusionProof,
     KeyringStatus,
     Outcome,
     Page,
@@ -199,6 +201,14 @@ class Vault:
     def audit_status(self, caller: Caller) -> AuditStatus:
         """State of the access log; see `reporting`."""
         return self._reporting.audit_status(caller)
+
+    def inclusion_proof(self, caller: Caller, leaf: int) -> InclusionProof:
+        """That an access record is sealed; see `reporting`."""
+        return self._reporting.inclusion_proof(caller, leaf)
+
+    def consistency_proof(self, caller: Caller, old_size: int) -> ConsistencyProof:
+        """That the sealed access log only grew; see `reporting`."""
+        return self._reporting.consistency_proof(caller, old_size)
 
     def get_policy(self, caller: Caller) -> PolicyInForce:
         """The policy in force; see `administering`."""

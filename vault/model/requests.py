@@ -227,6 +227,26 @@ class Access:
     field_classes: Sequence[str] = ()
     reasons: Sequence[str] = ()
     detail: str = ""
+    leaf: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InclusionProof:
+    leaf: int
+    size: int
+    entry: bytes
+    leaf_hash: bytes
+    hashes: Sequence[bytes]
+    checkpoint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ConsistencyProof:
+    old_size: int
+    size: int
+    old_root: bytes
+    hashes: Sequence[bytes]
+    checkpoint: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +258,7 @@ class AuditStatus:
     writable: bool
     sync_interval_ms: int
     gaps: int
+    sealed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,6 +220,7 @@ def access(message: audit_service_pb2.Access) -> results.Access:
         field_classes=tuple(message.field_classes),
         reasons=tuple(message.reasons),
         detail=message.detail,
+        leaf=message.leaf if message.HasField("leaf") else None,
     )
 
 
@@ -233,6 +234,7 @@ def audit_status(reply: audit_service_pb2.GetAuditStatusResponse) -> results.Aud
         writable=reply.writable,
         sync_interval_ms=reply.sync_interval_ms,
         gaps=reply.gaps,
+        sealed=reply.sealed,
     )
 
 
