@@ -15,7 +15,7 @@ from vault.audit import records
 from vault.audit.layout import parse_name
 from vault.audit.sealed.checkpoints import audit_key
 from vault.audit.sealed.files import SPAN
-from vault.audit.sealed.index import entry
+from vault.audit.sealed.index import entry as run_entry
 from vault.audit.sealed.leaves import leaves_of, locators_of, segment_head, stamp_of
 from vault.audit.sealed.retention import Truncation
 from vault.core.indexkeys import external_hash
@@ -36,12 +36,11 @@ from vault.store.ledger import Ledger, pack_body
 from vault.store.meta import Meta
 from vault.store.proofs import LedgerProof, ledger_key
 from vault.store.sheet import SHEET_HEADER, SealedSheet, Sheet
-
-VECTORS = Path(__file__).parents[2] / "vectors"
-
 from vault.tlog.checkpoints import Checkpoint
 from vault.tlog.merkle import leaf_hash
 from vault.tlog.tiles import Edge, join_entries
+
+VECTORS = Path(__file__).parents[2] / "vectors"
 
 Case = dict[str, Any]
 
@@ -334,5 +333,5 @@ def test_audit_tree(case: Case) -> None:
     stamps = [stamp_of(leaf) for leaf in made]
     times, bits = [each[1] for each in stamps], {1 << each[2] % 64 for each in stamps}
     assert SPAN.pack(min(times), max(times), sum(bits)).hex() == case["span"]
-    run = sorted(entry(locator, n) for n, body in enumerate(bodies) for locator in locators_of(body))
+    run = sorted(run_entry(locator, n) for n, body in enumerate(bodies) for locator in locators_of(body))
     assert b"".join(run).hex() == case["run"]

@@ -84,3 +84,18 @@ def test_readers_beside_a_sealer_miss_nothing(tmp_path):
         thread.join()
         one.close()
         log.close()
+
+
+def test_the_check_of_a_stopped_vault_names_tiles_that_were_changed(tmp_path):
+    log = writer(tmp_path)
+    for seq in range(1, 300):
+        log.append(read_of(seq, ALICE))
+    log.close()
+    seal(tmp_path)
+    assert not list(check(tmp_path))
+    tile = tmp_path / "tree" / "tile" / "0" / "001.p" / "43"
+    tile.write_bytes(tile.read_bytes()[:-1] + b"\x00\x00")
+    (finding,) = check(tmp_path)
+    assert (finding.segment, finding.known) == ("tree", False)
+    (tmp_path / "tree" / "state").write_bytes(b"{")
+    assert "damaged" in next(check(tmp_path)).problem
