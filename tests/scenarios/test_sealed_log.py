@@ -170,6 +170,19 @@ def test_a_served_vault_seals_and_goes_on_after_its_keeper_was_killed(deployment
                 assert len(reads) == 100
                 assert privacy.inclusion_proof(reads[0].leaf or 0).entry
                 assert privacy.consistency_proof(before).hashes
+            certificate, key = server.certificate("privacy")
+            for command in (("prove", str(reads[0].leaf)), ("grown", str(before))):
+                own = {
+                    "CVAULT_ADDRESS": server.address,
+                    "CVAULT_CA": str(deployment.data_dir / "tls" / "ca.crt"),
+                }
+                own |= {"CVAULT_CERTIFICATE": str(certificate), "CVAULT_KEY": str(key)}
+                shown = [CVAULT, "audit", *command, "--keys", str(keys)]
+                done = subprocess.run(
+                    shown, env=os.environ | own, capture_output=True, text=True, check=False
+                )
+                assert done.returncode == 0, done.stderr
+                assert json.loads(done.stdout)["checked"] is True
         places = [(e.segment, e.offset) for e in records(tree.parent) if isinstance(e, Entry)]
         assert len(places) == len(set(places))
         report = cvault("audit", "verify", tree, "--keys", keys, "--witness-key", witness.key)

@@ -1,7 +1,7 @@
 """The keeper's thread of the sealed access log: seals at an interval, and works on the index in spare time.
 
 - A round costs some microseconds of one core a record; index and compression are deferred. While records come
-  in numbers these get a fiftieth of one core, a tenth when too much has been left, a fifth when it is quiet.
+  in numbers these get a hundredth of one core, a tenth when too much has been left, a fifth when it is quiet.
 - A sealer that cannot be opened is tried again: another process may hold it, or the disk may come back. One
   that finds its tree rolled back or changed says so each time, and seals nothing.
 """
@@ -22,7 +22,7 @@ RETENTION_SECONDS = 3600.0
 SPACE_SECONDS = 300.0
 BUSY_LEAVES = 500  # in a round
 BACKLOG_LEAVES = 2_000_000
-_BUSY_SHARE, _BACKLOG_SHARE, _QUIET_SHARE = 0.02, 0.1, 0.2
+_BUSY_SHARE, _BACKLOG_SHARE, _QUIET_SHARE = 0.01, 0.1, 0.2
 
 
 class SealerThread:

@@ -17,7 +17,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from vault.audit.records import ActRecord, MalformedRecordError, ReadRecord, Record, decode
+from vault.audit.folding import concerns
+from vault.audit.records import MalformedRecordError, Record, decode
 from vault.audit.sealed.checkpoints import TiledLog
 from vault.audit.sealed.files import INDEX, TREE, Span, TreeFiles
 from vault.audit.sealed.index import Index
@@ -138,10 +139,10 @@ class SealedLog:
         found = {
             leaf
             for leaf in candidates
-            if self.first <= leaf < self.size and concerned(self.leaf(leaf).record, wanted)
+            if self.first <= leaf < self.size and _concerns(self.leaf(leaf), wanted)
         }
         for record in self._unindexed(wanted, max(indexed, self.first)):
-            if concerned(record.record, wanted):
+            if _concerns(record, wanted):
                 found.add(record.leaf)
         return sorted(found)
 
@@ -171,15 +172,12 @@ class SealedLog:
             raise
 
 
+def _concerns(found: SealedRecord, locators: frozenset[bytes]) -> bool:
+    return found.record is not None and concerns(found.record, locators)
+
+
 def _decoded(body: bytes) -> Record | None:
     try:
         return decode(body)
     except MalformedRecordError:
         return None
-
-
-def concerned(record: Record | None, locators: frozenset[bytes]) -> bool:
-    """Whether the record is about the customer with these locators."""
-    if isinstance(record, ReadRecord):
-        return any(group.locator in locators for group in record.groups)
-    return isinstance(record, ActRecord) and not locators.isdisjoint(record.locators)

@@ -127,7 +127,7 @@ class Sealer:
             if writing is None:
                 writing = Writing(self.files, self.state)
             writing.add(piece)
-            taken += piece.end
+            taken += piece.bytes
             if taken >= COMMIT_BYTES:
                 self._commit(writing)
                 writing, taken = None, 0

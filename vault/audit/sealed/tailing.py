@@ -44,6 +44,11 @@ class Piece:
     done: bool
     gaps: int
 
+    @property
+    def bytes(self) -> int:
+        """How many bytes of the segment it covers."""
+        return self.end - self.records[0][0] if self.records else 0
+
 
 def pieces(directory: Path, state: State, now_ms: Callable[[], int]) -> Iterator[Piece]:
     """Everything that is not sealed yet, a few megabytes at a time, by worker and in the order written.

@@ -19,7 +19,7 @@ def test_the_level_by_size(tmp_path, used, free, budget, level):
     assert Budget(tmp_path, budget).judge(0.0, used, free).level == level
 
 
-@pytest.mark.parametrize(("a_day", "level"), [(1, "ok"), (100, "warn"), (900, "high")])
+@pytest.mark.parametrize(("a_day", "level"), [(1, "ok"), (200, "warn"), (1800, "high")])
 def test_the_level_by_when_it_will_be_full(tmp_path, a_day, level):
     budget = Budget(tmp_path, 1000)
     budget.judge(0.0, 10, 5000)
