@@ -8,8 +8,9 @@ from typing import Final
 
 from vault.audit.layout import HEADER_BYTES, SegmentName
 from vault.audit.records import FRAME, PLAIN, ReadAction, encode_read, read_body_chunk, read_item
-from vault.audit.sealed.checkpoints import Publisher, audit_key
+from vault.audit.sealed.checkpoints import audit_key
 from vault.audit.sealed.files import TREE, TreeFiles
+from vault.audit.sealed.publishing import Publisher
 from vault.audit.sealed.state import State
 from vault.audit.sealed.tailing import Piece
 from vault.audit.sealed.upkeep import Upkeep

@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-from vault.audit.sealed.checkpoints import Publisher, TiledLog, audit_key
+from vault.audit.sealed.checkpoints import TiledLog, audit_key
+from vault.audit.sealed.cosigning import Cosigning
 from vault.audit.sealed.files import TREE, TreeFiles
+from vault.audit.sealed.publishing import Publisher
 from vault.audit.sealed.retention import Truncation, first_held, removable, remove_entries, truncate
 from vault.audit.sealed.sealer import Sealer
 from vault.config import Settings
 from vault.core.engine import Engine
 from vault.core.trail import Trail
-from vault.store.witnessing import Witnessing
 from vault.tlog.notes import VerifierKey
 from vault.witness.client import WitnessClient
 
@@ -35,12 +36,12 @@ class Sealing:
         self._key = audit_key(engine.vault_id, engine.secrets.public_key)
         self.directory = audit_directory(engine.settings, engine.data_dir)
         ledger = engine.settings.ledger
-        witnessing = None
+        cosigning = None
         if ledger.witness and ledger.witness_key:
             client = WitnessClient(ledger.witness, VerifierKey.parse(ledger.witness_key))
-            witnessing = Witnessing(client, self._key, engine.secrets.sign)
+            cosigning = Cosigning(client)
         self.files = TreeFiles(self.directory / TREE)
-        self._publisher = Publisher(self.files, self._key, engine.secrets.sign, witnessing)
+        self._publisher = Publisher(self.files, self._key, engine.secrets.sign, cosigning)
         self.sealer = Sealer(self.directory, self._publisher, [self._key], engine.now_ms)
 
     def remove_old(self) -> int:

@@ -14,22 +14,11 @@ from typing import Final, Protocol
 
 from vault.errors import LedgerBehindError, WitnessUnavailableError
 from vault.store.ledger import Ledger, Sign
-from vault.tlog.checkpoints import Checkpoint
 from vault.tlog.notes import Note, Signature, VerifierKey
 from vault.tlog.witness import AddCheckpoint, CheckpointRefusedError, Refusal
 
 FRESH_SECONDS: Final = 5.0
 _TRIES = 3
-
-
-class Log(Protocol):
-    """What a witness can vouch for: the ledger, or another log of the vault."""
-
-    def checkpoint(self) -> Checkpoint:
-        """Of all its entries."""
-
-    def consistency_proof(self, old_size: int, new_size: int, /) -> list[bytes]:
-        """That its first `old_size` entries begin the first `new_size`."""
 
 
 class Witness(Protocol):
@@ -51,7 +40,7 @@ class Cosigned:
 
 
 class Witnessing:
-    """One process's dealings with the witness of a ledger, or of another log."""
+    """One process's dealings with the witness of a ledger."""
 
     def __init__(self, witness: Witness, key: VerifierKey, sign: Sign) -> None:
         """Asks nothing yet.
@@ -74,21 +63,21 @@ class Witnessing:
         if not fresh or self.newest is None or self.newest.size != ledger.last.seq:
             self.hold(ledger)
 
-    def hold(self, log: Log) -> None:
-        """Has a log cosigned up to its last entry; for the only one who appends to it now.
+    def hold(self, ledger: Ledger) -> None:
+        """Has the ledger cosigned up to its last entry; for the holder of the write lock.
 
         Raises:
             WitnessUnavailableError: there is no answer, or the witness does not know this ledger.
             LedgerBehindError: the witness has seen more of this ledger, or another.
         """
-        checkpoint = log.checkpoint()
+        checkpoint = ledger.checkpoint()
         note = checkpoint.signed(self._key, self._sign)
         for _ in range(_TRIES):
             if self._seen > checkpoint.size:
                 raise LedgerBehindError(
-                    "the log is behind its witness", log=str(checkpoint.size), witness=str(self._seen)
+                    "the ledger is behind its witness", ledger=str(checkpoint.size), witness=str(self._seen)
                 )
-            proof = log.consistency_proof(self._seen, checkpoint.size) if self._seen else []
+            proof = ledger.consistency_proof(self._seen) if self._seen else []
             try:
                 cosignature = self._witness.add_checkpoint(AddCheckpoint(self._seen, tuple(proof), note))
             except CheckpointRefusedError as refused:
@@ -105,9 +94,9 @@ class Witnessing:
 
     def _learn(self, refused: CheckpointRefusedError) -> None:
         if refused.refusal is Refusal.INCONSISTENT:
-            raise LedgerBehindError("the witness has seen another log of this name") from refused
+            raise LedgerBehindError("the witness has seen another ledger of this vault") from refused
         if refused.refusal is not Refusal.CONFLICT:
             raise WitnessUnavailableError(
-                "the witness does not know this log and its key", refusal=refused.refusal.name
+                "the witness does not know this vault's ledger and key", refusal=refused.refusal.name
             ) from refused
         self._seen = refused.size

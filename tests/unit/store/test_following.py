@@ -233,7 +233,7 @@ def test_a_ledger_rolled_back_does_not_open(place: Place, tmp_path: Path) -> Non
     place.mirror.mkdir()
     with pytest.raises(LedgerBehindError) as caught, place.opened():
         pass
-    assert caught.value.details == {"log": "2", "witness": "3"}
+    assert caught.value.details == {"ledger": "2", "witness": "3"}
 
 
 def test_a_ledger_that_was_rolled_back_and_went_on_does_not_open(place: Place, tmp_path: Path) -> None:

@@ -7,18 +7,15 @@ A signed note (c2sp.org/tlog-checkpoint) under the vault's signing key, like tho
 the log is another, so that neither can be shown for the other.
 """
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from vault.audit.sealed.files import CHECKPOINT, COSIGNED, TreeFiles
-from vault.errors import IntegrityFailedError, WitnessUnavailableError
-from vault.store.files import write_durably
-from vault.store.witnessing import Witnessing
+from vault.audit.sealed.files import TreeFiles
+from vault.errors import IntegrityFailedError
 from vault.tlog import notes
 from vault.tlog.checkpoints import Checkpoint
 from vault.tlog.merkle import HASH_BYTES
-from vault.tlog.notes import ED25519, Note, Sign, VerifierKey
+from vault.tlog.notes import ED25519, Note, VerifierKey
 from vault.tlog.proving import TILE_HEIGHT, TILE_LEAVES, Prover
 
 
@@ -74,38 +71,3 @@ def read_note(path: Path, keys: Sequence[VerifierKey]) -> tuple[Note, Checkpoint
     if checkpoint.origin not in [key.name for key in keys]:
         raise IntegrityFailedError(file=path.name)
     return note, checkpoint
-
-
-class Publisher:
-    """Signs checkpoints, has them cosigned, and puts them where readers find them."""
-
-    def __init__(self, files: TreeFiles, key: VerifierKey, sign: Sign, witnessing: Witnessing | None) -> None:
-        self._files = files
-        self._key = key
-        self._sign = sign
-        self._witnessing = witnessing
-
-    def publish(self, size: int) -> bool:
-        """Signs the tree of this size; returns whether it is cosigned, or nobody is there to do so.
-
-        Raises:
-            LedgerBehindError: the witness has seen more of this log, or another.
-        """
-        log = TiledLog(self._files, size, self._key.name)
-        cosigned = False
-        if self._witnessing is not None:
-            with contextlib.suppress(WitnessUnavailableError):  # asked again with the next checkpoint
-                self._witnessing.hold(log)
-                cosigned = True
-        if cosigned and self._witnessing is not None and self._witnessing.newest is not None:
-            note = self._witnessing.newest.note
-            write_durably(self._files.root / COSIGNED, note.encode())
-        else:
-            note = log.checkpoint().signed(self._key, self._sign)
-        write_durably(self._files.root / CHECKPOINT, note.encode())
-        return cosigned or self._witnessing is None
-
-    def close(self) -> None:
-        """Ends the connection to the witness."""
-        if self._witnessing is not None:
-            self._witnessing.close()

@@ -21,8 +21,9 @@ from typing import Final
 
 from vault.audit.layout import NO_DIGEST, parse_closing
 from vault.audit.listing import Segment, open_directory
-from vault.audit.sealed.checkpoints import Publisher, TiledLog, read_note
+from vault.audit.sealed.checkpoints import TiledLog, read_note
 from vault.audit.sealed.files import CHECKPOINT, COSIGNED, LOCK, TREE, TreeFiles
+from vault.audit.sealed.publishing import Publisher
 from vault.audit.sealed.state import State
 from vault.audit.sealed.tailing import pieces
 from vault.audit.sealed.writing import Writing

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.unit.audit.samples import NOW, VAULT_ID
-from vault.audit.sealed.checkpoints import Publisher, audit_key
+from vault.audit.sealed.checkpoints import audit_key
+from vault.audit.sealed.cosigning import Cosigning, Witness
 from vault.audit.sealed.files import TREE, TreeFiles
 from vault.audit.sealed.log import SealedLog
+from vault.audit.sealed.publishing import Publisher
 from vault.audit.sealed.sealer import Sealer
 from vault.crypto import hazmat
-from vault.store.witnessing import Witness, Witnessing
 from vault.tlog.notes import COSIGNATURE, Signature, VerifierKey
 from vault.tlog.witness import AddCheckpoint
 from vault.witness.state import WitnessState
@@ -43,8 +44,8 @@ class LocalWitness:
 
 
 def publisher(directory: Path, witness: Witness | None = None) -> Publisher:
-    witnessing = Witnessing(witness, KEY, sign) if witness is not None else None
-    return Publisher(TreeFiles(directory / TREE), KEY, sign, witnessing)
+    cosigning = Cosigning(witness) if witness is not None else None
+    return Publisher(TreeFiles(directory / TREE), KEY, sign, cosigning)
 
 
 def sealer(directory: Path, witness: Witness | None = None) -> Sealer:
