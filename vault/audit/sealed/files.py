@@ -18,7 +18,7 @@
 import os
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -26,7 +26,7 @@ from vault.errors import IntegrityFailedError
 from vault.store.files import sync_directory
 from vault.tlog.merkle import HASH_BYTES
 from vault.tlog.proving import TILE_LEAVES
-from vault.tlog.tiles import entries_path, tile_path
+from vault.tlog.tiles import entries_path, split_entries, tile_path
 
 TREE: Final = "tree"
 CHECKPOINT: Final = "checkpoint"
@@ -100,9 +100,10 @@ class TreeFiles:
         Raises:
             IntegrityFailedError: the tile is missing, or too short.
         """
-        content = self._any(tile_path(level, index), width)
-        if content is not None and len(content) >= width * HASH_BYTES:
-            return content[: width * HASH_BYTES]
+        size = width * HASH_BYTES
+        content = self._any(tile_path(level, index), width, lambda found: len(found) >= size)
+        if content is not None:
+            return content[:size]
         raise IntegrityFailedError(file="tile", level=str(level), index=str(index))
 
     def bundle(self, index: int, width: int) -> bytes:
@@ -112,7 +113,7 @@ class TreeFiles:
             IntegrityFailedError: it is missing, or cannot be decompressed.
         """
         name = entries_path(index)
-        content = self._any(name, width)
+        content = self._any(name, width, lambda found: width == TILE_LEAVES or _holds(found, width))
         if content is not None:
             return content
         packed = _read(self.root / f"{name}.gz")
@@ -144,12 +145,12 @@ class TreeFiles:
             raise IntegrityFailedError(file=SPANS)
         return [Span(*each) for each in SPAN.iter_unpack(content)]
 
-    def _any(self, name: str, width: int) -> bytes | None:
-        """The narrowest file that holds `width` hashes or entries of a tile."""
+    def _any(self, name: str, width: int, enough: Callable[[bytes], bool]) -> bytes | None:
+        """The narrowest file that holds `width` hashes or entries of a tile, and is not half written."""
         for _ in range(_TRIES):  # between a listing and a reading, a partial tile may give way to a wider one
             for path in _candidates(self.root, name, width):
                 content = _read(path)
-                if content is not None:
+                if content is not None and enough(content):
                     return content
         return None
 
@@ -179,6 +180,13 @@ def decompress(packed: bytes) -> bytes:
         return zlib.decompress(packed, _GZIP)
     except zlib.error as error:
         raise IntegrityFailedError(file="entries") from error
+
+
+def _holds(bundle: bytes, width: int) -> bool:
+    try:
+        return len(split_entries(bundle)) >= width
+    except IntegrityFailedError:
+        return False
 
 
 def _candidates(root: Path, name: str, width: int) -> list[Path]:
