@@ -7,7 +7,7 @@ TOOLS := $(CURDIR)/.tools
 OPENBAO_VERSION := v2.4.4
 PROTOS := $(wildcard proto/customervault/v1/*.proto)
 
-.PHONY: help install demo serve test lint types imports proto proto-lint proto-drift bench bench-rotate bench-audit crash forensics clean lock softhsm openbao
+.PHONY: help install demo serve test lint types imports proto proto-lint proto-drift bench bench-rotate bench-audit bench-decisions bench-coalescing bench-tables crash forensics clean lock softhsm openbao
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -58,6 +58,15 @@ bench-rotate: $(STAMP)  ## An epoch rotation under reads and writes: CPU, pauses
 
 bench-audit: $(STAMP)  ## The sealed access log: rate with and without, verify and search (LEAVES=10000000)
 	$(BIN)/python -m benchmarks.audit_tree --leaves $(or $(LEAVES),10000000)
+
+bench-decisions: $(STAMP)  ## What decisions by situation cost a reader, beside a trivial policy
+	$(BIN)/python -m benchmarks.decisions
+
+bench-coalescing: $(STAMP)  ## 2,000 concurrent single reads, sharing requests and one by one
+	$(BIN)/python -m benchmarks.coalescing
+
+bench-tables: $(STAMP)  ## A Parquet table through tokenize-table and back (ROWS=1000000): rate, memory, equality
+	$(BIN)/python -m benchmarks.tables --rows $(or $(ROWS),1000000)
 
 crash: $(STAMP)  ## The long kill -9 campaign (50 rounds)
 	CVAULT_CRASH_ROUNDS=50 $(BIN)/python -m pytest tests/scenarios/test_crash_recovery.py

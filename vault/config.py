@@ -122,10 +122,18 @@ class ProviderSettings:
     passphrase_file: str = ""  # read at start; else CVAULT_PASSPHRASE, else asked for on a terminal
     rotate_hours: int = 0  # a new epoch so long after the last, if anything was shredded since; 0: never
     rotate_shreds: int = 0  # a new epoch when so many shreds wait to become final; 0: never
+    verified_copies: int = 0  # of the new keyring, before a former root key is destroyed
     provider_backups_days: int | None = None  # a destroyed key outlives in its backups; unset: unknown
     pkcs11: Pkcs11Settings = Pkcs11Settings()
     aws_kms: AwsKmsSettings = AwsKmsSettings()
     transit: TransitSettings = TransitSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class BackupSettings:
+    """`[backup]`: data backups."""
+
+    keep_days: int = 30  # how old a backup may be that is restored; a replaced data key lives as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +146,7 @@ class Settings:
     storage: StorageSettings = StorageSettings()
     ledger: LedgerSettings = LedgerSettings()
     keys: ProviderSettings = ProviderSettings()
+    backup: BackupSettings = BackupSettings()
     fields: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # `[fields.<name>]`
 
 
@@ -149,6 +158,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "storage": StorageSettings,
     "ledger": LedgerSettings,
     "keys": ProviderSettings,
+    "backup": BackupSettings,
 }
 
 _OPTIONAL: Mapping[object, type[Any]] = {int | None: int}

@@ -36,7 +36,7 @@ def signers(statement: Statement, *keys: str) -> list[str]:
 
 def proved(engine: Engine, seq: int, witness_key: str) -> list[VerifierKey]:
     key = ledger_key(engine.vault_id, engine.secrets.public_key)
-    proof = engine.store.prove([seq], key)[0]
+    proof = engine.store.prove([seq], key, engine.secrets.signing_key.sign)[0]
     return [each.key for each in proof.verify(key, [VerifierKey.parse(witness_key)])]
 
 

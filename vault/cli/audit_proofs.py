@@ -108,14 +108,14 @@ def grown(
 def _checkpoint(content: bytes, keys: Path) -> "Checkpoint":
     """The checkpoint of a proof, signed by one of the vault's keys under the access log's name."""
     from vault.audit.sealed.checkpoints import audit_key
-    from vault.erasure.verifying import public_keys
+    from vault.erasure.publickeys import public_keys
     from vault.tlog import notes
     from vault.tlog.checkpoints import Checkpoint
     from vault.tlog.notes import Note
 
     try:
         known = public_keys(keys.read_bytes()).values()
-    except (OSError, InvalidRequestError) as error:
+    except (OSError, InvalidRequestError, IntegrityFailedError) as error:
         raise UsageError(f"{keys} is no list of the vault's public keys") from error
     try:
         note = Note.parse(content)

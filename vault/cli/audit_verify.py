@@ -13,7 +13,7 @@ from vault.cli.exits import RefusedError, UsageError
 from vault.cli.options import Json
 from vault.cli.output import print_facts, print_json, print_line, visible
 from vault.cli.texts import texts
-from vault.errors import InvalidRequestError
+from vault.errors import IntegrityFailedError, InvalidRequestError
 
 if TYPE_CHECKING:
     from vault.audit.sealed.verifying import Progress
@@ -100,13 +100,13 @@ def log_keys(directory: Path, keys: Path) -> "list[VerifierKey]":
     """
     from vault.audit.sealed.checkpoints import audit_key
     from vault.audit.sealed.files import CHECKPOINT
-    from vault.erasure.verifying import public_keys
+    from vault.erasure.publickeys import public_keys
 
     origin = _read(directory / CHECKPOINT).partition(b"\n")[0].decode(errors="replace")
     try:
         vault_id = bytes.fromhex(origin.removeprefix("customervault/").removesuffix("/audit"))
         found = [audit_key(vault_id, key) for key in public_keys(_read(keys)).values()]
-    except (ValueError, InvalidRequestError) as error:
+    except (ValueError, InvalidRequestError, IntegrityFailedError) as error:
         raise UsageError(f"{directory} is no sealed access log, or {keys} no list of public keys") from error
     return found
 

@@ -24,6 +24,9 @@ Fails on any changed byte, and when what the certificate says does not follow fr
 times that it lists. With the external id and its salt it also checks whom it is about; an external id
 on the command line can be read by other processes of the machine, so rather use --external-id-file.
 
+In the file of public keys, each key vouches for the next one. Who has known one of them before names it with
+--trust: then nothing is believed but that key and those that follow from it.
+
 Exit codes: 0 it holds, whatever its stage; 1 it does not; 2 usage.
 
 Examples:
@@ -32,9 +35,11 @@ Examples:
 """
 _MEANS = {
     "effective": "no read through the vault can succeed; copies of the key may still be recovered",
+    "held": "a legal hold keeps some values; the others are destroyed, and the customer is closed",
     "final": "no copy of the key can be recovered",
     "final-best-effort": "the key was destroyed wherever that is known, but not all of it can be proven",
 }
+_UNANNOUNCED = "one of these keys is not announced by the one before it"
 _REFUSED = {
     "": "this is not what the vault signed: changed, cut, or signed by another key",
     "rule": "signed by the vault, but it contradicts itself: its stage does not follow from what it lists",
@@ -53,6 +58,10 @@ def verify_file(
     keys: Annotated[
         Path, typer.Option("--keys", metavar="FILE", help="The vault's public keys: its public/keys.json.")
     ],
+    trust: Annotated[
+        str | None,
+        typer.Option("--trust", metavar="KEY_ID", help="A key that is known; later ones follow from it."),
+    ] = None,
     external_id: Annotated[
         str | None, typer.Option("--external-id", metavar="ID", help="Whom it is said to be about.")
     ] = None,
@@ -69,13 +78,17 @@ def verify_file(
     as_json: Json = False,
 ) -> None:
     """Checks a certificate."""
-    from vault.erasure.verifying import public_keys, verify
+    from vault.erasure.publickeys import public_keys
+    from vault.erasure.verifying import verify
 
     subject = _external_id(external_id, external_id_file)
     opening = _salt(salt, salt_file)
     if (subject is None) != (opening is None):
         raise UsageError("external id and salt are only of use together")
-    known = public_keys(_read(keys))
+    try:
+        known = public_keys(_read(keys), trust)
+    except IntegrityFailedError as error:
+        raise RefusedError(f"{keys}: {_UNANNOUNCED}", error.reason.value) from None
     now_ms = time.time_ns() // 1_000_000
     try:
         verified = verify(_read(file), known, now_ms=now_ms, external_id=subject, salt=opening)
@@ -123,13 +136,13 @@ def _print(verified: "Verified") -> None:
         ("erasure", statement.erasure_id),
         ("vault", statement.vault_id.hex()),
         ("of", "a customer" if statement.scope == "customer" else "deleted or corrected values"),
-        ("values", statement.values),
+        ("values", _values(verified)),
         ("effective", when(_moment(found.effective_ms))),
         ("final", when(_moment(found.final_ms))),
         ("assurance", assurance),
         ("issued", when(_moment(statement.issued_ms))),
         ("signed by", verified.key_id),
-        ("customer", "the one with that external id" if verified.commitment_checked else "not checked"),
+        ("customer", _customer(verified)),
         ("ledger", _ledger(verified)),
     ]
     print_line("The certificate holds.")
@@ -150,6 +163,21 @@ def print_list(heading: str, lines: Sequence[str]) -> None:
     print_line(f"{heading}:")
     for line in lines:
         print_line(f"  - {visible(line)}")
+
+
+def _values(verified: "Verified") -> str:
+    erased = verified.statement.erased_values
+    if not erased:
+        return str(verified.statement.values)
+    named = [f"{each.value_no} ({'corrected' if each.corrected else 'deleted'})" for each in erased]
+    return "number " + ", ".join(named)
+
+
+def _customer(verified: "Verified") -> str:
+    if verified.statement.customer is not None:
+        region, number = verified.statement.customer
+        return f"number {number} of region {region}"
+    return "the one with that external id" if verified.commitment_checked else "not checked"
 
 
 def _ledger(verified: "Verified") -> str:
@@ -184,6 +212,8 @@ def _as_json(verified: "Verified") -> dict[str, object]:
         "erasure_id": statement.erasure_id,
         "vault_id": statement.vault_id.hex(),
         "scope": statement.scope.value,
+        "customer_no": None if statement.customer is None else statement.customer[1],
+        "value_nos": [each.value_no for each in statement.erased_values],
         "effective": when_json(_moment(found.effective_ms)),
         "final": when_json(_moment(found.final_ms)),
         "assurance": found.assurance.value if found.assurance else None,

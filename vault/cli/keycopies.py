@@ -7,7 +7,7 @@ import typer
 
 from vault.cli.copies import Directory, Keep, OlderThan, print_problems, prune, time_of
 from vault.cli.options import DEFAULT_DATA, DataDir, Json, PassphraseFile
-from vault.cli.output import print_facts, print_json, print_line, print_table
+from vault.cli.output import print_facts, print_json, print_line, print_remark, print_table
 from vault.cli.passphrase import development_passphrase, read_passphrase
 from vault.cli.texts import texts
 
@@ -29,6 +29,10 @@ Example:
   cvault keys copies /mnt/keys --data /var/lib/customer-vault
 """
 _VERIFY = """Check a copy of the keyring: hashes, ledger, and every key in it by opening it.
+
+With the vault in the data directory, the ledger then says that this copy was verified, which is what
+`[keys] verified_copies` counts: after a rotation, the old root key is kept until there are so many of
+the new keyring. With --locked nothing is opened, and nothing counts.
 
 Exit codes: 0 whole, 1 damaged, 2 usage, 4 its epoch key cannot be opened.
 
@@ -102,12 +106,14 @@ def verify(
 ) -> None:
     """Checks a copy of the keyring."""
     from vault.config import load_settings
-    from vault.core.keycopies import verify_copy
+    from vault.core.keycopies import note_verified, verify_copy
 
     settings = load_settings(data)
     file = passphrase_file or development_passphrase(data)
     passphrase = None if locked else read_passphrase(file, settings.keys, new=False)
-    problems = verify_copy(copied, data, passphrase, locked=locked)[1]
+    bundle, problems = verify_copy(copied, data, passphrase, locked=locked)
+    if not problems and not locked and note_verified(data, settings, passphrase, bundle):
+        print_remark(f"The ledger says so: a verified copy of the keyring of epoch {bundle.facts['epoch']}.")
     print_problems(problems, copied, as_json=as_json)
 
 

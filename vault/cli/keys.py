@@ -9,7 +9,7 @@ import typer
 from vault.cli import keycopies, keys_passphrase, keys_secrets
 from vault.cli.connection import online
 from vault.cli.customer_ref import By, ByOption, Customer, named
-from vault.cli.options import DEFAULT_DATA, DataDir, Json, PassphraseFile
+from vault.cli.options import DEFAULT_DATA, Approval, DataDir, Json, PassphraseFile
 from vault.cli.output import plural, print_facts, print_json, print_line, when, when_json
 from vault.cli.passphrase import development_passphrase, read_passphrase
 from vault.cli.texts import texts
@@ -33,7 +33,8 @@ Example:
 """
 _ROTATE = """Give one customer a new key generation and seal the customer's values again under it.
 
-Values that were deleted or corrected before become unrecoverable once the old generation is gone.
+The old generation is destroyed at once, not kept for data backups: the next rotation of the epoch makes
+final what was deleted or corrected of the customer, and backups from before do not open for it any more.
 
 Example:
   cvault keys rotate-dek customer-4711
@@ -43,6 +44,10 @@ _EPOCH = """Begin a new epoch: wrap every key anew under a new root key, and des
 This is what makes shreds final: an old copy of the keyring opens nothing any more. The vault goes on serving.
 Without --no-wait the command stays and shows how far the rotation is; interrupting it does not end the
 rotation. While one is under way, another call joins it.
+
+With `[keys] verified_copies`, the old root key is kept until so many copies of the new keyring are made
+(`cvault keys copy`) and verified (`cvault keys verify`). The command says so and ends; the rest happens
+by itself.
 
 Example:
   cvault keys rotate
@@ -103,9 +108,9 @@ def status(vault: "Vault", as_json: Json = False) -> None:
 
 
 @online
-def rotate(vault: "Vault", wait: Wait = True, as_json: Json = False) -> None:
+def rotate(vault: "Vault", wait: Wait = True, approval: Approval = "", as_json: Json = False) -> None:
     """Begins a new epoch, and follows it."""
-    rotation = vault.rotate_epoch()
+    rotation = vault.rotate_epoch(approval_id=approval)
     if wait:
         rotation = _follow(vault, rotation, show=not as_json)
     if rotation.error is not None:
@@ -119,12 +124,16 @@ def rotate(vault: "Vault", wait: Wait = True, as_json: Json = False) -> None:
                 "step": rotation.step,
                 "done": rotation.done,
                 "total": rotation.total,
+                "waits_for": rotation.waits_for,
             }
         )
     elif rotation.finished:
         print_line(
             f"epoch {rotation.epoch} is in use; the root key before it was destroyed, or is about to be"
         )
+    elif rotation.waits_for:
+        print_line(f"epoch {rotation.epoch} is in use; {rotation.waits_for}")
+        print_line("Until then the root key before it is kept: cvault keys copy, then cvault keys verify.")
     else:
         print_line(f"the vault works on it: {rotation.name}")
 
@@ -142,7 +151,7 @@ def _follow(vault: "Vault", rotation: "EpochRotation", *, show: bool) -> "EpochR
     console = Console(stderr=True, quiet=not show)
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
         task = progress.add_task("waiting", total=None, rate="")
-        while not rotation.finished:
+        while not rotation.finished and not rotation.waits_for:
             time.sleep(_POLL_SECONDS)
             rotation = vault.epoch_rotation(rotation.name)
             progress.update(

@@ -8,9 +8,11 @@ from typing import NoReturn
 import typer
 
 from vault.cli import (
+    approvals,
     audit,
     backup,
     check,
+    consent,
     customers,
     detokenize,
     erasure,
@@ -22,6 +24,7 @@ from vault.cli import (
     serve,
     shred,
     status,
+    tables,
     tokenize,
     version,
     witness,
@@ -35,10 +38,10 @@ _HELP = """Customer Vault: CRM systems hold tokens, the vault holds the values.
 
 \b
 Start a vault:      init, serve, status, check
-Move data in:       import, tokenize
-Read it:            detokenize, customers
+Move data in:       import, tokenize, tokenize-table
+Read it:            detokenize, detokenize-table, customers
 End it:             shred, erasure
-Govern it:          policy, principals, keys, audit
+Govern it:          policy, principals, approvals, consent, keys, audit
 Keep it:            backup, keys copy
 Vouch for it:       witness
 
@@ -59,9 +62,11 @@ def build() -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    for module in (init, serve, status, import_, tokenize, detokenize, shred, check, version):
+    for module in (init, serve, status, import_, tokenize, detokenize, tables, shred, check, version):
         module.register(app)
-    for group in (keys, customers, principals, policy, erasure, audit, backup, witness):
+    for group in (
+        keys, customers, consent, principals, policy, approvals, erasure, audit, backup, witness,
+    ):  # fmt: skip
         group.register(app)
     return app
 

@@ -158,13 +158,15 @@ def log(
     if not (data / "FORMAT").exists():
         raise UsageError(f"there is no vault in {data}")
     from vault.audit.sealed.checkpoints import audit_key
-    from vault.core.keyhistory import newest_key
+    from vault.core.keyhistory import listed_keys
     from vault.store.files import Format
     from vault.store.proofs import ledger_key
 
-    history = json.loads((data / "public" / "keys.json").read_text())
+    keys = listed_keys(data)
+    if keys is None:
+        raise UsageError(f"the vault's list of public keys is missing or damaged: {data}/public/keys.json")
     named = audit_key if audit else ledger_key
-    key = named(Format.read(data).vault_id, newest_key(history))
+    key = named(Format.read(data).vault_id, keys[-1])
     if as_json:
         print_json({"key": str(key)})
     else:

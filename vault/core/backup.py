@@ -11,8 +11,6 @@ Rules:
 - It needs no passphrase. What is in it is sealed and authenticated; the ledger is signed.
 """
 
-import base64
-import json
 import shutil
 import time
 from collections.abc import Iterable
@@ -20,19 +18,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from vault.core.keyhistory import KEYS_FILE, listed_keys
 from vault.crypto import hazmat
 from vault.errors import IntegrityFailedError, VaultError
 from vault.store.bundle import Bundle, bundle_name, making
 from vault.store.copying import PlaneCopy, copy_values
 from vault.store.entries import Genesis
 from vault.store.files import FORMAT_FILE, LEDGER, VALUES, Format
-from vault.store.ledger import LEDGER_FILE, Verify
+from vault.store.ledger import LEDGER_FILE
 from vault.store.lineage import copy_ledger, opened_ledger
 from vault.store.snapshot import VALUES_TABLES
 from vault.store.store import Store
 
 DATA: Final = "data"
-KEYS_FILE: Final = Path("public") / "keys.json"
 CA_FILE: Final = Path("tls") / "ca.crt"
 LEDGER_PATH: Final = Path(LEDGER) / LEDGER_FILE
 
@@ -75,7 +73,7 @@ def take_ledger(data_dir: Path, path: Path, vault_id: bytes) -> int:
     """Copies the ledger as it is now into a copy that is being made; returns its last entry's number."""
     source = data_dir / LEDGER_PATH
     (path / LEDGER).mkdir(mode=0o700)
-    with opened_ledger(source, vault_id, verifier(data_dir)) as ledger:
+    with opened_ledger(source, vault_id, hazmat.verify, ledger_keys(data_dir)) as ledger:
         copy_ledger(source, ledger, path / LEDGER_PATH)
         return ledger.last.seq
 
@@ -124,8 +122,8 @@ def check_ledger(bundle: Bundle, applied: int) -> Iterable[Problem]:
     """Checks the ledger in a copy: it is the vault's, whole, signed, and not behind `applied`."""
     name = str(LEDGER_PATH)
     try:
-        verify = verifier(bundle.path)
-        with opened_ledger(bundle.path / LEDGER_PATH, bundle.vault_id, verify) as ledger:
+        path, keys = bundle.path / LEDGER_PATH, ledger_keys(bundle.path)
+        with opened_ledger(path, bundle.vault_id, hazmat.verify, keys) as ledger:
             if ledger.last.seq != bundle.facts["ledger"] or ledger.last.seq < applied:
                 yield Problem(name, f"ends at entry {ledger.last.seq}")
             ledger.verify_signatures()
@@ -138,24 +136,13 @@ def check_ledger(bundle: Bundle, applied: int) -> Iterable[Problem]:
         yield Problem(name, str(error))
 
 
-def verifier(data_dir: Path) -> Verify:
-    """What verifies the ledger's signatures by `public/keys.json`, the newest key first.
+def ledger_keys(data_dir: Path) -> list[bytes]:
+    """The keys in `public/keys.json` of a vault or of a copy.
 
     Raises:
         IntegrityFailedError: the file is missing or damaged.
     """
-    try:
-        history = json.loads((data_dir / KEYS_FILE).read_bytes())
-        keys = [base64.b64decode(each["public_key"]) for each in reversed(history)]
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise IntegrityFailedError(file=str(KEYS_FILE)) from error
-
-    def verify(signature: bytes, message: bytes) -> None:
-        for key in keys:
-            try:
-                return hazmat.verify(key, signature, message)
-            except IntegrityFailedError:
-                continue  # signed by an earlier key
-        raise IntegrityFailedError(file=str(LEDGER_PATH))
-
-    return verify
+    keys = listed_keys(data_dir)
+    if keys is None:
+        raise IntegrityFailedError(file=str(KEYS_FILE))
+    return keys

@@ -1,12 +1,11 @@
 """The offline check: every invariant of the stores, and with the key every record.
 
 Structure (without keys) comes from `store.inspection` and `audit.check`. With the epoch key each DEK
-is unwrapped, each row, sheet and record is authenticated, and sheets, records and index are held
-against each other.
+is unwrapped, each row, sheet, record and consent event is authenticated, and sheets, records and index
+are held against each other, and so are consent events and what row and sheet say of them.
 """
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +13,16 @@ from pathlib import Path
 from vault.audit import check as audit_check
 from vault.config import Settings
 from vault.core.book import Book
+from vault.core.consents import ConsentLedger
 from vault.core.indexkeys import IndexKeys
-from vault.core.keyhistory import newest_key
+from vault.core.keyhistory import listed_keys, require_unforked
 from vault.core.rows import Rows
 from vault.core.secrets import VaultSecrets
 from vault.crypto import hazmat
 from vault.crypto.hazmat import GuardedMemory
 from vault.crypto.slots import SlotPool
 from vault.crypto.suites import suite_named
-from vault.errors import IntegrityFailedError, VaultError
+from vault.errors import IntegrityFailedError, KeyUnavailableError, VaultError
 from vault.keys.keyrings import Keyrings
 from vault.keys.opendek import SLOT_BYTES, DekOpener
 from vault.model.ids import CustomerNo, Epoch, Region
@@ -57,11 +57,12 @@ def check(data_dir: Path, settings: Settings, edk: GuardedMemory | None) -> Iter
         yield Finding("error", error.reason.value, plane, "too damaged to be opened")
         return
     try:
-        public_key = _public_key(data_dir)
-        if public_key is None:
+        public_keys = listed_keys(data_dir)
+        if public_keys is None:
             yield Finding("error", "KEYS_DAMAGED", "public", "keys.json is missing or damaged")
             return
-        store.verify = lambda signature, message: hazmat.verify(public_key, signature, message)
+        store.trust(public_keys)
+        store.verify = hazmat.verify
         for found in inspect(store):
             yield Finding(found.severity, found.code, found.plane, found.detail)
         audit_dir = Path(settings.audit.directory) if settings.audit.directory else data_dir / "audit"
@@ -70,20 +71,13 @@ def check(data_dir: Path, settings: Settings, edk: GuardedMemory | None) -> Iter
             where = f"{problem.segment} at {problem.offset}"
             yield Finding(severity, "AUDIT", "audit", f"{where}: {problem.problem}")
         if edk is not None:
-            yield from _check_records(store, data_dir, settings, edk, public_key)
+            yield from _check_records(store, data_dir, settings, edk, public_keys)
     finally:
         store.close()
 
 
-def _public_key(data_dir: Path) -> bytes | None:
-    try:
-        return newest_key(json.loads((data_dir / "public" / "keys.json").read_text()))
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
-
-
 def _check_records(
-    store: Store, data_dir: Path, settings: Settings, edk: GuardedMemory, public_key: bytes
+    store: Store, data_dir: Path, settings: Settings, edk: GuardedMemory, public_keys: Sequence[bytes]
 ) -> Iterator[Finding]:
     with ExitStack() as opened:
         snapshot = opened.enter_context(store.snapshot())
@@ -96,8 +90,14 @@ def _check_records(
         opened.callback(index_keys.close)
         secrets = VaultSecrets({name: keyring.unwrap_secret(name, row) for name, row in keys.secrets()})
         opened.callback(secrets.close)
-        if secrets.public_key != public_key:
-            yield Finding("error", "KEY_HISTORY_WRONG", "public", "the newest public key is not the vault's")
+        if secrets.public_key not in public_keys:
+            yield Finding(
+                "error", "KEY_HISTORY_WRONG", "public", "the vault's public key is not in keys.json"
+            )
+        try:
+            require_unforked(store, secrets)
+        except (IntegrityFailedError, KeyUnavailableError):
+            yield Finding("error", "LEDGER_FORKED", "ledger", "names other signing keys than the keyring")
         pool = SlotPool(SLOT_BYTES, 16 * SLOT_BYTES, slab_slots=16)
         opened.callback(pool.close)
         suite = suite_named(settings.storage.suite).number
@@ -112,12 +112,14 @@ def _check_records(
             deks=deks,
             suite=suite,
         )
-        yield from _check_rows(snapshot, Rows(secrets, store.vault_id))
+        rows = Rows(secrets, store.vault_id)
+        consents = ConsentLedger(book, rows)
+        yield from _check_rows(snapshot, rows)
         for key, raw in snapshot.customers(None):
             number = split_value_key(key)[1]
             try:
                 yield from _check_customer(
-                    snapshot, keys, book, index_keys, region, number, CustomerRow.unpack(raw)
+                    snapshot, keys, book, consents, index_keys, region, number, CustomerRow.unpack(raw)
                 )
             except VaultError as error:
                 yield Finding("error", error.reason.value, "values", f"customer {number}: {error}")
@@ -136,6 +138,7 @@ def _check_customer(
     snapshot: Snapshot,
     keys: KeyringSnapshot,
     book: Book,
+    consents: ConsentLedger,
     index_keys: IndexKeys,
     region: Region,
     number: CustomerNo,
@@ -150,6 +153,10 @@ def _check_customer(
             yield Finding(
                 "error", "INDEX_WRONG", "index", f"customer {number}: its external id is not in the index"
             )
+        try:
+            consents.standings(snapshot, customer)
+        except VaultError:
+            yield Finding("error", "CONSENTS_WRONG", "values", f"customer {number}: its consent events")
         listed = {entry.value_no for entry in customer.sheet.fields}
         for key, record in snapshot.scan_customer(region, number):
             value_no = split_value_key(key)[2]

@@ -2,12 +2,15 @@
 
 Tables (rows carry the MAC of `rows`):
     names       kind u8 ("d" domain, "f" field class, "p" purpose) + name -> number u32
-    principals  name -> JSON {"id", "created_ms", "revoked_ms", "expires_ms"}
+                kind alone -> number u32 up to which a restore found numbers given
+    principals  name -> JSON {"id", "created_ms", "revoked_ms", "expires_ms", "suspended_ms" (0 if it is not),
+                "break_glass": {purpose: granted until, ms}}
     policies    "current" -> version u64;  version u64 -> applied_ms u64 | principal u32 | document
     each        0xFF "stamp" -> access version u64 of the last change to any of the three
 
 Rules:
-- Numbers are given once, in ascending order, and never used again.
+- Numbers are given once, in ascending order, and never used again. The ledger says how far they go, so that
+  a restore does not give those again that came after its backup: old tokens and access records name them.
 - Every change bumps the meta row's access version, and stamps all three tables with it: a table
   whose stamp is another one is not of this commit, as after a flipped bit in a root page's number.
 - Readers look at the access version in each transaction, which makes a change effective for every
@@ -18,13 +21,14 @@ import json
 import struct
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from vault.core.rows import RowReader, Rows, RowWriter
 from vault.errors import IntegrityFailedError, LimitExceededError
 from vault.policy.decision import AccessTable, PrincipalRecord
 from vault.policy.document import parse_policy
+from vault.store.entries import NamesNumbered
 from vault.store.session import WriteSession
 
 DOMAIN: Final = b"d"
@@ -60,6 +64,19 @@ class RegisteredPrincipal:
     created_ms: int
     revoked_ms: int = 0
     expires_ms: int = 0
+    suspended_ms: int = 0
+    break_glass: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def record(self) -> PrincipalRecord:
+        """What decisions see of it."""
+        return PrincipalRecord(
+            self.id,
+            self.name,
+            revoked=self.revoked_ms > 0,
+            suspended=self.suspended_ms > 0,
+            break_glass=self.break_glass,
+        )
 
     def pack(self) -> bytes:
         """The row's body."""
@@ -68,6 +85,8 @@ class RegisteredPrincipal:
             "created_ms": self.created_ms,
             "revoked_ms": self.revoked_ms,
             "expires_ms": self.expires_ms,
+            "suspended_ms": self.suspended_ms,
+            "break_glass": dict(self.break_glass),
         }
         return json.dumps(document, separators=(",", ":")).encode()
 
@@ -138,6 +157,8 @@ def load_directory(rows: Rows, reader: TableReader, access_version: int) -> Dire
             raise IntegrityFailedError
     numbers: dict[bytes, dict[str, int]] = {DOMAIN: {}, FIELD_CLASS: {}, PURPOSE: {}}
     for key, row in _named(reader, "names"):
+        if len(key) == 1:
+            continue  # the mark of a restore
         numbers[key[:1]][key[1:].decode()] = int.from_bytes(rows.open("names", key, row), "big")
     principals = {}
     for key, row in _named(reader, "principals"):
@@ -147,7 +168,7 @@ def load_directory(rows: Rows, reader: TableReader, access_version: int) -> Dire
         raise IntegrityFailedError
     access = AccessTable(
         parse_policy(policy.document, numbers[FIELD_CLASS].keys()),
-        {p.name: PrincipalRecord(p.id, p.name, p.revoked_ms > 0) for p in principals.values()},
+        {p.name: p.record for p in principals.values()},
         numbers[DOMAIN],
         numbers[PURPOSE],
         numbers[FIELD_CLASS],
@@ -189,12 +210,19 @@ def stored_policy(rows: Rows, reader: RowReader) -> StoredPolicy | None:
     version = rows.get(reader, "policies", _CURRENT)
     if version is None:
         return None
-    body = rows.get(reader, "policies", version)
-    if body is None:
+    policy = policy_version(rows, reader, int.from_bytes(version, "big"))
+    if policy is None:
         raise IntegrityFailedError
+    return policy
+
+
+def policy_version(rows: Rows, reader: RowReader, version: int) -> StoredPolicy | None:
+    """A policy that is or was in force; None where there was no such version."""
+    body = rows.get(reader, "policies", version.to_bytes(8, "big"))
+    if body is None:
+        return None
     applied_ms, principal_id = _POLICY_HEAD.unpack_from(body)
-    document = body[_POLICY_HEAD.size :].decode()
-    return StoredPolicy(int.from_bytes(version, "big"), document, applied_ms, principal_id)
+    return StoredPolicy(version, body[_POLICY_HEAD.size :].decode(), applied_ms, principal_id)
 
 
 def store_policy(rows: Rows, writer: RowWriter, document: str, *, applied_ms: int, principal_id: int) -> int:
@@ -212,11 +240,14 @@ def assign_numbers(
 ) -> int:
     """Gives a number to each name that has none; returns how many were given.
 
+    This is for founding a vault, whose backups all have these names; later on see `number_names`.
+
     Raises:
         LimitExceededError: the numbers of this kind are used up.
     """
     new = [name for name in names if name not in held]
-    following = max(held.values(), default=0) + 1
+    mark = rows.get(writer, "names", kind)
+    following = max([*held.values(), int.from_bytes(mark or b"", "big")], default=0) + 1
     largest = _LARGEST[kind]
     if following + len(new) - 1 > largest:
         what = {DOMAIN: "domains", FIELD_CLASS: "field classes", PURPOSE: "purposes"}[kind]
@@ -224,3 +255,21 @@ def assign_numbers(
     for number, name in enumerate(new, following):
         rows.put(writer, "names", kind + name.encode(), number.to_bytes(4, "big"))
     return len(new)
+
+
+def number_names(
+    rows: Rows, session: WriteSession, held: Mapping[str, int], kind: bytes, names: list[str]
+) -> int:
+    """As `assign_numbers`, and has the ledger say how far numbers of this kind go."""
+    given = assign_numbers(rows, session, held, kind, names)
+    if given:
+        last = max(
+            int.from_bytes(rows.get(session, "names", kind + each.encode()) or b"", "big") for each in names
+        )
+        session.append(NamesNumbered(kind, last))
+    return given
+
+
+def skip_numbers(rows: Rows, writer: RowWriter, kind: bytes, up_to: int) -> None:
+    """From now on gives names of a kind only numbers beyond `up_to`."""
+    rows.put(writer, "names", kind, up_to.to_bytes(4, "big"))

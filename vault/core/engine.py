@@ -11,23 +11,27 @@ from typing import Final, Literal, cast
 from vault.audit.segments import SegmentWriter
 from vault.config import Settings
 from vault.core.book import Book
+from vault.core.budgets import Budgets
 from vault.core.committer import Committer
+from vault.core.consents import ConsentLedger
 from vault.core.directory import (
     FIELD_CLASS,
     Directory,
     DirectoryReader,
-    assign_numbers,
     changed,
     load_directory,
+    number_names,
 )
 from vault.core.effects import Effects
 from vault.core.following import followers_of
 from vault.core.forgetting import Forgetting
 from vault.core.indexkeys import IndexKeys
+from vault.core.keyhistory import listed_keys, publish, require_unforked
 from vault.core.recovery import Recovery
 from vault.core.replay import Part, Request
 from vault.core.rows import Rows
 from vault.core.secrets import SecretRows, VaultSecrets
+from vault.core.trail import Trail
 from vault.core.turn import Turn
 from vault.crypto import hazmat
 from vault.crypto.batches import batch_opener
@@ -42,6 +46,7 @@ from vault.hotpath.detokenize import HotPath
 from vault.keys.keyrings import Keyrings
 from vault.keys.opendek import SLOT_BYTES, DekOpener
 from vault.model.ids import CustomerNo, Epoch, Region
+from vault.store.files import BUDGETS, RUN
 from vault.store.session import WriteSession
 from vault.store.snapshot import Snapshot
 from vault.store.store import Store
@@ -70,6 +75,7 @@ class Engine:
     rows: Rows
     book: Book
     effects: Effects
+    consents: ConsentLedger
     deks: DekOpener
     write_slots: SlotPool
     catalog: FieldCatalog
@@ -79,6 +85,7 @@ class Engine:
     turn: Turn
     cache: DekCache
     hot: HotPath
+    budgets: Budgets
     forgetting: Forgetting
     suite: int
     now_ms: Callable[[], int]
@@ -91,6 +98,12 @@ class Engine:
             # Not kept: if this session is given up, another may use the same version.
             return load_directory(self.rows, reader, version)
         return self.directories.at(reader, version)
+
+    @property
+    def audit_directory(self) -> Path:
+        """Where the access log stands."""
+        configured = self.settings.audit.directory
+        return Path(configured) if configured else self.data_dir / "audit"
 
     def request(self, principal_id: int, request_id: str, method: str, body: Sequence[Part]) -> Request:
         """One write's request id with the fingerprint of its body.
@@ -157,6 +170,8 @@ def open_engine(data_dir: Path, settings: Settings, edks: EpochKeys, process_nam
             opened.callback(edk.free)
         engine = _open_parts(data_dir, settings, held, process_name, opened)
         _declare_field_classes(engine)
+        _publish_keys(engine)
+        engine.budgets.now_ms = lambda: engine.now_ms()
         engine.closing = opened.pop_all()
         return engine
 
@@ -186,8 +201,10 @@ def _open_parts(
     closing.callback(index_keys.close)
     secrets = VaultSecrets.read(SecretRows(store, keyrings))
     closing.callback(secrets.close)
-    store.sign, store.verify = secrets.sign, secrets.verify
-    followers = followers_of(settings.ledger, data_dir, store.vault_id, secrets)
+    store.trust(secrets.public_keys)
+    store.sign, store.verify = secrets.sign_as, hazmat.verify
+    require_unforked(store, secrets)
+    followers = followers_of(settings.ledger, data_dir, secrets)
     if followers is not None:
         store.follow(followers)
     rows = Rows(secrets, store.vault_id)
@@ -216,12 +233,14 @@ def _open_parts(
     )
     closing.callback(audit.close)
     turn = Turn()
-    recovery = Recovery(book, rows, effects, region, settings.storage.request_id_hours)
+    recovery = Recovery(book, keyrings, rows, effects, region, settings.storage.request_id_hours)
     committer = Committer(store, recovery, settings.limits.waiting_writes, turn)
     closing.callback(committer.close)
     directories = DirectoryReader(rows, secrets.refresh)
     cache = DekCache(keyrings, cache_bytes, suite)
     masks = _Masks(catalog, directories)
+    budgets = Budgets(data_dir / RUN / BUDGETS, Trail(audit))
+    closing.callback(budgets.close)
     hot = HotPath(
         store=store,
         codec=secrets.codec,
@@ -233,6 +252,7 @@ def _open_parts(
         judge=_judge(committer, book),
         tombstone_mac=secrets.row_mac,
         mask=masks,
+        budgets=budgets,
         suite=suite,
         batches=batch_opener(suite, store.vault_id),
         reply_bytes=settings.limits.reply_bytes,
@@ -253,6 +273,7 @@ def _open_parts(
         rows=rows,
         book=book,
         effects=effects,
+        consents=ConsentLedger(book, rows),
         deks=deks,
         write_slots=write_slots,
         catalog=catalog,
@@ -262,6 +283,7 @@ def _open_parts(
         turn=turn,
         cache=cache,
         hot=hot,
+        budgets=budgets,
         forgetting=forgetting,
         suite=suite,
         now_ms=lambda: time.time_ns() // 1_000_000,
@@ -303,6 +325,12 @@ class _Masks:
         return mask(field_class, text)
 
 
+def _publish_keys(engine: Engine) -> None:
+    """Adds keys to `public/keys.json` that the ledger names and a crash has kept out of it."""
+    if len(listed_keys(engine.data_dir) or ()) < len(engine.store.signers()):
+        engine.committer.submit(lambda _: publish(engine.data_dir, engine.vault_id, engine.store.signers()))
+
+
 def _declare_field_classes(engine: Engine) -> None:
     """Gives numbers to the field classes that configuration declares and the vault has not seen."""
     with engine.store.snapshot() as snapshot:
@@ -312,7 +340,7 @@ def _declare_field_classes(engine: Engine) -> None:
 
     def job(session: WriteSession) -> None:
         held = engine.directory(session).numbers[FIELD_CLASS]
-        if assign_numbers(engine.rows, session, held, FIELD_CLASS, list(engine.catalog.names)):
+        if number_names(engine.rows, session, held, FIELD_CLASS, list(engine.catalog.names)):
             changed(engine.rows, session)
 
     engine.committer.submit(job)

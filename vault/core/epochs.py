@@ -1,5 +1,7 @@
-"""A new epoch: every data key wrapped anew, the old epoch's root key destroyed. It makes shreds final.
+"""A new epoch: every data key wrapped anew, the old epoch's root key destroyed. It makes erasures final.
 
+    reseal    customers of whom a value was deleted or corrected get a new data key; replaced ones that no
+              data backup needs are destroyed (`resealing`)
     begin     ledger: epoch, attempt, root key id; empty keyring and index; then the provider makes the key,
               and every process of the vault gets it
     copy      customers in key order, in pieces: keys unwrapped, checked, wrapped; index hash from the sheet
@@ -7,8 +9,10 @@
     follow    customers that the ledger names, or whose numbers were given out, since the last look; again
               until fewer than `LAST_CUSTOMERS` are left
     swap      under the write lock: the last of them, the counts compared, ledger, `CURRENT`
-    retire    every process lets go of the old key, its files are removed
-    destroy   the provider destroys the root key; the ledger records what it says
+    retire    every process lets go of the old key
+    copies    so many copies of the new keyring are verified as `[keys] verified_copies` says
+    destroy   the old keyring's files are removed, the provider destroys the root key; the ledger records
+              what it says
 
 Rules:
 - Copying reads snapshots, a piece at a time; writers neither wait for it nor do anything for its sake.
@@ -16,6 +20,10 @@ Rules:
   numbers (new ones).
 - Before `CURRENT` is renamed, a crash means: give the attempt up, destroy its root key too, begin again.
   After it there is only forward. `resume` finds out which, and whoever runs rotations calls it first.
+- Data keys end before the new epoch is announced, so that none of them is ever wrapped in it. Those that are
+  kept are carried like those in use. What is deleted after that waits for the next rotation.
+- Until the copies are verified, the old root key and keyring stay: with them, the loss of the new keyring's
+  only file has not ended every value. Reads and writes go on; `resume` destroys them when it is time.
 - Nothing here holds a key in `bytes`: keys go from slot to slot of guarded memory.
 """
 
@@ -24,30 +32,31 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from vault.core.engine import Engine
+from vault.core.epochhistory import History
+from vault.core.finality import LedgerFinality
 from vault.core.indexkeys import EXTERNAL_INDEX
-from vault.core.rewrapping import Rewrapping
+from vault.core.resealing import Resealing
+from vault.core.rewrapping import Rewrapping, next_customers
 from vault.crypto import hazmat
 from vault.errors import IntegrityFailedError, KeyUnavailableError, OverloadedError
 from vault.keys.keyrings import held_alone
 from vault.keys.provider import Assurance, Destruction
+from vault.model.erasure import MissingCopies
 from vault.model.ids import Epoch
 from vault.store.entries import (
     EpochAbandoned,
-    EpochCurrent,
     EpochIntent,
     GenerationReplaced,
     GenerationShredded,
     RootKeyEnded,
     RootKeyEnding,
     Shred,
-    Void,
 )
 from vault.store.epochs import keyring_path
-from vault.store.layout import CUSTOMER_KEY_BYTES, customer_key
-from vault.store.ledger import LedgerEntry
+from vault.store.layout import customer_key
 from vault.store.session import WriteSession
 from vault.store.snapshot import KeyringReader, ValuesReader
-from vault.store.staging import Changed, NextEpoch, Row, discard_epoch
+from vault.store.staging import Changed, NextEpoch, discard_epoch
 
 PIECE: Final = 2_000  # customers copied in one transaction
 LAST_CUSTOMERS: Final = 1_000  # as many may be left for the swap, which holds the write lock
@@ -84,7 +93,13 @@ Report = Callable[[Progress], None]
 
 
 class EpochRotation:
-    """Rotates the epoch of one open vault. One process a vault runs it, one rotation at a time."""
+    """Rotates the epoch of one open vault. One process a vault runs it, one rotation at a time.
+
+    Attributes:
+        waits_for: copies without which former root keys could not be destroyed when last looked at.
+    """
+
+    waits_for: MissingCopies | None
 
     def __init__(
         self,
@@ -98,9 +113,13 @@ class EpochRotation:
         self._custodian = custodian
         self._report = report
         self._after_step = after_step
+        self._finality = LedgerFinality(engine.store)
+        self.waits_for = None
 
     def rotate(self) -> Epoch:
         """Goes through all steps; returns the epoch that is in use now.
+
+        It ends before the last step where copies of the new keyring are wanted first: see `waits_for`.
 
         Raises:
             KeyUnavailableError: the provider failed. Before the swap nothing has changed; after it, `resume`
@@ -112,7 +131,9 @@ class EpochRotation:
         epoch = Epoch(engine.store.epoch + 1)
         attempt = self._next_attempt(epoch)
         root_key_id = f"root-{epoch}-{attempt}-{hazmat.random_bytes(4).hex()}"
-        progress = Progress(epoch, "begin", started_ms=engine.now_ms())
+        progress = Progress(epoch, "reseal", started_ms=engine.now_ms())
+        self._reseal(progress)
+        progress.step, progress.done, progress.total = "begin", 0, 0
         self._report(progress)
         self._append(EpochIntent(epoch, attempt, root_key_id, self._custodian.provider))
         self._after_step("intent")
@@ -129,27 +150,46 @@ class EpochRotation:
         progress.step, progress.done, progress.total = "retire", 0, 0
         self._report(progress)
         self.resume()
-        progress.step = "done"
+        progress.step = "done" if self.waits_for is None else "copies"
         self._report(progress)
         return epoch
 
+    def _reseal(self, progress: Progress) -> None:
+        """Replaces the data keys that open what was deleted or corrected."""
+
+        def report(done: int, total: int) -> None:
+            progress.done, progress.total = done, total
+            self._report(progress)
+
+        self._report(progress)
+        Resealing(self._engine).all_waiting(report, self._after_step)
+        self._after_step("resealed")
+
     def resume(self) -> None:
         """Ends what an earlier rotation left: attempts given up, former epochs not yet destroyed.
+
+        Former epochs are kept as long as copies of the keyring in use are missing: see `waits_for`.
 
         Raises:
             KeyUnavailableError: the provider cannot be used now; call again later.
         """
         self._engine.committer.settle()  # an entry that a crash left
         history = self._history()
+        self.waits_for = None
         for intent in history.intents:
             if intent.root_key_id in history.ended or history.is_current(intent):
                 continue
             if history.was_entered(intent):
-                self._end(intent)
+                self._end(intent, history)
             else:
                 self._abandon(intent, history)
 
-    def _abandon(self, intent: EpochIntent, history: "History") -> None:
+    def missing_copies(self) -> MissingCopies | None:
+        """Verified copies of the keyring in use that `[keys] verified_copies` wants and nobody has made."""
+        wanted = self._engine.settings.keys.verified_copies
+        return self._finality.known().rule.missing_copies(wanted) if wanted else None
+
+    def _abandon(self, intent: EpochIntent, history: History) -> None:
         if intent.epoch > self._engine.store.epoch:
             self._custodian.retire(Epoch(intent.epoch))
             discard_epoch(self._engine.data_dir, intent.epoch)
@@ -158,11 +198,17 @@ class EpochRotation:
         self._after_step("abandoned")
         self._destroy(intent, history)
 
-    def _end(self, former: EpochIntent) -> None:
+    def _end(self, former: EpochIntent, history: History) -> None:
         """Lets go of a former epoch everywhere, removes its files, destroys its root key."""
         root = self._engine.data_dir
         self._custodian.retire(Epoch(former.epoch))
         self._after_step("retired")
+        if former.root_key_id not in history.ending:
+            missing = self.missing_copies()
+            if missing is not None:
+                self.waits_for = missing
+                self._after_step("waiting")
+                return
         if keyring_path(root, former.epoch).exists():
             with held_alone(root, Epoch(former.epoch)):
                 discard_epoch(root, former.epoch)
@@ -171,7 +217,7 @@ class EpochRotation:
         self._destroy(former, self._history())
         self._after_step("destroyed")
 
-    def _destroy(self, intent: EpochIntent, history: "History") -> None:
+    def _destroy(self, intent: EpochIntent, history: History) -> None:
         root_key_id = intent.root_key_id
         done, gone = self._custodian.destroy(root_key_id, intent.provider)
         assurance, holds_from_ms = done.assurance, done.effective_ms
@@ -189,7 +235,7 @@ class EpochRotation:
     def _next_attempt(self, epoch: int) -> int:
         return max([each.attempt for each in self._history().intents if each.epoch == epoch], default=0) + 1
 
-    def _history(self) -> "History":
+    def _history(self) -> History:
         return History.of(self._engine.store.ledger())
 
     def _append(
@@ -201,46 +247,6 @@ class EpochRotation:
             session.append(entry)
 
         self._engine.committer.submit(job, erase=True)
-
-
-class History:
-    """What the ledger says about epochs and root keys."""
-
-    def __init__(self) -> None:
-        self.intents: list[EpochIntent] = []
-        self.abandoned: set[tuple[int, int]] = set()
-        self.ending: set[str] = set()
-        self.ended: set[str] = set()
-        self._entered: dict[int, EpochIntent] = {}  # by number of the ledger entry, in order
-
-    @classmethod
-    def of(cls, entries: Iterable[LedgerEntry]) -> "History":
-        """Reads the ledger."""
-        history = cls()
-        for entry in entries:
-            match entry.payload:
-                case EpochIntent() as intent:
-                    history.intents.append(intent)
-                case EpochCurrent(epoch=epoch):
-                    intents = [each for each in history.intents if each.epoch == epoch]
-                    history._entered[entry.seq] = intents[-1]
-                case Void(seq=seq):
-                    history._entered.pop(seq, None)
-                case EpochAbandoned(epoch=epoch, attempt=attempt):
-                    history.abandoned.add((epoch, attempt))
-                case RootKeyEnding(root_key_id=root_key_id):
-                    history.ending.add(root_key_id)
-                case RootKeyEnded(root_key_id=root_key_id):
-                    history.ended.add(root_key_id)
-        return history
-
-    def was_entered(self, intent: EpochIntent) -> bool:
-        """Whether this attempt's keyring came into use."""
-        return intent in self._entered.values()
-
-    def is_current(self, intent: EpochIntent) -> bool:
-        """Whether this attempt's keyring is the one in use."""
-        return bool(self._entered) and intent == list(self._entered.values())[-1]
 
 
 class _Copy:
@@ -305,7 +311,7 @@ class _Copy:
         while True:
             with engine.store.snapshot() as snapshot, engine.store.keyring() as keys:
                 self._require_epoch(keys)
-                customers = _next_customers(keys, engine.region, after, PIECE)
+                customers = next_customers(keys, engine.region, after, PIECE)
                 changed = [self._rewrapping.carried(snapshot, *each) for each in customers.items()]
             if not customers:
                 return
@@ -385,16 +391,3 @@ class _Copy:
     def _step(self, name: str, total: int) -> None:
         self._progress.step, self._progress.done, self._progress.total = name, 0, total
         self._report(self._progress)
-
-
-def _next_customers(keys: KeyringReader, region: int, after: int, limit: int) -> dict[bytes, list[Row]]:
-    """The wrapped DEKs of customers with higher numbers, in order, of at most `limit` customers."""
-    found: dict[bytes, list[Row]] = {}
-    for each in keys.deks(customer_key(region, after + 1)):
-        customer = each[0][:CUSTOMER_KEY_BYTES]
-        if customer not in found:
-            if len(found) == limit:
-                break
-            found[customer] = []
-        found[customer].append(each)
-    return found

@@ -7,15 +7,12 @@ from vault.core.secrets import VaultSecrets
 from vault.errors import InvalidRequestError
 from vault.store.following import Followers
 from vault.store.mirror import Mirror
-from vault.store.proofs import ledger_key
 from vault.store.witnessing import Witnessing
 from vault.tlog.notes import VerifierKey
 from vault.witness.client import WitnessClient
 
 
-def followers_of(
-    settings: LedgerSettings, data_dir: Path, vault_id: bytes, secrets: VaultSecrets
-) -> Followers | None:
+def followers_of(settings: LedgerSettings, data_dir: Path, secrets: VaultSecrets) -> Followers | None:
     """Mirror and witness, not asked yet; None where neither is configured.
 
     Raises:
@@ -27,5 +24,5 @@ def followers_of(
     witnessing = None
     if settings.witness:
         client = WitnessClient(settings.witness, VerifierKey.parse(settings.witness_key))
-        witnessing = Witnessing(client, ledger_key(vault_id, secrets.public_key), secrets.sign)
+        witnessing = Witnessing(client, secrets.sign_as)
     return Followers(mirror, witnessing) if mirror or witnessing else None

@@ -3,7 +3,6 @@
 `FORMAT` is written last, so that a crash leaves something that is not yet a vault and can be founded again.
 """
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +17,8 @@ from vault.core.directory import (
     stamp,
     store_policy,
 )
-from vault.core.engine import Engine
 from vault.core.indexkeys import EXTERNAL_INDEX
-from vault.core.keyhistory import key_history_entry
+from vault.core.keyhistory import publish
 from vault.core.rows import Rows
 from vault.core.secrets import (
     CA_KEY,
@@ -30,7 +28,6 @@ from vault.core.secrets import (
     TOKEN_KEY,
     VaultSecrets,
 )
-from vault.core.vault import Vault
 from vault.crypto import certificates, hazmat
 from vault.errors import InvalidRequestError
 from vault.fields.config import load_field_classes
@@ -40,6 +37,7 @@ from vault.model.ids import Epoch
 from vault.model.secret import Secret
 from vault.policy.bootstrap import initial_policy
 from vault.policy.document import parse_policy
+from vault.policy.examples import require_sound
 from vault.policy.rules import is_principal_name
 from vault.store.entries import EpochCurrent, EpochIntent, Genesis
 from vault.store.files import write_durably
@@ -94,6 +92,7 @@ def found(
     catalog = load_field_classes(settings.fields)
     document = policy if policy is not None else initial_policy(admin)
     parsed = parse_policy(document, catalog.names)
+    require_sound(parsed, catalog.names)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     data_dir.chmod(0o700)
     vault_id = hazmat.random_bytes(16)
@@ -103,7 +102,7 @@ def found(
     secrets, ca_pem = _new_secrets(vault_id)
     try:
         opened = VaultSecrets(secrets)
-        with Store.create(data_dir, vault_id, _REGION, epoch=_FIRST_EPOCH, sign=opened.sign) as store:
+        with Store.create(data_dir, vault_id, _REGION, epoch=_FIRST_EPOCH, sign=opened.sign_as) as store:
             with store.write() as session:
                 session.append(Genesis(vault_id, opened.public_key))
                 session.append(EpochIntent(_FIRST_EPOCH, 1, root_key_id, settings.keys.provider))
@@ -129,7 +128,7 @@ def found(
                     made = RegisteredPrincipal(number, name, now_ms, expires_ms=expires_ms)
                     rows.put(session, "principals", name.encode(), made.pack())
                 session.commit()
-            _write_public(data_dir, opened, now_ms, ca_pem)
+            _write_public(store, data_dir, ca_pem)
             store.finish_creation()
             edk.free()
     finally:
@@ -139,33 +138,16 @@ def found(
     )
 
 
-def issue_server_certificate(vault: Vault, settings: Settings) -> None:
-    """Writes `tls/server.crt` and `.key` when they are missing or in the last third of their life."""
-    engine: Engine = vault.engine
-    directory = engine.data_dir / "tls"
-    certificate = directory / "server.crt"
-    if certificate.exists() and (directory / "server.key").exists():
-        left = certificates.describe(certificate.read_bytes()).not_after - datetime.now(UTC)
-        if left.days * 3 > settings.server.certificate_days:
-            return
-    ca = (engine.secrets.ca_key_pem, (directory / "ca.crt").read_bytes())
-    server = settings.server
-    made = certificates.issue_server(ca, server.dns_names, server.ip_addresses, server.certificate_days)
-    write_durably(directory / "server.key", made.key_pem)
-    write_durably(certificate, made.cert_pem)
-
-
 def _new_secrets(vault_id: bytes) -> tuple[dict[str, bytes], bytes]:
     ca = certificates.create_ca(f"Customer Vault {vault_id.hex()[:8]}", _CA_DAYS)
     names = (f"{TOKEN_KEY}1", SIGNING_KEY, ROW_MAC, REQUEST_MAC, EXTERNAL_INDEX)
     return {name: hazmat.random_bytes(32) for name in names} | {CA_KEY: ca.key_pem}, ca.cert_pem
 
 
-def _write_public(data_dir: Path, secrets: VaultSecrets, now_ms: int, ca_pem: bytes) -> None:
+def _write_public(store: Store, data_dir: Path, ca_pem: bytes) -> None:
     for name in ("public", "tls", "audit", "run"):
         (data_dir / name).mkdir(mode=0o700, exist_ok=True)
-    history = [key_history_entry(secrets.public_key, secrets.signing_key_id, now_ms)]
-    write_durably(data_dir / "public" / "keys.json", json.dumps(history, indent=2).encode())
+    publish(data_dir, store.vault_id, store.signers())
     write_durably(data_dir / "tls" / "ca.crt", ca_pem)
 
 

@@ -1,14 +1,16 @@
 """Copies of the keyring: what a restore on another machine needs, and what a shred has to outlive.
 
     <directory>/<time>/
-        MANIFEST.json        see `store.bundle`; facts: epoch, provider, root_key_id, rows, ledger
+        MANIFEST.json        see `store.bundle`; facts: epoch, provider, root_key_id, entry, rows, ledger
         keyring/data.mdb     the wrapped keys, compact      keyring/EDK    the wrapped epoch key
         ledger/entries       as of the copy's moment
         FORMAT  public/keys.json  tls/ca.crt
         root/<id>.json       only where asked for, and only of the provider `file`
 
 Rules:
-- The ledger names every copy before it exists, so that no copy is unknown.
+- The ledger names every copy before it exists, so that no copy is unknown; the number of that entry is the
+  copy's name in the ledger. It also says when every key in a copy was opened: `[keys] verified_copies` counts
+  those. Duplicates of one copy count once.
 - A copy dies with its epoch: once the epoch's root key is destroyed, it opens nothing.
 - Copy and root key must not lie together: whoever has both needs no more than the root key's passphrase to
   open every customer who was shredded since the copy, in any old copy of the values.
@@ -22,21 +24,22 @@ from pathlib import Path
 from typing import Any, Final
 
 from vault.config import Settings
-from vault.core.backup import LEDGER_PATH, Problem, check_ledger, take_ledger, take_public, verifier
-from vault.core.epochs import History
+from vault.core.backup import LEDGER_PATH, Problem, check_ledger, ledger_keys, take_ledger, take_public
+from vault.core.epochhistory import History
 from vault.core.offline import open_offline
+from vault.crypto import hazmat
 from vault.crypto.hazmat import GuardedMemory
 from vault.crypto.slots import SlotPool
 from vault.errors import InvalidRequestError, OverloadedError, VaultError
 from vault.keys.keyring import DEK_BYTES, Keyring
-from vault.keys.unlock import EdkFile, unlock_copy
+from vault.keys.unlock import EdkFile, unlock, unlock_copy
 from vault.model.ids import Epoch
 from vault.model.secret import Secret
 from vault.store.bundle import Bundle, bundle_name, making
 from vault.store.copying import PlaneCopy
-from vault.store.entries import KeyringCopied
+from vault.store.entries import EntryType, KeyringCopied, KeyringVerified
 from vault.store.epochs import keyring_path
-from vault.store.files import KEYRING, Format, read_current
+from vault.store.files import FORMAT_FILE, KEYRING, Format, read_current
 from vault.store.layout import split_dek_key
 from vault.store.lineage import opened_ledger
 from vault.store.snapshot import KEYRING_TABLES
@@ -44,6 +47,7 @@ from vault.store.snapshot import KEYRING_TABLES
 KEYRING_KIND: Final = "keyring"
 PLANE: Final = KEYRING
 _EDK: Final = "EDK"
+_ABOUT_COPIES: Final = frozenset({EntryType.KEYRING_COPIED, EntryType.KEYRING_VERIFIED})
 
 
 class Worth(StrEnum):
@@ -98,7 +102,7 @@ def copy_keyring(
             vault.recovery(session)
             if session.epoch != epoch:
                 raise OverloadedError("the epoch is being rotated; copy again")
-            session.append(KeyringCopied(epoch))
+            facts["entry"] = session.append(KeyringCopied(epoch))
             session.commit()
         if vault.store.copy_keyring(path / PLANE) != epoch:
             raise OverloadedError("the epoch is being rotated; copy again")
@@ -133,6 +137,33 @@ def verify_copy(
     return bundle, problems
 
 
+def note_verified(data_dir: Path, settings: Settings, passphrase: Secret | None, bundle: Bundle) -> bool:
+    """Writes into the ledger that every key in a copy was opened; `verify_copy` must have found no problem.
+
+    Returns:
+        Whether it counts: only a copy of the keyring in use does, and only one that the ledger names.
+
+    Raises:
+        KeyUnavailableError: the epoch key cannot be opened.
+        WitnessUnavailableError, StorageFullError: it cannot be written now.
+    """
+    if not (data_dir / FORMAT_FILE).exists() or read_current(data_dir) != bundle.facts["epoch"]:
+        return False
+    epoch, entry = int(bundle.facts["epoch"]), int(bundle.facts.get("entry", 0))
+    edk = unlock(data_dir, settings, passphrase)
+    with open_offline(data_dir, settings, edk) as vault, vault.store.write("erase") as session:
+        vault.recovery(session)
+        said = list(vault.store.ledger(types=_ABOUT_COPIES))
+        named = any(each.seq == entry and each.payload == KeyringCopied(epoch) for each in said)
+        if session.epoch != epoch or bundle.vault_id != vault.store.vault_id or not named:
+            return False
+        verified = KeyringVerified(epoch, entry)
+        if not any(each.payload == verified for each in said):
+            session.append(verified)
+            session.commit()
+    return True
+
+
 def worth_of(bundle: Bundle, data_dir: Path) -> Worth:
     """What a copy is good for, by the ledger of the vault in `data_dir`.
 
@@ -143,7 +174,9 @@ def worth_of(bundle: Bundle, data_dir: Path) -> Worth:
     found = Format.read(data_dir)
     if bundle.vault_id != found.vault_id:
         raise InvalidRequestError(f"{bundle.path} is another vault's copy")
-    with opened_ledger(data_dir / LEDGER_PATH, found.vault_id, verifier(data_dir)) as ledger:
+    with opened_ledger(
+        data_dir / LEDGER_PATH, found.vault_id, hazmat.verify, ledger_keys(data_dir)
+    ) as ledger:
         history = History.of(ledger.entries())
     if bundle.facts["root_key_id"] in history.ended:
         return Worth.WORTHLESS

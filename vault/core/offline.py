@@ -10,9 +10,11 @@ from vault.core.book import Book
 from vault.core.effects import Effects
 from vault.core.following import followers_of
 from vault.core.indexkeys import IndexKeys
+from vault.core.keyhistory import require_unforked
 from vault.core.recovery import Recovery
 from vault.core.rows import Rows
 from vault.core.secrets import VaultSecrets
+from vault.crypto import hazmat
 from vault.crypto.hazmat import GuardedMemory
 from vault.crypto.slots import SlotPool
 from vault.crypto.suites import suite_named
@@ -71,8 +73,10 @@ def open_offline(
             keyring = keyrings.at(keys.epoch)
             secrets = VaultSecrets({name: keyring.unwrap_secret(name, row) for name, row in keys.secrets()})
         opened.callback(secrets.close)
-        store.sign, store.verify = secrets.sign, secrets.verify
-        followers = followers_of(settings.ledger, root, store.vault_id, secrets)
+        store.trust(secrets.public_keys)
+        store.sign, store.verify = secrets.sign_as, hazmat.verify
+        require_unforked(store, secrets)
+        followers = followers_of(settings.ledger, root, secrets)
         if followers is not None:
             store.follow(followers)
             if staged:
@@ -91,5 +95,5 @@ def open_offline(
             suite=suite,
         )
         effects = Effects(book=book, rows=rows, region=region)
-        recovery = Recovery(book, rows, effects, region, settings.storage.request_id_hours)
+        recovery = Recovery(book, keyrings, rows, effects, region, settings.storage.request_id_hours)
         yield Offline(store, region, keyrings, index_keys, secrets, rows, book, effects, recovery)

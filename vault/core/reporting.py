@@ -1,21 +1,19 @@
 """What auditors and operators see: accesses, the state of the log, the state of the keyring."""
 
-from pathlib import Path
-
 from vault.audit import check, reader
 from vault.audit.folding import AccessSummary
 from vault.audit.sealed import proofs
-from vault.audit.sealed.checkpoints import audit_key
 from vault.audit.sealed.log import SealedLog
 from vault.core.again import look_again
 from vault.core.directory import FIELD_CLASS, PURPOSE, Directory
 from vault.core.engine import Engine
 from vault.core.references import named_id, require
-from vault.core.sealing import audit_directory
+from vault.core.sealing import audit_keys
 from vault.core.trail import Trail
 from vault.errors import PrincipalUnknownError
 from vault.keys.unlock import EdkFile
 from vault.model.access import Action
+from vault.model.controls import BudgetUse
 from vault.model.ids import CustomerNo
 from vault.model.requests import (
     Access,
@@ -29,7 +27,6 @@ from vault.model.requests import (
 )
 from vault.store.layout import CustomerRow
 from vault.store.snapshot import KeyringSnapshot, Snapshot
-from vault.tlog.notes import VerifierKey
 
 
 class Reporting:
@@ -66,9 +63,28 @@ class Reporting:
         wanted = reader.AccessFilter(
             locators, principal_id, query.start_ms, query.end_ms, query.page_size, query.page_token
         )
-        page = reader.list_access(self._audit_dir, wanted)
+        page = reader.list_access(self._engine.audit_directory, wanted)
         self._trail.act(grants, "ListAccess", locators=sorted(locators or ()), listed=len(page.accesses))
         return Page([_access(found, directory) for found in page.accesses], page.next_page_token)
+
+    def budget_use(self, caller: Caller, name: str) -> list[BudgetUse]:
+        """What a principal, the caller itself if `name` is empty, has used of its budgets now.
+
+        Raises:
+            ActionDeniedError: it is another one, and the caller neither administers nor audits.
+            PrincipalUnknownError: nobody has this name.
+        """
+        engine = self._engine
+        with engine.store.snapshot() as snapshot:
+            directory = engine.directory(snapshot)
+        grants = directory.access.principal(caller.principal)
+        if name and name != caller.principal and not grants.may(Action.AUDIT):
+            grants.require(Action.ADMIN)
+        known = directory.principals.get(name or caller.principal)
+        if known is None:
+            raise PrincipalUnknownError("no such principal")
+        budgets = directory.access.policy.controls.budgets_of(known.name)
+        return engine.budgets.use(known.id, budgets)
 
     def audit_status(self, caller: Caller) -> AuditStatus:
         """Segments, records, bytes, free space."""
@@ -76,7 +92,7 @@ class Reporting:
             grants = self._engine.directory(snapshot).access.principal(caller.principal)
         if not grants.may(Action.ADMIN):
             grants.require(Action.AUDIT)
-        status = check.status(self._audit_dir, self._engine.settings.audit.segment_bytes)
+        status = check.status(self._engine.audit_directory, self._engine.settings.audit.segment_bytes)
         interval = self._engine.settings.audit.sync_interval_ms
         return AuditStatus(
             segments=status.segments,
@@ -96,7 +112,8 @@ class Reporting:
             InvalidRequestError: no such leaf is under a checkpoint yet.
         """
         self._require_audit(caller)
-        return proofs.inclusion(SealedLog.open(self._audit_dir), self._log_key(), leaf)
+        engine = self._engine
+        return proofs.inclusion(SealedLog.open(engine.audit_directory), audit_keys(engine), leaf)
 
     def consistency_proof(self, caller: Caller, old_size: int) -> ConsistencyProof:
         """Proof that the sealed log of the newest checkpoint begins with its first `old_size` leaves.
@@ -105,14 +122,12 @@ class Reporting:
             InvalidRequestError: the log was never so small, or is not so large.
         """
         self._require_audit(caller)
-        return proofs.consistency(SealedLog.open(self._audit_dir), self._log_key(), old_size)
+        engine = self._engine
+        return proofs.consistency(SealedLog.open(engine.audit_directory), audit_keys(engine), old_size)
 
     def _require_audit(self, caller: Caller) -> None:
         with self._engine.store.snapshot() as snapshot:
             self._engine.directory(snapshot).access.principal(caller.principal).require(Action.AUDIT)
-
-    def _log_key(self) -> VerifierKey:
-        return audit_key(self._engine.vault_id, self._engine.secrets.public_key)
 
     def keyring_status(self, caller: Caller) -> KeyringStatus:
         """Epoch, provider and counts."""
@@ -133,7 +148,7 @@ class Reporting:
                 provider=edk.provider,
                 assurance=edk.assurance,
                 root_key_id=edk.root_key_id,
-                signing_key_id=engine.secrets.signing_key_id,
+                signing_key_id=engine.secrets.signing_key.key_id,
                 customers=customers,
                 shredded_customers=shredded,
                 wrapped_deks=keys.count_deks(),
@@ -141,10 +156,6 @@ class Reporting:
                 ledger_entries=engine.store.ledger_entries(),
                 ledger_applied=snapshot.meta.applied,
             )
-
-    @property
-    def _audit_dir(self) -> Path:
-        return audit_directory(self._engine.settings, self._engine.data_dir)
 
     def _locators(
         self, snapshot: Snapshot, keys: KeyringSnapshot, number: CustomerNo, external_id: bytes
@@ -169,5 +180,7 @@ def _access(found: AccessSummary, directory: Directory) -> Access:
         field_classes=sorted(name for name in classes if name),
         reasons=sorted(reason.value for reason in found.reasons),
         detail=found.detail,
+        basis=found.basis,
+        break_glass=found.break_glass,
         leaf=found.leaf,
     )

@@ -10,6 +10,8 @@ Rules:
 - Up to the swap nothing of the vault is touched, and a crash means: stage again.
 - The ledger is the longest of those at hand, and must hold every other one, the backup's own included, and
   whatever else is known of it. One that is shorter or differs is refused: it would bring back what is gone.
+- The mirror in the settings is asked first; the witness as soon as the keyring opens, which has the key that
+  it knows the vault by. One that cannot be asked stops the restore.
 - The keyring must be of the epoch that the ledger says is in use.
 - The caller holds the supervisor's lock.
 """
@@ -20,13 +22,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vault.config import Settings
-from vault.core.backup import CA_FILE, DATA, KEYS_FILE, LEDGER_PATH, verifier
+from vault.core.backup import CA_FILE, DATA, LEDGER_PATH, ledger_keys
 from vault.core.keycopies import KEYRING_KIND, PLANE
+from vault.core.keyhistory import KEYS_FILE
 from vault.core.offline import open_offline
 from vault.core.reapplying import LedgerFacts, Reapplying
 from vault.core.restorereport import RestoreReport, report_of
 from vault.core.survivors import Survivors, open_survivors
-from vault.errors import IntegrityFailedError, InvalidRequestError, KeyUnavailableError, VaultError
+from vault.crypto import hazmat
+from vault.errors import (
+    IntegrityFailedError,
+    InvalidRequestError,
+    KeyUnavailableError,
+    VaultError,
+    WitnessUnavailableError,
+)
 from vault.keys.unlock import EdkFile, unlock_copy
 from vault.model.secret import Secret
 from vault.store.bundle import Bundle
@@ -96,6 +106,8 @@ class Restore:
             InvalidRequestError: ledger, keyring and backup do not fit together; says how.
             IntegrityFailedError: one of them is damaged.
             KeyUnavailableError: the keyring's epoch key cannot be opened.
+            WitnessUnavailableError: mirror or witness cannot be asked.
+            LedgerBehindError: the witness has seen more of the ledger, or another.
         """
         data_dir = self._data_dir
         if (data_dir / RESTORING_FILE).exists():
@@ -154,7 +166,7 @@ class Restore:
 
     def _stage_ledger(self, backup: Bundle, staged: Path) -> LedgerFacts:
         """Puts the ledger that holds all others in place of the backup's."""
-        verify = verifier(self._data_dir if (self._data_dir / KEYS_FILE).exists() else backup.path)
+        keys = ledger_keys(self._data_dir if (self._data_dir / KEYS_FILE).exists() else backup.path)
         live, given = self._data_dir / LEDGER_PATH, self._sources.ledger
         if given is not None and given.is_dir():
             given = given / LEDGER_PATH if (given / LEDGER_PATH).exists() else given / LEDGER_PATH.name
@@ -164,17 +176,17 @@ class Restore:
                 "there is no ledger but the backup's own, which knows nothing of what happened after it: "
                 "name a newer copy with --ledger, or the backup's own if there is none"
             )
-        known = [*self._sources.known, *self._known(backup)]
+        known = [*self._sources.known, *self._known(backup), *self._known_to_mirror(backup, keys)]
         best, chosen = None, at_hand[0]
         for path in at_hand:
-            with opened_ledger(path, backup.vault_id, verify) as ledger:
+            with opened_ledger(path, backup.vault_id, hazmat.verify, keys) as ledger:
                 if best is None or ledger.last.seq > best.seq:
                     best, chosen = head_of(ledger, str(path)), path
                 known.append(head_of(ledger, str(path)))
         for bundle in filter(None, (backup, self._keyring_copy(backup))):
-            with opened_ledger(bundle.path / LEDGER_PATH, backup.vault_id, verify) as ledger:
+            with opened_ledger(bundle.path / LEDGER_PATH, backup.vault_id, hazmat.verify, keys) as ledger:
                 known.append(head_of(ledger, str(bundle.path)))
-        with opened_ledger(chosen, backup.vault_id, verify) as ledger:
+        with opened_ledger(chosen, backup.vault_id, hazmat.verify, keys) as ledger:
             require_whole(ledger, known)
             facts = _facts(ledger)
             (staged / LEDGER_PATH).unlink()
@@ -189,6 +201,20 @@ class Restore:
                 yield Known(values.meta(backup.vault_id).applied, None, "the vault's present data")
         except VaultError:
             return  # damaged or gone, which may be the reason for the restore
+
+    def _known_to_mirror(self, backup: Bundle, keys: Sequence[bytes]) -> Iterator[Known]:
+        """What the mirror holds that the settings name.
+
+        Raises:
+            WitnessUnavailableError: it is not there: its disk may not be mounted, and so nobody knows.
+        """
+        if not self._settings.ledger.mirror:
+            return
+        path = Path(self._settings.ledger.mirror) / LEDGER_PATH.name
+        if not path.exists():
+            raise WitnessUnavailableError("the ledger's mirror is missing in its directory")
+        with opened_ledger(path, backup.vault_id, hazmat.verify, keys) as ledger:
+            yield head_of(ledger, "the ledger's mirror")
 
     def _keyring_copy(self, backup: Bundle) -> Bundle | None:
         if self._sources.keyring_copy is None:

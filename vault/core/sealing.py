@@ -1,6 +1,10 @@
-"""The sealed access log of an open vault: who signs it, what is removed from it, and where it lies."""
+"""The sealed access log of an open vault: who signs it, and what is removed from it.
 
-from pathlib import Path
+The key that signs the ledger signs it, too; what former keys have signed stays valid. The ledger says which
+keys those are. When it names another, whoever seals begins again with a new `Sealing`.
+"""
+
+from functools import partial
 
 from vault.audit.sealed.checkpoints import TiledLog, audit_key
 from vault.audit.sealed.cosigning import Cosigning
@@ -8,7 +12,6 @@ from vault.audit.sealed.files import TREE, TreeFiles
 from vault.audit.sealed.publishing import Publisher
 from vault.audit.sealed.retention import Truncation, first_held, removable, remove_entries, truncate
 from vault.audit.sealed.sealer import Sealer
-from vault.config import Settings
 from vault.core.engine import Engine
 from vault.core.trail import Trail
 from vault.tlog.notes import VerifierKey
@@ -17,9 +20,13 @@ from vault.witness.client import WitnessClient
 _DAY_MS = 86_400_000
 
 
-def audit_directory(settings: Settings, data_dir: Path) -> Path:
-    """Where the segments and the sealed log are."""
-    return Path(settings.audit.directory) if settings.audit.directory else data_dir / "audit"
+def audit_keys(engine: Engine) -> list[VerifierKey]:
+    """Every key that has signed or signs the vault's access log, the newest last.
+
+    Raises:
+        IntegrityFailedError: the ledger is damaged.
+    """
+    return [audit_key(engine.vault_id, each.public_key) for each in engine.store.signers()]
 
 
 class Sealing:
@@ -30,19 +37,31 @@ class Sealing:
 
         Raises:
             InvalidRequestError: the witness's address or key is not usable.
+            IntegrityFailedError: the ledger is damaged.
         """
         self._engine = engine
         self._trail = Trail(engine.audit)
-        self._key = audit_key(engine.vault_id, engine.secrets.public_key)
-        self.directory = audit_directory(engine.settings, engine.data_dir)
+        keys = audit_keys(engine)
+        self._key = keys[-1]
+        self._sign = partial(engine.secrets.sign_as, self._key.public_key)
+        self.directory = engine.audit_directory
         ledger = engine.settings.ledger
         cosigning = None
         if ledger.witness and ledger.witness_key:
             client = WitnessClient(ledger.witness, VerifierKey.parse(ledger.witness_key))
             cosigning = Cosigning(client)
         self.files = TreeFiles(self.directory / TREE)
-        self._publisher = Publisher(self.files, self._key, engine.secrets.sign, cosigning)
-        self.sealer = Sealer(self.directory, self._publisher, [self._key], engine.now_ms)
+        self._publisher = Publisher(self.files, self._key, self._sign, cosigning)
+        self.sealer = Sealer(self.directory, self._publisher, keys, engine.now_ms)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the key that it signs with still is the vault's.
+
+        Raises:
+            IntegrityFailedError: the ledger is damaged.
+        """
+        return audit_keys(self._engine)[-1] == self._key
 
     def remove_old(self) -> int:
         """Removes sealed entries older than the settings say; returns how many leaves that were.
@@ -62,9 +81,7 @@ class Sealing:
             return 0
         self._trail.local("RemoveAuditEntries", first_held=first, removed=first - before, retain_days=days)
         root = TiledLog(files, size).root()
-        truncate(
-            files, Truncation(self._key.name, first, size, root, now_ms), self._key, self._engine.secrets.sign
-        )
+        truncate(files, Truncation(self._key.name, first, size, root, now_ms), self._key, self._sign)
         return first - before
 
     def close(self) -> None:

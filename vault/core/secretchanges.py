@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from vault.core.directory import changed
 from vault.core.engine import Engine
-from vault.core.epochs import History
+from vault.core.epochhistory import History
 from vault.errors import KeyUnavailableError
 from vault.store.session import WriteSession
 
@@ -32,7 +32,7 @@ def change_secrets(engine: Engine, job: Callable[[WriteSession], T]) -> T:
         changed(engine.rows, session)
         return result
 
-    result = engine.committer.submit(guarded)
+    result = engine.committer.submit(guarded, alone=True)
     engine.secrets.refresh()
     return result
 

@@ -2,9 +2,11 @@
 
     token-key/<n>     AES-256 key of token generation n (decimal); the greatest n encodes
     signing-key       Ed25519 seed: ledger entries, checkpoints, certificates
+    signing-key/next  Ed25519 seed that is about to take its place
+    signing-key/former/<key id>   32 bytes, a public key that signed before
     row-mac           keyed BLAKE2b over administrative rows and tombstones
     request-mac       keyed BLAKE2b over request ids and request bodies
-    ca-key            the vault's own CA, PEM
+    ca-key            the vault's own CA, PEM; ca-key/former and ca-certs: see `core.authority`
 
 MAC keys live in guarded memory, and do not change while a vault lives; token, signing and CA keys live in
 OpenSSL's heap while used.
@@ -15,22 +17,47 @@ not know. Whoever changes a secret commits its row before anything that was made
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from vault.crypto import hazmat
 from vault.crypto.keyids import signing_key_id
 from vault.crypto.tokens import TokenCodec
 from vault.errors import KeyUnavailableError
+from vault.keys.keyring import Keyring
 from vault.keys.keyrings import Keyrings
+from vault.store.session import WriteSession
 from vault.store.store import Store
 
 TOKEN_KEY: Final = "token-key/"  # noqa: S105 - a name, not a secret
 SIGNING_KEY: Final = "signing-key"
+NEXT_SIGNING_KEY: Final = "signing-key/next"
+FORMER_SIGNING_KEY: Final = "signing-key/former/"
 ROW_MAC: Final = "row-mac"
 REQUEST_MAC: Final = "request-mac"
 CA_KEY: Final = "ca-key"
+FORMER_CA_KEY: Final = "ca-key/former"
+CA_CERTS: Final = "ca-certs"
 _HASH_KEYS: Final = (ROW_MAC, REQUEST_MAC)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SigningKey:
+    """A key that signs for the vault; whoever needs several signatures of one key holds on to this."""
+
+    public_key: bytes
+    key_id: str
+    _seed: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, seed: bytes) -> "SigningKey":
+        """From the private key, 32 bytes."""
+        public_key = hazmat.public_key(seed)
+        return cls(public_key, signing_key_id(public_key), seed)
+
+    def sign(self, message: bytes) -> bytes:
+        """Ed25519 signature (64 bytes)."""
+        return hazmat.sign(self._seed, message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +150,36 @@ class VaultSecrets:
 
     def _take(self, secrets: Mapping[str, bytes]) -> None:
         self.token_key_generation = max(token_keys(secrets))
-        self._signing_seed = secrets[SIGNING_KEY]
-        self.public_key = hazmat.public_key(self._signing_seed)
-        self.signing_key_id = signing_key_id(self.public_key)
+        self.signing_key = SigningKey.of(secrets[SIGNING_KEY])
+        seeds = [secrets[name] for name in (SIGNING_KEY, NEXT_SIGNING_KEY) if name in secrets]
+        self._seeds = {hazmat.public_key(seed): seed for seed in seeds}
+        former = {key for name, key in secrets.items() if name.startswith(FORMER_SIGNING_KEY)}
+        self.public_keys = frozenset(former | {self.signing_key.public_key})
         self.ca_key_pem = secrets[CA_KEY]
+        self.former_ca_key_pem = secrets.get(FORMER_CA_KEY, b"")
+        self.ca_certs_pem = secrets.get(CA_CERTS, b"")
 
-    def sign(self, message: bytes) -> bytes:
-        """Ed25519 signature (64 bytes) under the vault's signing key."""
-        return hazmat.sign(self._signing_seed, message)
+    @property
+    def public_key(self) -> bytes:
+        """Of the key that signs now."""
+        return self.signing_key.public_key
 
-    def verify(self, signature: bytes, message: bytes) -> None:
-        """Raises IntegrityFailedError unless the signature is of the vault's signing key."""
-        hazmat.verify(self.public_key, signature, message)
+    def can_sign(self, public_key: bytes) -> bool:
+        """Whether the private key of a public key is among the secrets, as they were last read."""
+        return public_key in self._seeds
+
+    def sign_as(self, public_key: bytes, message: bytes) -> bytes:
+        """Ed25519 signature (64 bytes) with the private key of a public key; the ledger says which signs.
+
+        Raises:
+            KeyUnavailableError: it is not, or no more, among the vault's secrets.
+        """
+        if public_key not in self._seeds:
+            self.refresh()
+        seed = self._seeds.get(public_key)
+        if seed is None:
+            raise KeyUnavailableError("the keyring lacks the private key that signs the ledger now")
+        return hazmat.sign(seed, message)
 
     def row_mac(self, message: bytes) -> bytes:
         """MAC (16 bytes) of an administrative row or a tombstone."""
@@ -163,3 +208,22 @@ def token_keys(secrets: Mapping[str, bytes]) -> dict[int, bytes]:
 
 def _ciphers(generations: Mapping[int, bytes]) -> dict[int, hazmat.AesBlockCipher]:
     return {number: hazmat.AesBlockCipher(key) for number, key in generations.items()}
+
+
+def adopt(session: WriteSession, keyring: Keyring, public_key: bytes) -> None:
+    """Makes the next signing key the signing key, which is what a ledger entry said; idempotent.
+
+    Raises:
+        KeyUnavailableError: the keyring has no such key.
+    """
+    rows = {name: session.secret(name) for name in (SIGNING_KEY, NEXT_SIGNING_KEY)}
+    seeds = {name: keyring.unwrap_secret(name, row) for name, row in rows.items() if row is not None}
+    public = {name: hazmat.public_key(seed) for name, seed in seeds.items()}
+    if public.get(SIGNING_KEY) == public_key:
+        return
+    if public.get(NEXT_SIGNING_KEY) != public_key:
+        raise KeyUnavailableError("the keyring lacks the private key that signs the ledger now")
+    former = FORMER_SIGNING_KEY + signing_key_id(public[SIGNING_KEY])
+    session.put_secret(former, keyring.wrap_secret(former, public[SIGNING_KEY]))
+    session.put_secret(SIGNING_KEY, keyring.wrap_secret(SIGNING_KEY, seeds[NEXT_SIGNING_KEY]))
+    session.delete_secret(NEXT_SIGNING_KEY)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from vault.core.book import OpenCustomer
+from vault.core.consents import ConsentLedger
 from vault.core.offline import Offline
 from vault.errors import VaultError
 from vault.model.ids import CUSTOMER_ROW, CustomerNo
@@ -22,8 +23,8 @@ class Survivors:
 
 
 def open_survivors(vault: Offline, notes: HashNotes) -> Survivors:
-    """Opens every customer's row, sheet and values."""
-    found = Survivors()
+    """Opens every customer's row, sheet, values and consent events."""
+    found, consents = Survivors(), ConsentLedger(vault.book, vault.rows)
     with vault.store.snapshot() as snapshot, vault.store.keyring() as keys:
         for key, raw in snapshot.customers():
             number = CustomerNo(split_value_key(key)[1])
@@ -36,6 +37,7 @@ def open_survivors(vault: Offline, notes: HashNotes) -> Survivors:
                 with vault.book.open(snapshot, keys, number) as customer:
                     hashed = vault.index_keys.external_hash(keys, customer.external_id)
                     notes.note(number, [hashed])
+                    consents.standings(snapshot, customer)
                     found.values += _open_values(vault, snapshot, customer)
                     found.customers += 1
             except VaultError:

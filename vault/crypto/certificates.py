@@ -150,6 +150,46 @@ def issue_server(
     return KeyedCertificate(_key_pem(key), _cert_pem(builder.sign(signer, hashes.SHA256())))
 
 
+def matching(key_pem: bytes, bundle_pem: bytes) -> bytes:
+    """The certificate (PEM) of an authority's key, among several.
+
+    Raises:
+        KeyUnavailableError: there is none, or something cannot be read.
+    """
+    return _cert_pem(_load_ca(key_pem, bundle_pem)[1])
+
+
+class Issuers:
+    """Authorities that are trusted, each with the certificates that it has signed."""
+
+    def __init__(self, bundle_pem: bytes) -> None:
+        """From their certificates, PEM.
+
+        Raises:
+            InvalidRequestError: there is none.
+        """
+        self._trusted = _certificates(bundle_pem)
+
+    def vouch_for(self, chain_pem: bytes) -> bool:
+        """Whether a chain leads to one of the authorities.
+
+        Looks at issuers' names and signatures, and that each issuer is an authority (RFC 5280, section 6.1.3
+        and 6.1.4 k). Everything else is for the TLS handshake that has let the chain in.
+
+        Raises:
+            InvalidRequestError: it holds no certificate.
+        """
+        current, *others = _certificates(chain_pem)
+        for _ in range(len(others) + 1):
+            if any(_issued(current, trusted) for trusted in self._trusted):
+                return True
+            above = [each for each in others if _issued(current, each)]
+            if not above:
+                return False
+            current = above[0]
+        return False
+
+
 def create_request(name: str) -> KeyedRequest:
     """A new key and a signing request for a principal of that name."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -303,12 +343,31 @@ def _requested_key(csr_pem: bytes) -> ec.EllipticCurvePublicKey | rsa.RSAPublicK
 def _load_ca(key_pem: bytes, cert_pem: bytes) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     try:
         key = serialization.load_pem_private_key(key_pem, password=None)
-        certificate = x509.load_pem_x509_certificate(cert_pem)
+        bundle = x509.load_pem_x509_certificates(cert_pem)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise KeyUnavailableError("the authority's key or certificate cannot be read") from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+    own = [each for each in bundle if each.public_key() == key.public_key()]
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not own:
         raise KeyUnavailableError("the authority's key and certificate do not belong together")
-    return key, certificate
+    return key, own[0]
+
+
+def _certificates(pem: bytes) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except (ValueError, UnsupportedAlgorithm):
+        raise InvalidRequestError("not a PEM certificate") from None
+
+
+def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    constraints = _extension(issuer.extensions, x509.BasicConstraints)
+    if constraints is None or not constraints.ca:
+        return False
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _extension(extensions: x509.Extensions, kind: type[_Extension]) -> _Extension | None:

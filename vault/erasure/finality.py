@@ -36,10 +36,12 @@ from vault.erasure.events import (
     EpochEntered,
     KeyEvent,
     KeyringCopied,
+    KeyringVerified,
     Restored,
 )
 from vault.errors import IntegrityFailedError
 from vault.model.assurance import Assurance, weakest
+from vault.model.erasure import MissingCopies
 from vault.model.erasure import Stage as Stage
 from vault.model.ids import Epoch
 
@@ -83,6 +85,7 @@ class Attempt:
     Attributes:
         wraps_from_seq: what was shredded before this ledger entry was never wrapped in it.
         wraps_until_seq: what was created after this entry is not wrapped in it; None as long as it may be.
+        verified: copies in which every key was opened, each by the entry that named it.
         requested_ms, due_ms: when destruction was last requested, and when it is to hold.
     """
 
@@ -96,6 +99,7 @@ class Attempt:
     entered_seq: int | None = None
     abandoned_seq: int | None = None
     copies: int = 0
+    verified: frozenset[int] = frozenset()
     requested_ms: int | None = None
     due_ms: int | None = None
     destroyed: Destroyed | None = None
@@ -163,6 +167,9 @@ class Finality:
             case KeyringCopied():
                 at = self._find(event.epoch, event.attempt)
                 ended = replace(self.attempts[at], copies=self.attempts[at].copies + 1)
+            case KeyringVerified(copied_seq=copied_seq):
+                at = self._find(event.epoch, event.attempt)
+                ended = replace(self.attempts[at], verified=self.attempts[at].verified | {copied_seq})
             case DestructionRequested(time_ms=time_ms, holds_from_ms=due_ms):
                 at = self._find_root_key(event.root_key_id)
                 ended = replace(self.attempts[at], requested_ms=time_ms, due_ms=due_ms)
@@ -206,6 +213,14 @@ class Finality:
         return tuple(
             [each for each in self.attempts if each.wraps_until_seq is not None and each.destroyed is None]
         )
+
+    def missing_copies(self, wanted: int) -> MissingCopies | None:
+        """How many verified copies the keyring in use lacks of those wanted; None if it has enough."""
+        if self.in_force is None:
+            return None
+        used = self.attempts[self.in_force]
+        lacking = wanted - len(used.verified)
+        return MissingCopies(lacking, used.epoch) if lacking > 0 else None
 
     def _begun(self, event: AttemptBegun) -> "Finality":
         for each in self.attempts:

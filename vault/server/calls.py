@@ -1,8 +1,8 @@
 """The one way into every call.
 
-In this order: parse the request, name the principal, give up when the caller has (deadline passed or
-call cancelled), do the work, map the error, count. A servicer's method is `(Caller, request) ->
-response` and knows nothing of gRPC.
+In this order: parse the request, name the principal, look whether its CA is still let in, give up when the
+caller has (deadline passed or call cancelled), do the work, map the error, count. A servicer's method is
+`(Caller, request) -> response` and knows nothing of gRPC.
 
 Requests are parsed here instead of by gRPC's default, which answers a malformed one with an untyped
 INTERNAL. gRPC's own limit stands above the configured one, so that a message somewhat too large gets its
@@ -30,7 +30,8 @@ from vault.errors import (
 )
 from vault.model.requests import Caller
 from vault.server import metrics
-from vault.server.identity import principal_of
+from vault.server.anchors import Anchors
+from vault.server.identity import name_in, peer_of
 from vault.server.logs import frames_of, log
 from vault.server.status import code_for, new_incident, status_of, status_of_incident, to_grpc
 
@@ -49,8 +50,9 @@ class Work(Protocol):
 class Calls:
     """Wraps servicers' methods into gRPC handlers."""
 
-    def __init__(self, vault: Vault, message_bytes: int) -> None:
+    def __init__(self, vault: Vault, message_bytes: int, anchors: Anchors) -> None:
         self._vault = vault
+        self._anchors = anchors
         self._message_bytes = message_bytes
         self._reading = ThreadPoolExecutor(1, "read")
 
@@ -100,10 +102,13 @@ class Calls:
 
     def _principal(self, method: str, context: grpc.ServicerContext) -> str:
         try:
-            return principal_of(context)
+            peer = peer_of(context)
+            name = name_in(peer)
+            self._anchors.require(peer)
         except UnauthenticatedError as error:
             self._vault.record_refusal("", method, error)
             raise
+        return name
 
     def _parser(self, request_type: type[Message]) -> Callable[[bytes], Message | VaultError]:
         limit = self._message_bytes

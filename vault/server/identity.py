@@ -21,20 +21,16 @@ COMMON_NAME = "x509_common_name"
 MAX_NAME_CHARACTERS = 255
 
 
-def principal_of(context: grpc.ServicerContext) -> str:
-    """The name of the call's principal.
-
-    Raises:
-        UnauthenticatedError: no client certificate, or it does not name exactly one principal.
-    """
-    return name_in(cast(Mapping[str, Sequence[bytes]], context.auth_context()))
+def peer_of(context: grpc.ServicerContext) -> Mapping[str, Sequence[bytes]]:
+    """What gRPC has of the caller's certificate; costs about 10 µs."""
+    return cast(Mapping[str, Sequence[bytes]], context.auth_context())
 
 
 def name_in(properties: Mapping[str, Sequence[bytes]]) -> str:
     """The name in the properties that gRPC derives from a verified certificate.
 
     Raises:
-        UnauthenticatedError: see `principal_of`.
+        UnauthenticatedError: no client certificate, or it does not name exactly one principal.
     """
     try:
         uris, names, common = (

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from vault.core.founding import issue_server_certificate
+from vault.core.authority import issue_server_certificate, publish_ca
 from vault.core.upkeep import Chore, chores, overdue_lock_holder
 from vault.core.vault import Vault
 from vault.crypto.hazmat import GuardedMemory
@@ -97,7 +97,9 @@ class Keeper:
             self._vault.close()
 
     def _renew_certificate(self) -> str:
-        issue_server_certificate(self._vault, self._process.start.settings)
+        engine = self._vault.engine
+        issue_server_certificate(engine, self._process.start.settings)
+        publish_ca(engine)
         return ""
 
     def _begin(self, name: str, work: Callable[[], None]) -> None:

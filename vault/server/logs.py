@@ -31,6 +31,7 @@ ALLOWED = frozenset(
         *("address", "metrics", "workers", "worker", "signal", "exit_code", "attempt", "chore", "outcome"),
         *("epoch", "action", "step", "waited_ms", "worked_ms", "synced_ms"),
         *("leaves", "bytes", "limit_bytes"),
+        *("budget", "kind", "customers", "limit"),
     )
 )
 LEVEL_VARIABLE = "CVAULT_LOG_LEVEL"

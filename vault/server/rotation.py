@@ -1,4 +1,7 @@
-"""The keeper's thread of rotations: those that a caller or the schedule asks for, and what a crash left."""
+"""The keeper's thread of rotations: those that a caller or the schedule asks for, and what a crash left.
+
+A rotation that waits for copies of the keyring is looked at each second, and ended when they are there.
+"""
 
 import threading
 import time
@@ -10,6 +13,7 @@ from vault.core.operations import (
     Operation,
     Schedule,
     State,
+    ended,
     failed,
     read_operations,
     request_rotation,
@@ -30,9 +34,9 @@ class Rotations:
 
     def __init__(self, engine: Engine, custodian: SupervisorsCustodian, stopping: threading.Event) -> None:
         self._engine = engine
-        self._custodian = custodian
         self._stopping = stopping
         self._schedule = Schedule(engine)
+        self._rotation = EpochRotation(engine, custodian, report=self._report)
         self._reported = 0.0
 
     def run(self) -> None:
@@ -40,9 +44,10 @@ class Rotations:
         resume_at = schedule_at = 0.0
         while not self._stopping.wait(POLL_SECONDS):
             try:
-                if time.monotonic() >= resume_at:
+                if time.monotonic() >= resume_at or self._copies_changed():
                     resume_at = time.monotonic() + RESUME_SECONDS
-                    EpochRotation(self._engine, self._custodian).resume()
+                    self._rotation.resume()
+                    self._tell_waiting()
                 if time.monotonic() >= schedule_at:
                     schedule_at = time.monotonic() + SCHEDULE_SECONDS
                     if self._schedule.due():
@@ -55,10 +60,27 @@ class Rotations:
             except Exception as error:  # noqa: BLE001 - the thread has to live on
                 log.error("rotation failed", exception=type(error).__name__, frames=frames_of(error))
 
+    def _operations(self) -> list[Operation]:
+        with self._engine.store.snapshot() as snapshot:
+            return read_operations(self._engine, snapshot)
+
     def _waiting(self) -> Operation | None:
         """An operation that nobody finished: asked for, or begun by a keeper that has died."""
-        with self._engine.store.snapshot() as snapshot:
-            return next((each for each in read_operations(self._engine, snapshot) if not each.finished), None)
+        return next((each for each in self._operations() if each.under_way), None)
+
+    def _copies_changed(self) -> bool:
+        """Whether former root keys wait for copies of the keyring, and there are others than before."""
+        waits_for = self._rotation.waits_for
+        return waits_for is not None and self._rotation.missing_copies() != waits_for
+
+    def _tell_waiting(self) -> None:
+        """Has every operation that waits for copies say what is missing now, or that it is done."""
+        for each in self._operations():
+            if each.state is State.WAITING:
+                told = ended(each, self._engine.now_ms(), self._rotation.waits_for)
+                if (told.state, told.message) != (each.state, each.message):
+                    save_operation(self._engine, told)
+                    log.info("rotation done" if told.finished else "rotation waits", epoch=told.epoch)
 
     def _rotate(self, operation: Operation) -> None:
         engine = self._engine
@@ -67,17 +89,16 @@ class Rotations:
         save_operation(engine, self._operation)
         log.info("rotation begins", epoch=engine.store.epoch + 1)
         try:
-            epoch = EpochRotation(engine, self._custodian, report=self._report).rotate()
+            epoch = self._rotation.rotate()
         except Exception as error:
             reason = error.reason if isinstance(error, VaultError) else Reason.INTERNAL
             text = str(error) if isinstance(error, VaultError) else "the rotation failed; see the log"
             save_operation(engine, failed(self._operation, engine.now_ms(), reason.value, text))
             raise
-        done = replace(
-            self._operation, state=State.DONE, step="done", epoch=epoch, updated_ms=engine.now_ms()
-        )
-        save_operation(engine, done)
-        log.info("rotation done", epoch=epoch)
+        operation = ended(replace(self._operation, epoch=epoch), engine.now_ms(), self._rotation.waits_for)
+        save_operation(engine, operation)
+        log.info("rotation done" if operation.finished else "rotation waits", epoch=epoch)
+        self._tell_waiting()
 
     def _report(self, progress: Progress) -> None:
         new_step = progress.step != self._operation.step

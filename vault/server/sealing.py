@@ -4,6 +4,7 @@
   in numbers these get a hundredth of one core, a tenth when too much has been left, a fifth when it is quiet.
 - A sealer that cannot be opened is tried again: another process may hold it, or the disk may come back. One
   that finds its tree rolled back or changed says so each time, and seals nothing.
+- When the vault's signing key has changed, the next round signs with the new one.
 """
 
 import threading
@@ -41,7 +42,7 @@ class SealerThread:
         """A failure is logged, and does not end the thread."""
         while self._every_seconds and not self._stopping.is_set():
             try:
-                self._sealing.sealer.open()
+                self._open()
                 self._seal_on()
             except VaultError as error:
                 log.error("the access log is not sealed", reason=error.reason.value)
@@ -51,18 +52,27 @@ class SealerThread:
                 self._sealing.close()
             self._stopping.wait(RETRY_SECONDS)
 
+    def _open(self) -> None:
+        if not self._sealing.is_current:
+            self._sealing.close()
+            self._sealing = Sealing(self._engine)
+        self._sealing.sealer.open()
+
     def _seal_on(self) -> None:
         upkeep = Upkeep(self._sealing.files)
-        sealer = self._sealing.sealer
         while not self._stopping.is_set():
             due = time.monotonic() + self._every_seconds
+            if not self._sealing.is_current:
+                self._sealing.close()
+                self._open()
+            sealer = self._sealing.sealer
             added = sealer.seal()
             metrics.AUDIT_LEAVES.set(sealer.state.size)
             metrics.AUDIT_COSIGNED.set(sealer.is_cosigned)
             self._look_after()
             self._work(upkeep, added, due)
             self._stopping.wait(max(0.0, due - time.monotonic()))
-        sealer.seal()
+        self._sealing.sealer.seal()
 
     def _look_after(self) -> None:
         now = time.monotonic()

@@ -1,8 +1,9 @@
 """TLS of the workers: certificates are required of clients, and may change while the server runs.
 
 gRPC asks for the configuration at each handshake. It is read anew when a file's (mtime, size, inode)
-changed, so that a renewal needs no restart. A pair that does not fit together, as between the two
-writes of a renewal, is left alone until it does; the last good one stays in use.
+changed, so that neither a renewal nor a change of the CAs whose clients are let in needs a restart. A pair
+that does not fit together, as between the two writes of a renewal, is left alone until it does; the last
+good one stays in use. Connections that are open are looked at again with each call, see `anchors`.
 Versions: gRPC speaks 1.2 and 1.3 only; the suites of 1.2 are set in the package's `__init__`.
 """
 

@@ -18,9 +18,11 @@ from grpc_reflection.v1alpha import reflection
 from vault.config import Settings
 from vault.core.vault import Vault
 from vault.crypto.hazmat import GuardedMemory
-from vault.errors import KeyUnavailableError
+from vault.errors import InvalidRequestError, KeyUnavailableError
+from vault.model.controls import BudgetEvent
 from vault.model.ids import Epoch
 from vault.server import child, metrics
+from vault.server.anchors import Anchors
 from vault.server.calls import HARD_LIMIT_FACTOR, Calls
 from vault.server.child import Child
 from vault.server.control import Message
@@ -41,12 +43,14 @@ class Worker:
         settings = start.settings
         self._vault = Vault.open(start.data_dir, settings, edks, process_name=start.name)
         self._vault.engine.committer.observe = metrics.count_commit
+        self._vault.engine.budgets.notify = tell_budget_event
         self._server = grpc.server(
             ThreadPoolExecutor(settings.server.threads, thread_name_prefix="call"),
             options=options(settings),
             maximum_concurrent_rpcs=settings.limits.waiting_reads + settings.limits.waiting_writes,
         )
-        self._calls = Calls(self._vault, settings.limits.message_bytes)
+        files = TlsFiles.of(start.data_dir, settings.server)
+        self._calls = Calls(self._vault, settings.limits.message_bytes, _anchors(files))
         names = bind(self._server, self._vault, self._calls)
         self._names = (_WHOLE_SERVER, *names)
         self._pools = ThreadPoolExecutor(1, "health"), ThreadPoolExecutor(1, "reflection")
@@ -54,7 +58,6 @@ class Worker:
         self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         _add_reflection(self._server, (*names, health.SERVICE_NAME), self._pools[1])
-        files = TlsFiles.of(start.data_dir, settings.server)
         credentials = server_credentials(CertificateSource(files))
         try:
             self._server.add_secure_port(start.address, credentials)
@@ -89,6 +92,27 @@ class Worker:
     def _say(self, state: "health_pb2.HealthCheckResponse.ServingStatus") -> None:
         for name in self._names:
             self._health.set(name, state)
+
+
+def _anchors(files: TlsFiles) -> Anchors:
+    try:
+        return Anchors(files.client_cas)
+    except (OSError, InvalidRequestError) as error:
+        raise KeyUnavailableError("the files of the CAs whose clients are let in cannot be used") from error
+
+
+def tell_budget_event(event: BudgetEvent) -> None:
+    """Says in log and metrics that a principal nears or passes a budget, once a window for all workers."""
+    level = "exceeded" if event.exceeded else "alert"
+    metrics.BUDGET_EVENTS.labels(event.kind.value, level).inc()
+    log.warning(
+        "a principal has passed a budget" if event.exceeded else "a principal nears a budget",
+        principal=event.principal,
+        budget=event.budget,
+        kind=event.kind.value,
+        customers=event.customers,
+        limit=event.limit,
+    )
 
 
 def _spare_what_stays() -> None:

@@ -49,6 +49,15 @@ class Followers:
         if self._witnessing is not None:
             self._witnessing.hold(ledger)
 
+    def require_going_over(self, ledger: Ledger, public_key: bytes) -> None:
+        """Makes sure that the witness, if there is one, will know another key of the ledger.
+
+        Raises:
+            WitnessUnavailableError: it will not, or cannot be used now.
+        """
+        if self._witnessing is not None:
+            self._witnessing.require_going_over(ledger, public_key)
+
     def close(self) -> None:
         """Closes both."""
         if self._mirror is not None:

@@ -5,7 +5,8 @@
     leaf       SHA-256(0x00 | body), the leaf hash of RFC 6962
     chain_0    SHA-256("customervault ledger v1" | vault_id)
     chain_i    SHA-256(0x01 | chain_(i-1) | leaf_i)
-    signature  Ed25519 over "customervault ledger v1" | 0x00 | vault_id | seq u64 | chain_i
+    signature  Ed25519 over "customervault ledger v1" | 0x00 | vault_id | seq u64 | chain_i, with the key that
+               GENESIS names, or the last SIGNING_KEY_CHANGED before this entry; see `signers`
 
 Frames that are written together become visible at once: those that do not fit into one 4 KiB block appear by
 their first length, written and synced last.

@@ -9,6 +9,8 @@ Rules:
   does not verify, or a ledger that ends before an entry known to be durable, is an integrity failure.
 - The file is preallocated in zeros, so that an entry finds room on a full disk.
 - A chain value vouches for everything before it, so a scan verifies the last signature only.
+- The entries themselves tell which key signs from where on. A key is trusted if whoever opened the ledger
+  says so, or if the entry that names it is signed with a trusted key.
 - Entry n is leaf n - 1 of a Merkle tree, which grows as the file is read: no root and no proof costs a scan.
 """
 
@@ -17,8 +19,8 @@ import errno
 import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Final
 
 from vault.errors import IntegrityFailedError, StorageFullError, StorageStoppedError
 from vault.store.entries import EntryType
@@ -43,6 +45,7 @@ from vault.store.frames import (
     signed_message,
     write_at,
 )
+from vault.store.signers import LEDGER_FILE, Announcement, Signers, Verify
 from vault.tlog.checkpoints import Checkpoint
 from vault.tlog.merkle import HASH_BYTES, leaf_hash
 from vault.tlog.tree import TILE_LEAVES, Tree
@@ -60,12 +63,8 @@ __all__ = [
     "pack_body",
 ]
 
-Sign = Callable[[bytes], bytes]
-"""Message to Ed25519 signature (64 bytes)."""
-Verify = Callable[[bytes, bytes], None]
-"""Signature and message; raises IntegrityFailedError unless they belong together."""
-
-LEDGER_FILE: Final = "entries"
+Sign = Callable[[bytes, bytes], bytes]
+"""Public key and message to the Ed25519 signature (64 bytes) with the private key of it."""
 _MARK_EVERY = TILE_LEAVES  # so that a proof reads one run of frames
 _MOST_IN_A_BLOCK = BLOCK_BYTES // (HEAD.size + HASH_BYTES + SIGNATURE_BYTES)
 
@@ -82,6 +81,7 @@ class Ledger:
         self._descriptor = descriptor
         self._vault_id = vault_id
         self.verify = verify
+        self._signers = Signers(vault_id)
         self._head = first_head(vault_id)
         self._marks = [self._head]
         self._tree = Tree(self._leaves)
@@ -104,6 +104,7 @@ class Ledger:
         vault_id: bytes,
         verify: Verify | None = None,
         *,
+        trusted: Collection[bytes] | None = None,
         durable_seq: int = 0,
         read_only: bool = False,
     ) -> "Ledger":
@@ -113,6 +114,7 @@ class Ledger:
             path: the ledger file.
             vault_id: 16 bytes.
             verify: see `Verify`.
+            trusted: see `trust`.
             durable_seq: number of the last entry known to be durable.
             read_only: open without the right to append.
 
@@ -125,6 +127,7 @@ class Ledger:
         except FileNotFoundError as error:
             raise IntegrityFailedError(file=LEDGER_FILE) from error
         ledger = cls(descriptor, vault_id, verify)
+        ledger._signers.trusted = trusted
         try:
             ledger.refresh(durable_seq)
         except BaseException:
@@ -135,6 +138,7 @@ class Ledger:
     def twin(self) -> "Ledger":
         """Another view of the same file, as far as this one has read; for a reader without the lock."""
         twin = Ledger(os.dup(self._descriptor), self._vault_id, self.verify)
+        twin._signers = self._signers.copy()
         twin._head, twin._marks = self._head, list(self._marks)
         twin._tree = self._tree.copy(twin._leaves)
         return twin
@@ -143,6 +147,20 @@ class Ledger:
     def last(self) -> LedgerHead:
         """The last entry read so far; seq 0 for none."""
         return self._head
+
+    @property
+    def signer(self) -> bytes:
+        """The public key whose private key signs the next entry; empty before any entry names one."""
+        return self._signers.newest
+
+    @property
+    def signers(self) -> Sequence[Announcement]:
+        """What names each key that signed or signs, in order."""
+        return self._signers.named
+
+    def trust(self, public_keys: Collection[bytes]) -> None:
+        """Says which keys are the ledger's; others count only as far as these announce them."""
+        self._signers.trusted = public_keys
 
     def close(self) -> None:
         """Closes the file."""
@@ -164,6 +182,7 @@ class Ledger:
             self._head = head
             self._tree.rewind(frontier)
             del self._marks[marks:]
+            self._signers.cut(head.seq + 1)
             raise
         following = os.pread(self._descriptor, LENGTH.size, self._head.offset)
         return not any(following)
@@ -216,7 +235,7 @@ class Ledger:
         if self.verify is None:
             raise ValueError("no way to verify was given")
         for frame in frames(self._descriptor, self._marks[0]):
-            self.verify(frame.signature, signed_message(self._vault_id, frame.after))
+            self._signers.verify(frame, self.verify)
             if frame.after.seq >= self._head.seq:
                 return
 
@@ -231,11 +250,14 @@ class Ledger:
             StorageFullError: no room; nothing was appended.
             StorageStoppedError: the write or the sync failed; what is on the disk is unknown.
         """
-        head, parts, leaves = self._head, [], []
+        head, parts, leaves, signers = self._head, [], [], self._signers.copy()
         for body in bodies:
-            leaves.append(leaf_hash(body))
-            head = head.following(body, leaves[-1])
-            parts.append(pack_frame(body, head.chain, sign(signed_message(self._vault_id, head))))
+            before, leaf = head, leaf_hash(body)
+            leaves.append(leaf)
+            head = head.following(body, leaf)
+            message = signed_message(self._vault_id, head)
+            signature = signers.append(before.chain, body, partial(_signed, sign, message))
+            parts.append(pack_frame(body, head.chain, signature))
         start, content = self._head.offset, b"".join(parts)
         preallocate(self._descriptor, head.offset)
         try:
@@ -244,7 +266,7 @@ class Ledger:
             self._take_back(start, len(content), error)
         for leaf in leaves:
             self._tree.append(leaf)
-        self._head = head
+        self._head, self._signers = head, signers
         if head.seq // _MARK_EVERY > self._marks[-1].seq // _MARK_EVERY:
             self._marks.append(head)
         return head
@@ -311,10 +333,11 @@ class Ledger:
         newest: deque[Frame] = deque()
         for frame in frames(self._descriptor, self._head):
             newest.append(frame)
+            self._signers.take(frame)
             if len(newest) > _MOST_IN_A_BLOCK:
                 self._take_over(newest.popleft())
         while newest and not self._is_signed(newest[-1]):
-            newest.pop()
+            self._signers.cut(newest.pop().after.seq)
         if not newest and self._head.seq > started:
             raise IntegrityFailedError(file=LEDGER_FILE)
         for frame in newest:
@@ -332,7 +355,7 @@ class Ledger:
         if self.verify is None:
             return True
         try:
-            self.verify(frame.signature, signed_message(self._vault_id, frame.after))
+            self._signers.verify(frame, self.verify)
         except IntegrityFailedError:
             return False
         return True
@@ -357,3 +380,7 @@ class Ledger:
             parts.append(part)
             start += len(part)
         return b"".join(parts)
+
+
+def _signed(sign: Sign, message: bytes, public_key: bytes) -> bytes:
+    return sign(public_key, message)

@@ -6,7 +6,7 @@ Rules:
 - A ledger that ends before an entry that somebody is known to have seen was truncated, or is an older copy.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,13 +27,21 @@ class Known:
 
 
 @contextmanager
-def opened_ledger(path: Path, vault_id: bytes, verify: Verify | None) -> Iterator[Ledger]:
+def opened_ledger(
+    path: Path, vault_id: bytes, verify: Verify | None, trusted: Collection[bytes] | None
+) -> Iterator[Ledger]:
     """A ledger file, read up to its last entry that verifies.
+
+    Args:
+        path: the file.
+        vault_id: 16 bytes.
+        verify: see `Verify`.
+        trusted: public keys that are known to be the ledger's; see `Ledger.trust`.
 
     Raises:
         IntegrityFailedError: the file is missing.
     """
-    ledger = Ledger.open(path, vault_id, verify, read_only=True)
+    ledger = Ledger.open(path, vault_id, verify, trusted=trusted, read_only=True)
     try:
         yield ledger
     finally:

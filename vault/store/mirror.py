@@ -8,7 +8,8 @@ Rules:
 - Only the holder of the write lock writes to it. An error of the mirror's disk closes the file; the next use
   opens it again and compares all of it.
 - The mirror is made once, in a directory that is there. From then on `ledger/mirrored` holds its path, and an
-  empty directory in its place is a disk that is not mounted. To start a new mirror, remove that file.
+  empty directory in its place is a disk that is not mounted. To start a new mirror, remove that file. A
+  ledger that finds a mirror made by another, as one that was restored does, notes it likewise.
 """
 
 import os
@@ -74,16 +75,23 @@ class Mirror:
         if os.path.samestat(os.fstat(self._descriptor), ledger.status()):
             self.close()
             raise WitnessUnavailableError("the ledger's mirror is the ledger itself")
+        if not self._is_marked():
+            write_durably(self._marker, self._mark)
         return self._descriptor
 
     def _make(self) -> None:
-        name = os.fsencode(self._directory) + b"\n"
         if not self._directory.is_dir():
             raise WitnessUnavailableError("the directory of the ledger's mirror is not there")
-        if self._marker.exists() and self._marker.read_bytes() == name:
+        if self._is_marked():
             raise WitnessUnavailableError("the ledger's mirror is missing in its directory")
         Ledger.create(self._path)
-        write_durably(self._marker, name)
+
+    @property
+    def _mark(self) -> bytes:
+        return os.fsencode(self._directory) + b"\n"
+
+    def _is_marked(self) -> bool:
+        return self._marker.exists() and self._marker.read_bytes() == self._mark
 
     def _compare(self, descriptor: int, ledger: Ledger) -> None:
         """Moves `_equal_to` on to the first byte that has not arrived; behind it, all is zero or equal."""

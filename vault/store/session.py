@@ -16,7 +16,7 @@ Rules:
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from types import TracebackType
 from typing import Literal, Self
@@ -63,7 +63,6 @@ class WriteSession(PlaneWriter):
         self._purpose = purpose
         self._open: list[lmdb.Transaction[bytes]] = []
         self._bodies: list[bytes] = []
-        self._pending: list[LedgerEntry] = []
         self._pending_known = True
         self._entering: int | None = None
 
@@ -96,9 +95,14 @@ class WriteSession(PlaneWriter):
         """Whether this session has moved the access version, so that what it reads is not yet anybody's."""
         return self.meta.access_version != self._meta_before.access_version
 
+    @property
+    def next_seq(self) -> int:
+        """The number that the next appended entry will have."""
+        return self._shared.ledger.last.seq + len(self._bodies) + 1
+
     def append(self, entry: Payload) -> int:
         """Adds an entry to the ledger, written with the commit; returns its number."""
-        seq = self._shared.ledger.last.seq + len(self._bodies) + 1
+        seq = self.next_seq
         self._bodies.append(pack_body(seq, self.now_ms, entry))
         self.writes += 1
         return seq
@@ -120,10 +124,13 @@ class WriteSession(PlaneWriter):
             raise ValueError("this session has appended no such entry")
         return self.now_ms
 
-    def pending_entries(self) -> Sequence[LedgerEntry]:
-        """Entries that the ledger holds and the planes do not show. Whoever asks must finish them here."""
+    def pending_entries(self) -> Iterator[LedgerEntry]:
+        """Entries that the ledger holds and the planes do not show. Whoever asks must finish them here.
+
+        They are read from the ledger as they are asked for: after a restore there may be millions.
+        """
         self._pending_known = True
-        return tuple(self._pending)
+        return self._read_pending()
 
     def next_customer_no(self) -> int:
         """A customer number never given out before.
@@ -202,6 +209,14 @@ class WriteSession(PlaneWriter):
         self._settle()
         self.writes = 0
 
+    def _read_pending(self) -> Iterator[LedgerEntry]:
+        ledger = self._shared.ledger
+        if ledger.last.seq == self._meta_before.applied:
+            return
+        for entry in ledger.entries(self._meta_before.applied):
+            if not isinstance(entry.payload, (NumbersReserved, Genesis)):
+                yield entry
+
     def _settle(self) -> None:
         """Finds what is pending, and does what the store itself can finish: numbers."""
         meta, ledger = self.meta, self._shared.ledger
@@ -213,8 +228,7 @@ class WriteSession(PlaneWriter):
                     meta.next_customer_no = max(meta.next_customer_no, entry.payload.up_to)
                     meta.reserved_until = max(meta.reserved_until, entry.payload.up_to)
                 elif not isinstance(entry.payload, Genesis):
-                    self._pending.append(entry)
-            self._pending_known = not self._pending
+                    self._pending_known = False
         orphans = self._orphans(first_free)
         for region, customer_no, generation in orphans:
             self.delete_dek(region, customer_no, generation)

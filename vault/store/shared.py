@@ -178,6 +178,7 @@ class Shared:
     def _hold(self) -> None:
         transaction = self.acquire()
         try:
+            self.follow_epoch()  # so that whoever signs reads secrets without waiting for this very lock
             with Snapshot(self.values, self.vault_id) as snapshot:
                 self.catch_up(snapshot.meta.applied)
             if self.followers is not None:

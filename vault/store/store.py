@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from vault.errors import InvalidRequestError, KeyUnavailableError
+from vault.errors import InvalidRequestError
 from vault.store import copying, epochs, files, space
 from vault.store.entries import EntryType
 from vault.store.environment import Environment, ReaderSlot, translated
@@ -29,6 +29,7 @@ from vault.store.proofs import LedgerProof, prove
 from vault.store.runfiles import HolderFile, resume_writes, stopped_reason
 from vault.store.session import Purpose, WriteSession
 from vault.store.shared import Shared
+from vault.store.signers import Announcement
 from vault.store.snapshot import VALUES_TABLES, KeyringSnapshot, Snapshot
 from vault.tlog.notes import VerifierKey
 
@@ -201,6 +202,29 @@ class Store:
     def verify(self, verify: Verify | None) -> None:
         self._shared.ledger.verify = self._reading.verify = verify
 
+    def trust(self, public_keys: Collection[bytes]) -> None:
+        """Says which keys are the ledger's; by default, those that it names itself."""
+        self._shared.ledger.trust(public_keys)
+        self._reading.trust(public_keys)
+
+    def signers(self) -> list[Announcement]:
+        """What names each key that signed or signs the ledger, up to its last entry now.
+
+        Raises:
+            IntegrityFailedError: the ledger is damaged, or an entry's key does not follow from a trusted one.
+        """
+        with self._reading_turn:
+            self._refresh_reading()
+            return list(self._reading.signers)
+
+    def require_witness(self, public_key: bytes) -> None:
+        """Makes sure that the witness, if there is one, will go over to a key with the ledger.
+
+        For the holder of the write lock. Raises WitnessUnavailableError if it will not.
+        """
+        if self._shared.followers is not None:
+            self._shared.followers.require_going_over(self._shared.ledger, public_key)
+
     def snapshot(self) -> Snapshot:
         """A read transaction of `values`, begun on entering its context."""
         return Snapshot(self._shared.values, self._shared.vault_id)
@@ -270,26 +294,26 @@ class Store:
         """Whether a mirror or witness holds every entry that was acknowledged."""
         return self._shared.followers is not None
 
-    def prove(self, seqs: Sequence[int], key: VerifierKey) -> list[LedgerProof]:
+    def prove(
+        self, seqs: Sequence[int], key: VerifierKey, sign: Callable[[bytes], bytes]
+    ) -> list[LedgerProof]:
         """Proofs that entries are in the ledger, all with one checkpoint, cosigned where a witness answers.
 
         Args:
             seqs: of entries that were acknowledged, at least one.
-            key: the ledger's verifier key, see `ledger_key`; its private key is that of `sign`.
+            key: the ledger's verifier key, see `ledger_key`.
+            sign: signs a checkpoint with its private key, where no witness answers.
 
         Raises:
             ValueError: the ledger has no such entry.
-            KeyUnavailableError: no key to sign with.
             LedgerBehindError: the witness has seen more of this ledger, or another.
         """
-        if self.sign is None:
-            raise KeyUnavailableError("no key to sign the ledger with")
         cosigned = self._shared.cosigned(max(seqs))
         with self._reading_turn:
             size = self._refresh_reading()
             if cosigned is not None:
                 return prove(self._reading, seqs, cosigned.size, cosigned.note)
-            note = self._reading.checkpoint(size).signed(key, self.sign)
+            note = self._reading.checkpoint(size).signed(key, sign)
             return prove(self._reading, seqs, size, note)
 
     def copy_values(self, target: Path) -> Meta:

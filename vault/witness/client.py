@@ -9,15 +9,18 @@ Rules:
 
 import http.client
 import threading
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
 from vault.errors import IntegrityFailedError, InvalidRequestError, WitnessUnavailableError
+from vault.store.signers import Announcement
 from vault.tlog import notes
 from vault.tlog.checkpoints import parse_size
 from vault.tlog.notes import COSIGNATURE, Signature, VerifierKey, parse_signatures
 from vault.tlog.witness import AddCheckpoint, CheckpointRefusedError, Refusal
+from vault.witness.successors import AddKeys
 
 TIMEOUT_SECONDS: Final = 1.5
 _MAX_ANSWER_BYTES = 64 << 10
@@ -49,7 +52,7 @@ class WitnessClient:
         if key.type != COSIGNATURE:
             raise InvalidRequestError("a witness's key is of the type that cosigns")
         self.key = key
-        self._path = parts.path.rstrip("/") + "/add-checkpoint"
+        self._prefix = parts.path.rstrip("/")
         kind = http.client.HTTPConnection if parts.scheme == "http" else http.client.HTTPSConnection
         self._connection = kind(parts.hostname, port, timeout=timeout_seconds)
         self._turn = threading.Lock()
@@ -62,28 +65,38 @@ class WitnessClient:
             WitnessUnavailableError: it cannot be reached, or its answer is not to be trusted.
         """
         with self._turn:
-            status, content = self._post(request.encode())
+            status, content = self._post("/add-checkpoint", request.encode())
         if status == HTTPStatus.OK:
             return self._cosignature(request, content)
-        refusal = _REFUSALS.get(status)
-        if refusal is None:
-            raise WitnessUnavailableError("the witness failed", status=str(status))
+        refusal = _refusal(status)
         try:
             size = parse_size(content.decode().removesuffix("\n")) if refusal is Refusal.CONFLICT else 0
         except (InvalidRequestError, UnicodeDecodeError) as error:
             raise WitnessUnavailableError("the witness's answer is malformed") from error
         raise CheckpointRefusedError(refusal, size)
 
+    def add_keys(self, origin: str, announcements: Sequence[Announcement]) -> None:
+        """Has the witness follow a log's keys; see `successors`.
+
+        Raises:
+            CheckpointRefusedError: the witness does not follow; UNKNOWN_LOG also if it follows nobody.
+            WitnessUnavailableError: it cannot be reached, or fails.
+        """
+        with self._turn:
+            status, _ = self._post("/add-keys", AddKeys(origin, tuple(announcements)).encode())
+        if status != HTTPStatus.OK:
+            raise CheckpointRefusedError(_refusal(status))
+
     def close(self) -> None:
         """Ends the connection."""
         with self._turn:
             self._connection.close()
 
-    def _post(self, body: bytes) -> tuple[int, bytes]:
+    def _post(self, path: str, body: bytes) -> tuple[int, bytes]:
         while True:
             reused = self._connection.sock is not None
             try:
-                self._connection.request("POST", self._path, body)
+                self._connection.request("POST", self._prefix + path, body)
                 answer = self._connection.getresponse()
                 content = answer.read(_MAX_ANSWER_BYTES)
                 if not answer.isclosed():  # longer than any answer
@@ -102,3 +115,10 @@ class WitnessClient:
         except (InvalidRequestError, IntegrityFailedError, UnicodeDecodeError) as error:
             raise WitnessUnavailableError("the witness's answer holds no signature of its key") from error
         return verified[-1].signature
+
+
+def _refusal(status: int) -> Refusal:
+    refusal = _REFUSALS.get(status)
+    if refusal is None:
+        raise WitnessUnavailableError("the witness failed", status=str(status))
+    return refusal

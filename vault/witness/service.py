@@ -2,6 +2,8 @@
 
     POST /add-checkpoint             200 signature lines · 400 malformed · 403 not signed by the log
                                      404 log not known · 409 the size remembered · 422 inconsistent
+    POST /add-keys                   200 followed · 400 malformed · 403 not signed by the log
+                                     404 log not known · 422 inconsistent; ours, see `successors`
     GET  /<origin hash>/checkpoint   200 the newest checkpoint cosigned · 404 none
 
 Rules:
@@ -18,6 +20,7 @@ from typing import Final
 from vault.errors import VaultError
 from vault.tlog.witness import AddCheckpoint, CheckpointRefusedError, Logs, Refusal
 from vault.witness.state import WitnessState
+from vault.witness.successors import AddKeys
 
 MAX_BODY_BYTES: Final = 128 << 10
 IDLE_SECONDS: Final = 10.0
@@ -61,22 +64,21 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.BAD_REQUEST)
             return
         body = self.rfile.read(int(length))
-        if self.path != "/add-checkpoint":
+        if self.path not in ("/add-checkpoint", "/add-keys"):
             self._answer(HTTPStatus.NOT_FOUND)
             return
         try:
-            request = AddCheckpoint.parse(body)
-            cosignature = self.server.state.add(request, self.server.logs)
+            content = self._added(body)
         except CheckpointRefusedError as refused:
             self.server.say(f"refused: {refused.refusal.name}")
             conflict = refused.refusal is Refusal.CONFLICT
-            content = f"{refused.size}\n" if conflict else ""
-            self._answer(HTTPStatus(refused.refusal.value), content, _SIZE if conflict else _TEXT)
+            size = f"{refused.size}\n" if conflict else ""
+            self._answer(HTTPStatus(refused.refusal.value), size, _SIZE if conflict else _TEXT)
         except (VaultError, OSError) as error:
             self.server.say(f"cannot cosign: {error}")
             self._answer(HTTPStatus.INTERNAL_SERVER_ERROR)
         else:
-            self._answer(HTTPStatus.OK, cosignature.line())
+            self._answer(HTTPStatus.OK, content)
 
     def do_GET(self) -> None:
         _, origin_hash, name = [*self.path.split("/"), "", ""][:3]
@@ -85,6 +87,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.NOT_FOUND)
         else:
             self._answer(HTTPStatus.OK, note.decode())
+
+    def _added(self, body: bytes) -> str:
+        """Does what a request asks for; returns the answer."""
+        if self.path == "/add-keys":
+            self.server.state.add_keys(AddKeys.parse(body), self.server.logs)
+            return ""
+        return self.server.state.add(AddCheckpoint.parse(body), self.server.logs).line()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Says nothing: what matters is said where it happens."""

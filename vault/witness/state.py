@@ -3,6 +3,7 @@
     key                 JSON: format 1, name, seed (Ed25519, base64). Made at the first start, 0600.
     logs/<origin hash>  the checkpoint, a note signed by the log and cosigned by the witness; origin hash =
                         SHA-256 of the origin, hex
+    keys/<origin hash>  how the log came by its later keys; see `successors`
     lock                held while a process serves from the directory
 
 Rules:
@@ -26,13 +27,16 @@ from typing import Final
 from vault.crypto import hazmat
 from vault.errors import IntegrityFailedError, InvalidRequestError, KeyUnavailableError
 from vault.store.files import make_directory, write_durably
+from vault.store.signers import Announcement
 from vault.tlog import notes
 from vault.tlog.checkpoints import Checkpoint
 from vault.tlog.notes import COSIGNATURE, Note, Signature, VerifierKey
-from vault.tlog.witness import AddCheckpoint, Logs, check
+from vault.tlog.witness import AddCheckpoint, CheckpointRefusedError, Logs, Refusal, check
+from vault.witness.successors import AddKeys, Successors
 
 KEY_FILE: Final = "key"
 LOGS: Final = "logs"
+KEYS: Final = "keys"
 LOCK_FILE: Final = "lock"
 _FORMAT = 1
 _SEED_BYTES = 32
@@ -122,15 +126,37 @@ class WitnessState:
         origin = request.checkpoint().origin
         with self._turn:
             path = self._path(origin)
-            remembered = self._read(path) if origin in logs and path.exists() else None
-            checkpoint = check(request, logs, remembered)
+            remembered, keys = self._remembered(origin, logs), logs
+            if origin in logs:
+                keys = {origin: self._successors(origin, logs).keys(request.checkpoint().size)}
+            checkpoint = check(request, keys, remembered)
             text = request.note.text
             cosignature = notes.cosign(text, self.key, self._sign, self._clock_s())
             if remembered is None or checkpoint.size > remembered.size:
-                signed = notes.verify(request.note, logs[origin])
+                signed = notes.verify(request.note, keys[origin])
                 kept = Note(text, (*(each.signature for each in signed), cosignature))
                 write_durably(path, kept.encode())
             return cosignature
+
+    def add_keys(self, request: AddKeys, logs: Logs) -> None:
+        """Follows a log's later keys, durably; needs `lock`.
+
+        Raises:
+            CheckpointRefusedError: see `vault.witness.successors`, or the log is not known.
+            IntegrityFailedError: what is remembered of this log is damaged.
+        """
+        if self._lock is None:
+            raise RuntimeError("the witness's directory is not locked")
+        if request.origin not in logs:
+            raise CheckpointRefusedError(Refusal.UNKNOWN_LOG)
+        with self._turn:
+            remembered = self._remembered(request.origin, logs)
+            successors = self._successors(request.origin, logs)
+            if successors.add(request.announcements, remembered.size if remembered else 0):
+                path = self._path(request.origin, KEYS)
+                path.parent.mkdir(mode=0o700, exist_ok=True)
+                lines = [f"{each.encode()}\n" for each in successors.announcements]
+                write_durably(path, "".join(lines).encode())
 
     def note(self, origin_hash: str) -> bytes | None:
         """The newest checkpoint of a log, as a note; None if none was cosigned."""
@@ -153,8 +179,21 @@ class WitnessState:
                 found.append((Checkpoint.parse(note.text), own.time_s))
         return sorted(found, key=lambda each: each[0].origin)
 
-    def _path(self, origin: str) -> Path:
-        return self._directory / LOGS / hashlib.sha256(origin.encode()).hexdigest()
+    def _remembered(self, origin: str, logs: Logs) -> Checkpoint | None:
+        path = self._path(origin)
+        return self._read(path) if origin in logs and path.exists() else None
+
+    def _successors(self, origin: str, logs: Logs) -> Successors:
+        path, kept = self._path(origin, KEYS), []
+        if path.exists():
+            try:
+                kept = [Announcement.parse(line) for line in path.read_text().splitlines()]
+            except (InvalidRequestError, UnicodeDecodeError) as error:
+                raise IntegrityFailedError(file=KEYS) from error
+        return Successors(origin, logs[origin], kept)
+
+    def _path(self, origin: str, kind: str = LOGS) -> Path:
+        return self._directory / kind / hashlib.sha256(origin.encode()).hexdigest()
 
     def _read(self, path: Path) -> Checkpoint:
         try:

@@ -4,7 +4,8 @@ import time
 from pathlib import Path
 
 from tests.scenarios.support.deployment import Deployment
-from vault.erasure.verifying import Verified, public_keys, verify
+from vault.erasure.publickeys import public_keys
+from vault.erasure.verifying import Verified, verify
 from vault.model.requests import Certificate, ShredResult
 
 

@@ -7,7 +7,8 @@ import pytest
 from tests.scenarios.support.deployment import SMALL
 from vault.config import load_settings
 from vault.core import founding
-from vault.core.founding import found, issue_server_certificate
+from vault.core.authority import issue_server_certificate
+from vault.core.founding import found
 from vault.core.vault import Vault
 from vault.crypto import certificates
 from vault.errors import InvalidRequestError, KeyUnavailableError, PolicyInvalidError
@@ -111,30 +112,23 @@ def test_the_public_key_that_certificates_need_is_published(data_dir):
     (entry,) = json.loads((data_dir / "public" / "keys.json").read_text())
     vault = opened(data_dir)
     try:
-        assert entry["key_id"] == vault.engine.secrets.signing_key_id
+        assert entry["key_id"] == vault.engine.secrets.signing_key.key_id
     finally:
         vault.close()
 
 
-def test_the_server_certificate_is_made_once_and_again_near_its_end(data_dir, monkeypatch):
+def test_the_server_certificate_is_made_once_and_again_near_its_end(data_dir):
     make(data_dir)
     settings, path = load_settings(data_dir), data_dir / "tls" / "server.crt"
     vault = opened(data_dir)
     try:
-        issue_server_certificate(vault, settings)
+        issue_server_certificate(vault.engine, settings)
         first = path.read_bytes()
-        issue_server_certificate(vault, settings)
+        issue_server_certificate(vault.engine, settings)
         assert path.read_bytes() == first
         info = certificates.describe(first)
         assert "localhost" in info.dns_names
-
-        class Later(datetime):
-            @classmethod
-            def now(cls, tz=UTC):
-                return datetime.now(tz) + timedelta(days=61)
-
-        monkeypatch.setattr(founding, "datetime", Later)
-        issue_server_certificate(vault, settings)
+        issue_server_certificate(vault.engine, settings, lambda: datetime.now(UTC) + timedelta(days=61))
         assert path.read_bytes() != first
     finally:
         vault.close()

@@ -1,14 +1,28 @@
-import base64
+from pathlib import Path
 
-from tests.unit.core.conftest import RAW_SECRETS
-from vault.core.keyhistory import key_history_entry, newest_key
-from vault.core.secrets import SIGNING_KEY
-from vault.crypto import hazmat
+from tests.unit.erasure.test_publickeys import GENESIS
+from tests.unit.store.samples import VAULT_ID
+from tests.unit.store.test_signers import CHAIN, KEYS
+from vault.core.keyhistory import KEYS_FILE, listed_keys, publish
 
 
-def test_the_key_history_gives_the_key_that_signs_now():
-    old, new = hazmat.public_key(bytes(32)), hazmat.public_key(RAW_SECRETS[SIGNING_KEY])
-    history = [key_history_entry(old, "a", 0), key_history_entry(new, "b", 1_700_000_000_123)]
-    assert newest_key(history) == new
-    assert history[1]["since"] == "2023-11-14T22:13:20.123Z"
-    assert base64.b64decode(history[0]["public_key"]) == old
+def test_a_list_is_written_when_it_lacks_a_key_and_not_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / KEYS_FILE
+    path.parent.mkdir()
+    assert listed_keys(tmp_path) is None
+    for count in range(4):
+        publish(tmp_path, VAULT_ID, [GENESIS, *CHAIN[:count]])
+        assert listed_keys(tmp_path) == KEYS[: count + 1]
+    made = path.stat().st_ino
+    publish(tmp_path, VAULT_ID, [GENESIS, *CHAIN[:1]])  # by a process that has read less
+    publish(tmp_path, VAULT_ID, [GENESIS, *CHAIN])
+    assert path.stat().st_ino == made
+
+
+def test_a_damaged_list_is_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / KEYS_FILE
+    path.parent.mkdir()
+    path.write_text("[]")
+    assert listed_keys(tmp_path) is None
+    publish(tmp_path, VAULT_ID, [GENESIS])
+    assert listed_keys(tmp_path) == KEYS[:1]

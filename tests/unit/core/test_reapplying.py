@@ -6,6 +6,7 @@ from vault.store.entries import (
     EpochCurrent,
     EpochIntent,
     GenerationShredded,
+    NamesNumbered,
     NumbersReserved,
     Restored,
     RootKeyEnded,
@@ -28,6 +29,9 @@ HISTORY: list[AnyPayload] = [
     GenerationShredded(1, 7, 2),
     EpochIntent(3, 1, "root-3", "pkcs11"),
     EpochCurrent(3),
+    NamesNumbered(b"d", 9),
+    NamesNumbered(b"f", 12),
+    NamesNumbered(b"d", 3),
 ]
 
 
@@ -40,6 +44,7 @@ def facts() -> LedgerFacts:
 def test_what_is_read() -> None:
     found = facts()
     assert (found.epoch, found.reserved_until, found.restores) == (3, 500, 1)
+    assert found.named_up_to == {b"d": 9, b"f": 12}
     assert found.generations_shredded == {(7, 2)}
     assert found.last is not None
     assert found.last.seq == len(HISTORY)

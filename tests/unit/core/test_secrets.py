@@ -26,12 +26,12 @@ def test_hashes_for_different_uses_never_meet(secrets):
 
 
 def test_signatures_verify_with_the_public_key_alone(secrets):
-    signature = secrets.sign(b"message")
+    signature = secrets.signing_key.sign(b"message")
     hazmat.verify(secrets.public_key, signature, b"message")
     with pytest.raises(IntegrityFailedError):
         hazmat.verify(secrets.public_key, signature, b"massage")
-    assert secrets.signing_key_id == signing_key_id(secrets.public_key)
-    assert secrets.signing_key_id.startswith("ed25519-")
+    assert secrets.signing_key.key_id == signing_key_id(secrets.public_key)
+    assert secrets.signing_key.key_id.startswith("ed25519-")
 
 
 def test_a_newer_token_key_encodes_and_the_older_one_still_decodes():

@@ -10,6 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import NameOID
 
 from vault.crypto import certificates
 from vault.crypto.certificates import KeyedCertificate, describe, principal_name
@@ -240,3 +241,57 @@ def test_describe_refuses_garbage() -> None:
 def test_private_keys_are_not_shown(ca: KeyedCertificate) -> None:
     request = certificates.create_request("crm")
     assert "PRIVATE" not in repr(ca) + str(ca) + f"{ca}" + repr(request)
+
+
+def client_of(ca: KeyedCertificate, name: str = "crm") -> bytes:
+    return certificates.sign_request(*ca, certificates.create_request(name).csr_pem, name=name, days=1)
+
+
+def test_issuers_vouch_for_what_they_have_signed_and_for_nothing_else(ca: KeyedCertificate) -> None:
+    other = certificates.create_ca("Customer Vault CA", 3650)  # of the same name
+    both = certificates.Issuers(other.cert_pem + ca.cert_pem)
+    assert both.vouch_for(client_of(ca))
+    assert both.vouch_for(client_of(other))
+    assert not certificates.Issuers(other.cert_pem).vouch_for(client_of(ca))
+    end = certificates.create_request("crm")
+    forged = KeyedCertificate(end.key_pem, certificates.sign_request(*ca, end.csr_pem, name="crm", days=1))
+    below = client_of(forged, "admin")  # signed by a client, who is no authority
+    assert not certificates.Issuers(ca.cert_pem).vouch_for(below + forged.cert_pem)
+
+
+def test_issuers_vouch_through_authorities_in_between(ca: KeyedCertificate) -> None:
+    key, between = (
+        ec.generate_private_key(ec.SECP256R1()),
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "b")]),
+    )
+    root = x509.load_pem_x509_certificate(ca.cert_pem)
+    signer = serialization.load_pem_private_key(ca.key_pem, None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(between)
+        .issuer_name(root.subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(signer, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    intermediate = KeyedCertificate(private, made.public_bytes(serialization.Encoding.PEM))
+    leaf = client_of(intermediate)
+    issuers = certificates.Issuers(ca.cert_pem)
+    assert issuers.vouch_for(leaf + intermediate.cert_pem)
+    assert not issuers.vouch_for(leaf)
+    with pytest.raises(InvalidRequestError):
+        issuers.vouch_for(b"")
+
+
+def test_an_authoritys_certificate_is_found_among_several(ca: KeyedCertificate) -> None:
+    other = certificates.create_ca("Customer Vault CA", 3650)
+    assert certificates.matching(ca.key_pem, other.cert_pem + ca.cert_pem) == ca.cert_pem
+    with pytest.raises(KeyUnavailableError):
+        certificates.matching(ca.key_pem, other.cert_pem)

@@ -14,7 +14,7 @@ from vault.crypto.keyids import signing_key_id
 from vault.erasure.canonical import canonical
 from vault.erasure.certificate import SIGNED_PREFIX, issue
 from vault.erasure.finality import Stage
-from vault.erasure.verifying import CLOCK_TOLERANCE_MS, Verified, public_keys, verify
+from vault.erasure.verifying import CLOCK_TOLERANCE_MS, Verified, verify
 from vault.errors import IntegrityFailedError, InvalidRequestError, VaultError
 
 ROOT = Path(__file__).parents[3]
@@ -223,27 +223,6 @@ def test_only_the_key_that_is_named_counts() -> None:
         verify(FINAL, {signing_key_id(other): other}, now_ms=NOW)
     with pytest.raises(IntegrityFailedError):
         verify(FINAL, {VECTORS["key_id"]: other}, now_ms=NOW)
-
-
-def test_the_history_of_keys_is_read() -> None:
-    old = hazmat.public_key(bytes(32))
-    history = [
-        {"key_id": signing_key_id(key), "algorithm": "Ed25519", "public_key": base64.b64encode(key).decode()}
-        for key in (old, PUBLIC_KEY)
-    ]
-    assert public_keys(json.dumps(history).encode()) == KEYS | {signing_key_id(old): old}
-    history[0]["key_id"] = history[1]["key_id"]
-    for content in (
-        json.dumps(history),
-        '{"a":1}',
-        "[1]",
-        "[{}]",
-        "",
-        "[",
-        '[{"key_id":"a","public_key":"?"}]',
-    ):
-        with pytest.raises(InvalidRequestError):
-            public_keys(content.encode())
 
 
 def test_the_example_in_the_documents_is_a_vector() -> None:

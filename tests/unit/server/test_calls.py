@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -15,9 +16,11 @@ from customervault.v1 import token_service_pb2 as pb
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
+from vault.crypto import certificates
 from vault.errors import Reason, StorageFullError, TokenUnknownError, VaultError
 from vault.model.requests import Caller
 from vault.server import logs
+from vault.server.anchors import Anchors
 from vault.server.calls import HARD_LIMIT_FACTOR, Calls
 
 CANARY = "Canary-7f3a@example.org"
@@ -38,11 +41,11 @@ class Refusals:
 class Endpoint:
     """One method behind the wrapper; `work` says what it does."""
 
-    def __init__(self, authority: Any, pair: Any) -> None:
+    def __init__(self, authority: Any, pair: Any, cas: Path) -> None:
         self.work: Work = lambda *_: pb.InspectTokenResponse()
         self.refusals = Refusals()
         self.authority = authority
-        calls = Calls(self.refusals, MESSAGE_BYTES)  # type: ignore[arg-type]
+        calls = Calls(self.refusals, MESSAGE_BYTES, Anchors([cas]))  # type: ignore[arg-type]
         handler = calls.handler("InspectToken", pb.InspectTokenRequest, lambda c, r: self.work(c, r))
         self._server = grpc.server(
             futures.ThreadPoolExecutor(1),
@@ -82,8 +85,15 @@ class Endpoint:
 
 
 @pytest.fixture
-def endpoint(authority: Any, server_pair: Any) -> Iterator[Endpoint]:
-    running = Endpoint(authority, server_pair)
+def cas(authority: Any, tmp_path: Path) -> Path:
+    path = tmp_path / "ca.crt"
+    path.write_bytes(authority.pem)
+    return path
+
+
+@pytest.fixture
+def endpoint(authority: Any, server_pair: Any, cas: Path) -> Iterator[Endpoint]:
+    running = Endpoint(authority, server_pair, cas)
     yield running
     running.close()
 
@@ -212,3 +222,33 @@ def test_work_whose_caller_gave_up_is_not_begun(endpoint: Endpoint) -> None:
     first.result(timeout=10)
     endpoint.call(pb.InspectTokenRequest(token="last").SerializeToString())
     assert begun == ["first", "last"]
+
+
+def test_an_open_connection_ends_to_count_with_the_trust_in_its_ca(
+    endpoint: Endpoint, cas: Path, other_ca: bytes
+) -> None:
+    own = cas.read_bytes()
+    endpoint.call()
+    replace_file(cas, other_ca + own)
+    endpoint.call()
+    replace_file(cas, other_ca)
+    code, info, _ = endpoint.refusal()
+    assert (code, info.reason) == (grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED")
+    assert endpoint.refusals.seen == [("", "InspectToken", Reason.UNAUTHENTICATED)]
+    replace_file(cas, b"not a certificate")  # what was read last stays in force
+    assert endpoint.refusal()[0] is grpc.StatusCode.UNAUTHENTICATED
+    cas.unlink()
+    assert endpoint.refusal()[0] is grpc.StatusCode.UNAUTHENTICATED
+    replace_file(cas, own)
+    endpoint.call()
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    new = path.with_suffix(".new")
+    new.write_bytes(content)
+    new.replace(path)
+
+
+@pytest.fixture(scope="module")
+def other_ca() -> bytes:
+    return certificates.create_ca("another CA", 1).cert_pem

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 
 from vault.errors import UnauthenticatedError
-from vault.server.identity import MAX_NAME_CHARACTERS, name_in, principal_of
+from vault.server.identity import MAX_NAME_CHARACTERS, name_in, peer_of
 
 URI = x509.UniformResourceIdentifier
 DNS = x509.DNSName
@@ -21,7 +21,7 @@ def whoami(authority: Any, server_pair: Any) -> Iterator[str]:
 
     def answer(_: bytes, context: grpc.ServicerContext) -> bytes:
         try:
-            return principal_of(context).encode()
+            return name_in(peer_of(context)).encode()
         except UnauthenticatedError:
             return b"nobody"
 

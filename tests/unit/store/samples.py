@@ -26,13 +26,13 @@ REGION = 3
 SIGNING_KEY = b"only a test's key"
 
 
-def sign(message: bytes) -> bytes:
+def sign(public_key: bytes, message: bytes) -> bytes:
     """64 bytes that only this key makes: the store never looks inside a signature."""
-    return hmac.digest(SIGNING_KEY, message, hashlib.sha512)
+    return hmac.digest(SIGNING_KEY + public_key, message, hashlib.sha512)
 
 
-def verify(signature: bytes, message: bytes) -> None:
-    if not hmac.compare_digest(signature, sign(message)):
+def verify(public_key: bytes, signature: bytes, message: bytes) -> None:
+    if not hmac.compare_digest(signature, sign(public_key, message)):
         raise IntegrityFailedError
 
 
@@ -102,7 +102,7 @@ def finish_shred(session: WriteSession, number: int, seq: int) -> None:
 def recover(store: Store) -> int:
     """Finishes pending shreds; returns how many entries were pending."""
     with store.write("erase") as session:
-        pending = session.pending_entries()
+        pending = list(session.pending_entries())
         for entry in pending:
             if isinstance(entry.payload, Shred):
                 finish_shred(session, entry.payload.customer_no, entry.seq)

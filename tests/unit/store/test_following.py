@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from vault.store.following import Followers
 from vault.store.inspection import inspect
 from vault.store.mirror import Mirror
 from vault.store.proofs import ledger_key
+from vault.store.signers import Announcement
 from vault.store.store import Store
 from vault.store.witnessing import Witnessing
 from vault.tlog.checkpoints import Checkpoint
@@ -32,8 +33,13 @@ from vault.witness.state import WitnessState
 KEY = ledger_key(VAULT_ID, hazmat.public_key(LOG_SEED))
 
 
-def sign(message: bytes) -> bytes:
+def sign(public_key: bytes, message: bytes) -> bytes:
+    assert public_key == KEY.public_key
     return hazmat.sign(LOG_SEED, message)
+
+
+def log_sign(message: bytes) -> bytes:
+    return sign(KEY.public_key, message)
 
 
 @dataclass
@@ -49,6 +55,11 @@ class Line:
             raise WitnessUnavailableError("the line is cut")
         self.asked.append(request.old_size)
         return self.client.add_checkpoint(request)
+
+    def add_keys(self, origin: str, announcements: Sequence[Announcement]) -> None:
+        if self.cut:
+            raise WitnessUnavailableError("the line is cut")
+        self.client.add_keys(origin, announcements)
 
     def close(self) -> None:
         self.client.close()
@@ -80,7 +91,7 @@ class Place:
         root = root or self.root
         self.line = self.new_line()
         with Store.open(root, sign=sign, low_water_bytes=0, after_step=after_step) as store:
-            store.follow(Followers(Mirror(root, self.mirror), Witnessing(self.line, KEY, sign)))
+            store.follow(Followers(Mirror(root, self.mirror), Witnessing(self.line, sign)))
             yield store
 
     def witnessed(self) -> Checkpoint:
@@ -257,7 +268,7 @@ def test_of_two_that_went_on_from_one_copy_the_slower_stops(place: Place, tmp_pa
     shutil.copytree(place.root, copy)
     with Store.open(copy, sign=sign, low_water_bytes=0) as twin:
         line = place.new_line()
-        twin.follow(Followers(None, Witnessing(line, KEY, sign)))
+        twin.follow(Followers(None, Witnessing(line, sign)))
         with place.opened() as store:
             revoke(store, 2)
         with pytest.raises(LedgerBehindError):
@@ -282,7 +293,7 @@ from vault.witness.client import WitnessClient
 root, mirror, url, key = sys.argv[1:]
 with Store.open(Path(root), sign=sign, low_water_bytes=0) as store:
     client = WitnessClient(url, VerifierKey.parse(key))
-    store.follow(Followers(Mirror(Path(root), Path(mirror)), Witnessing(client, KEY, sign)))
+    store.follow(Followers(Mirror(Path(root), Path(mirror)), Witnessing(client, sign)))
     for number in range(20):
         revoke(store, 100 + number)
 """
@@ -322,8 +333,8 @@ def test_proofs_carry_the_cosignature(place: Place) -> None:
     with place.opened() as store:
         for number in range(5):
             revoke(store, number)
-        proof = store.prove([3], KEY)[0]
+        proof = store.prove([3], KEY, log_sign)[0]
         assert [each.key for each in proof.verify(KEY, [witness_key])] == [KEY, witness_key]
     with place.opened() as store:
         place.line.cut = True
-        assert store.prove([6], KEY)[0].verify(KEY, [witness_key])[1].time_s > 0
+        assert store.prove([6], KEY, log_sign)[0].verify(KEY, [witness_key])[1].time_s > 0

@@ -11,7 +11,15 @@ import pytest
 
 from tests.unit.store.samples import SIGNING_KEY, VAULT_ID, sign, verify
 from vault.errors import IntegrityFailedError, StorageFormatError, StorageFullError, StorageStoppedError
-from vault.store.entries import EntryType, Payload, PrincipalRevoked, ValuesDeleted, Void
+from vault.store.entries import (
+    EntryType,
+    Genesis,
+    Payload,
+    PrincipalRevoked,
+    SigningKeyChanged,
+    ValuesDeleted,
+    Void,
+)
 from vault.store.ledger import AHEAD_BYTES, CHUNK_BYTES, Ledger, pack_body
 
 FRAME = 4 + 18 + 8 + 32 + 64  # with a payload of 8 bytes
@@ -64,7 +72,7 @@ def test_bytes_are_the_documented_ones(ledger: Ledger, path: Path) -> None:
         leaf = hashlib.sha256(b"\0" + body).digest()
         chain = hashlib.sha256(b"\1" + chain + leaf).digest()
         message = b"customervault ledger v1\0" + VAULT_ID + seq.to_bytes(8, "big") + chain
-        expected += len(body).to_bytes(4, "big") + body + chain + sign(message)
+        expected += len(body).to_bytes(4, "big") + body + chain + sign(b"", message)
     content = path.read_bytes()
     assert content[: len(expected)] == expected
     assert not any(content[len(expected) :])
@@ -307,3 +315,89 @@ def test_a_full_disk_refuses_only_what_does_not_fit_the_reserve(
         append(ledger, Void(1))
     with pytest.raises(StorageFullError):
         append(ledger, Void(1))
+
+
+FIRST, SECOND, THIRD = (bytes([number]) * 32 for number in (1, 2, 3))
+
+
+def with_three_keys(ledger: Ledger) -> None:
+    append(ledger, Genesis(VAULT_ID, FIRST), Void(1))
+    append(ledger, SigningKeyChanged(SECOND))
+    append(ledger, Void(2), SigningKeyChanged(THIRD), Void(3))
+
+
+def test_each_entry_is_signed_with_the_key_that_the_ledger_names_for_it(ledger: Ledger, path: Path) -> None:
+    assert ledger.signer == b""
+    with_three_keys(ledger)
+    signers = [FIRST, FIRST, FIRST, SECOND, SECOND, THIRD]
+    again = reopened(path)
+    for seq, (entry, signer) in enumerate(zip(again.entries(), signers, strict=True), 1):
+        message = b"customervault ledger v1\0" + VAULT_ID + seq.to_bytes(8, "big") + entry.chain
+        assert entry.signature == sign(signer, message)
+    again.verify_signatures()
+    assert again.signer == ledger.signer == again.twin().signer == THIRD
+    again.close()
+
+
+def test_an_entry_that_the_key_before_has_signed_is_not_taken(ledger: Ledger, path: Path) -> None:
+    append(ledger, Genesis(VAULT_ID, FIRST), SigningKeyChanged(SECOND))
+    ledger.append_all([pack_body(3, 0, Void(1))], lambda _, message: sign(FIRST, message))
+    again = reopened(path)
+    assert again.last.seq == 2
+    assert again.signer == SECOND
+    again.close()
+    with pytest.raises(IntegrityFailedError):
+        reopened(path, durable_seq=3)
+
+
+@pytest.mark.parametrize("trusted", [{FIRST}, {SECOND}, {THIRD}, {FIRST, THIRD}])
+def test_trust_goes_from_a_key_to_those_that_it_has_signed(ledger: Ledger, path: Path, trusted: set) -> None:
+    follower = reopened(path)
+    follower.trust(trusted)
+    if FIRST in trusted:
+        with_three_keys(ledger)
+        assert follower.refresh(durable_seq=6)
+        follower.verify_signatures()
+    else:
+        append(ledger, Genesis(VAULT_ID, FIRST))
+        with pytest.raises(IntegrityFailedError):
+            follower.refresh(durable_seq=1)
+        assert follower.signer == b""
+    follower.close()
+
+
+def test_a_key_named_by_an_entry_that_nobody_trusted_has_signed_is_not_trusted(
+    ledger: Ledger, path: Path
+) -> None:
+    append(ledger, Genesis(VAULT_ID, FIRST), Void(1))
+    follower = reopened(path)
+    follower.trust({FIRST})
+    forged = [pack_body(3, 0, SigningKeyChanged(SECOND)), pack_body(4, 0, Void(1))]
+    ledger.append_all(forged, lambda _, message: sign(SECOND, message))
+    with pytest.raises(IntegrityFailedError):
+        follower.refresh(durable_seq=4)
+    assert follower.refresh(durable_seq=2) is False
+    assert (follower.last.seq, follower.signer) == (2, FIRST)
+    follower.close()
+
+
+def test_a_second_genesis_names_no_key(ledger: Ledger) -> None:
+    append(ledger, Genesis(VAULT_ID, FIRST), Genesis(VAULT_ID, SECOND), Void(1))
+    assert ledger.signer == FIRST
+
+
+def test_a_torn_change_of_the_key_changes_nothing(ledger: Ledger, path: Path) -> None:
+    append(ledger, Genesis(VAULT_ID, FIRST), Void(1))
+    end = ledger.last.offset
+    append(ledger, SigningKeyChanged(SECOND))
+    with path.open("r+b") as file:
+        file.seek(ledger.last.offset - 8)
+        file.write(bytes(8))
+    again = reopened(path)
+    assert (again.last.offset, again.signer) == (end, FIRST)
+    assert again.recover()
+    append(again, Void(2))
+    again.close()
+    once_more = reopened(path, durable_seq=3)
+    once_more.verify_signatures()
+    once_more.close()

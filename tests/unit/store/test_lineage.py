@@ -32,12 +32,12 @@ def path(tmp_path: Path) -> Path:
 
 
 def head(path: Path) -> Known:
-    with opened_ledger(path, VAULT_ID, verify) as ledger:
+    with opened_ledger(path, VAULT_ID, verify, None) as ledger:
         return head_of(ledger, "a copy")
 
 
 def require(path: Path, *known: Known) -> None:
-    with opened_ledger(path, VAULT_ID, verify) as ledger:
+    with opened_ledger(path, VAULT_ID, verify, None) as ledger:
         require_whole(ledger, known)
 
 
@@ -63,7 +63,7 @@ def test_a_fork_is_found_however_far_both_went_on(path: Path, tmp_path: Path) ->
 def test_a_copy_of_a_ledger_can_be_continued(path: Path, tmp_path: Path) -> None:
     """Its torn tail is not in it."""
     content = bytearray(path.read_bytes())
-    with opened_ledger(path, VAULT_ID, verify) as ledger:
+    with opened_ledger(path, VAULT_ID, verify, None) as ledger:
         end = ledger.last.offset
         content[end + 4 : end + 9] = b"torn."
         path.write_bytes(content)
@@ -76,5 +76,5 @@ def test_a_copy_of_a_ledger_can_be_continued(path: Path, tmp_path: Path) -> None
 
 
 def test_a_missing_ledger(tmp_path: Path) -> None:
-    with pytest.raises(IntegrityFailedError), opened_ledger(tmp_path / "none", VAULT_ID, verify):
+    with pytest.raises(IntegrityFailedError), opened_ledger(tmp_path / "none", VAULT_ID, verify, None):
         pass

@@ -16,7 +16,7 @@ VAULT_ID = bytes(range(16))
 
 @pytest.fixture
 def data_file(tmp_path: Path) -> Path:
-    with Store.create(tmp_path / "v", VAULT_ID, 1, sign=lambda _: bytes(64)) as store:
+    with Store.create(tmp_path / "v", VAULT_ID, 1, sign=lambda *_: bytes(64)) as store:
         store.finish_creation()
         for row in (b"first", b"second", b"third"):
             with store.write() as session:
@@ -26,7 +26,7 @@ def data_file(tmp_path: Path) -> Path:
 
 
 def reopened(data_file: Path) -> bytes | None:
-    with Store.open(data_file.parents[1], sign=lambda _: bytes(64)) as store, store.snapshot() as snapshot:
+    with Store.open(data_file.parents[1], sign=lambda *_: bytes(64)) as store, store.snapshot() as snapshot:
         assert snapshot.meta.region == 1
         return snapshot.row("names", b"key")
 
@@ -47,7 +47,7 @@ def test_every_flipped_bit_of_a_transaction_number_is_refused(data_file: Path, p
 
 def test_a_meta_row_of_another_commit_is_refused(data_file: Path) -> None:
     """As if a root page's number led to an older page: the row is whole, but not of this commit."""
-    with Store.open(data_file.parents[1], sign=lambda _: bytes(64)) as store:
+    with Store.open(data_file.parents[1], sign=lambda *_: bytes(64)) as store:
         with store.snapshot() as snapshot:
             older = snapshot.meta_bytes()
         transaction = store._shared.values.write()

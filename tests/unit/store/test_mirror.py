@@ -235,4 +235,4 @@ def test_a_signature_in_the_mirror_is_the_ledgers(root: Path, ledger: Ledger, mi
     mirror.hold(ledger)
     entry = next(ledger.entries())
     assert mirrored_file(root).read_bytes()[FRAME - 64 : FRAME] == entry.signature
-    assert entry.signature != sign(b"")
+    assert entry.signature != sign(b"", b"")

@@ -290,8 +290,9 @@ class TestFailingCommits:
                 "ENTRIES_PENDING"
             ]
             with store.write("erase") as session:
-                assert [entry.seq for entry in session.pending_entries()] == [seq]
-                assert isinstance(session.pending_entries()[0].payload, Shred)
+                (pending,) = session.pending_entries()
+                assert pending.seq == seq
+                assert isinstance(pending.payload, Shred)
             assert recover(store) == 1
             assert recover(store) == 0
             with store.snapshot() as snapshot, store.keyring() as keys:
@@ -311,10 +312,10 @@ class TestFailingCommits:
             with store.write() as session, pytest.raises(RuntimeError, match="pending"):
                 session.commit()
             with store.write() as session:
-                assert len(session.pending_entries()) == 1
+                assert len(list(session.pending_entries())) == 1
                 session.commit()
             with store.write() as session:
-                assert session.pending_entries() == ()
+                assert list(session.pending_entries()) == []
                 session.commit()
 
     @pytest.mark.parametrize("step", ["ledger", "keyring", "index", "values"])

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.unit.store.test_signers import CHAIN
 from tests.unit.tlog.samples import LOG_KEY, ORIGIN, OTHER_SEED, Log, numbered
 from tests.unit.witness.test_state import request_of
 from vault.crypto import hazmat
@@ -14,6 +15,7 @@ from vault.tlog.checkpoints import Checkpoint
 from vault.tlog.notes import Note
 from vault.tlog.witness import AddCheckpoint
 from vault.witness.service import MAX_BODY_BYTES, WitnessServer
+from vault.witness.successors import AddKeys
 
 HASHED = hashlib.sha256(ORIGIN.encode()).hexdigest()
 
@@ -47,6 +49,13 @@ def test_a_checkpoint_is_cosigned_and_can_be_fetched(server: WitnessServer) -> N
     fetched = ask(server, "GET", f"/{HASHED}/checkpoint")
     assert fetched.status == 200
     assert Note.parse(fetched.content) == note
+
+
+def test_keys_are_followed_only_of_logs_that_are_vaults(server: WitnessServer) -> None:
+    unknown = AddKeys("customervault/00/ledger", (CHAIN[0],)).encode()
+    assert ask(server, "POST", "/add-keys", unknown).status == 404
+    assert ask(server, "POST", "/add-keys", AddKeys(ORIGIN, ()).encode()).status == 200
+    assert ask(server, "POST", "/add-keys", b"nonsense").status == 400
 
 
 def test_each_refusal_has_its_status(server: WitnessServer, said: list[str]) -> None:

@@ -1,12 +1,15 @@
 """Values in, tokens out, and back for those who may."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
+from customervault._coalesce import Kind, single
 from customervault._exchanges import tokens as verbs
+from customervault._sync.coalescing import Coalescer
 from customervault._sync.transport import Transport
 from customervault.inputs import CustomerRef, Entry, Fields
 from customervault.results import FieldOutcome, TokenInfo, Tokenized, Translation
-from customervault.values import Reveal, Values
+from customervault.values import LawfulBasis, Reveal, Values
 
 
 class TokenVerbs(Transport):
@@ -84,31 +87,44 @@ class TokenVerbs(Transport):
         )
 
     def detokenize(
-        self, tokens: Sequence[str] | str, *, purpose: str | None = None, reveal: Reveal = "best"
+        self,
+        tokens: Sequence[str] | str,
+        *,
+        purpose: str | None = None,
+        reveal: Reveal = "best",
+        basis: LawfulBasis | None = None,
     ) -> Values:
         """Open tokens for a purpose; values in the order of the tokens.
 
-        Long lists are split and sent over all channels at the same time, under one timeout.
+        Long lists are split and sent over all channels at the same time, under one timeout. Calls for
+        one token that are made at the same time travel together, unless the client says otherwise.
 
         Args:
             tokens: One token or many.
             purpose: Why they are read; the client's own when None.
             reveal: `best` gives what policy grants, `plain` refuses where only a mask is granted,
                 `masked` gives the masked form.
+            basis: The lawful basis that the read stands on; by default the purpose's first one.
 
         Raises:
             VaultError: The call failed. Single failures stand in the container, in their place.
         """
-        return verbs.join(
-            self._run_together(
-                verbs.detokenize_batches(
-                    tokens,
-                    purpose=self._config.purpose if purpose is None else purpose,
-                    reveal=reveal,
-                    max_batch=self._config.max_batch,
-                )
-            )
+        kind = (self._config.purpose if purpose is None else purpose, reveal, basis)
+        token = single(tokens) if self._config.coalesce else None
+        if token is not None:
+            return self._coalescer.read(token, kind, self._deadline())
+        return self._open(tokens, kind, self._deadline())
+
+    @cached_property
+    def _coalescer(self) -> Coalescer:
+        return Coalescer(self._open, most=self._config.max_batch, parallel=self._config.channels)
+
+    def _open(self, tokens: Sequence[str] | str, kind: Kind, deadline: float) -> Values:
+        purpose, reveal, basis = kind
+        batches = verbs.detokenize_batches(
+            tokens, purpose=purpose, reveal=reveal, basis=basis, max_batch=self._config.max_batch
         )
+        return verbs.join(self._run_together(batches, deadline))
 
     def update(self, token: str, value: str, *, request_id: str | None = None) -> FieldOutcome:
         """Rectify one value; the token stays. `updated`, or `unchanged` for the same value.

@@ -144,15 +144,19 @@ class RotateEpochRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
+    approval_id: _builtins.str
+    """An approval of this, where the policy asks for one."""
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
+        approval_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -172,12 +176,15 @@ class RotateEpochMetadata(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     REMAINING_FIELD_NUMBER: _builtins.int
+    WAITS_FOR_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     step: _builtins.str
-    """"begin", "copy", "index", "verify", "follow", "swap", "retire", "done"; empty until it begins."""
+    """"begin", "copy", "index", "verify", "follow", "swap", "retire", "copies", "done"; empty until it begins."""
     done: _builtins.int
     """Customers' keys in this step."""
     total: _builtins.int
+    waits_for: _builtins.str
+    """What the last step waits for, while the new epoch is in use already; empty otherwise."""
     @_builtins.property
     def request_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -199,10 +206,11 @@ class RotateEpochMetadata(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         remaining: _duration_pb2.Duration | None = ...,
+        waits_for: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["remaining", b"remaining", "request_time", b"request_time", "start_time", b"start_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "epoch", b"epoch", "remaining", b"remaining", "request_time", b"request_time", "start_time", b"start_time", "step", b"step", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "epoch", b"epoch", "remaining", b"remaining", "request_time", b"request_time", "start_time", b"start_time", "step", b"step", "total", b"total", "update_time", b"update_time", "waits_for", b"waits_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
