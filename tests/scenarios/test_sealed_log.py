@@ -19,11 +19,14 @@ from vault.audit.reader import Entry, records
 from vault.audit.sealed.log import SealedLog
 from vault.audit.sealed.verifying import verify
 from vault.core.checking import check
-from vault.core.sealing import Sealing
-from vault.errors import ActionDeniedError, CustomerUnknownError, InvalidRequestError
+from vault.core.sealing import Sealing, audit_keys
+from vault.core.signingkey import rotate_signing_key
+from vault.core.trail import Trail
+from vault.errors import ActionDeniedError, CustomerUnknownError, IntegrityFailedError, InvalidRequestError
+from vault.tlog import notes
 from vault.tlog.checkpoints import Checkpoint
 from vault.tlog.merkle import leaf_hash, verify_consistency, verify_inclusion
-from vault.tlog.notes import Note
+from vault.tlog.notes import Note, VerifierKey
 
 JANE = {"name": "Jane Doe", "email": "jane@example.com"}
 CVAULT = str(Path(sys.executable).parent / "cvault")
@@ -147,13 +150,66 @@ def test_nothing_leads_from_a_shredded_customer_to_its_records(deployment: Deplo
     assert cvault("audit", "verify", tree, "--keys", keys)["valid"] is True
 
 
+def test_what_a_former_key_signed_holds_beside_what_the_new_one_signs(deployment: Deployment, tmp_path: Path):
+    keys = deployment.data_dir / "public" / "keys.json"
+    with deployment.opened() as desks:
+        tokens, engine = desks.crm.tokens("crm-1", JANE), desks.vault.engine
+        tree = seal(desks)
+        kept = tmp_path / "seen"
+        kept.write_bytes((tree / "checkpoint").read_bytes())
+        old, sealing = desks.vault.audit_status(desks.privacy.caller).sealed, Sealing(engine)
+        rotate_signing_key(engine, Trail(engine.audit))
+        assert (sealing.is_current, Sealing(engine).is_current) == (False, True)
+        assert desks.vault.inclusion_proof(desks.privacy.caller, 0).checkpoint == kept.read_bytes()
+        desks.crm.read(tokens)
+        seal(desks)
+        former, newest = audit_keys(engine)
+        note = Note.parse((tree / "checkpoint").read_bytes())
+        assert [each.key for each in notes.verify(note, [newest])] == [newest]
+        with pytest.raises(IntegrityFailedError):
+            notes.verify(note, [former])
+        grown = desks.vault.consistency_proof(desks.privacy.caller, old)
+        assert grown.old_root == Checkpoint.parse(Note.parse(kept.read_bytes()).text).root
+        assert desks.vault.inclusion_proof(desks.privacy.caller, 0).checkpoint == note.encode()
+    assert cvault("audit", "verify", tree, "--keys", keys, "--seen", kept)["valid"] is True
+
+
+def test_a_served_vault_and_its_witness_go_over_to_a_new_key(deployment: Deployment, tmp_path: Path):
+    settings = deployment.data_dir / "vault.toml"
+    settings.write_text(settings.read_text().replace("[audit]", "[audit]\nseal_seconds = 1"))
+    tree, keys = deployment.data_dir / "audit" / "tree", deployment.data_dir / "public" / "keys.json"
+    given = audit_log_key(deployment)
+    with witnessing(tmp_path / "witness", log_key(deployment), given) as witness:
+        watch(deployment, witness)
+        with serving(deployment, tmp_path) as server, server.connect("crm", purpose="support") as crm:
+            tokens = list(crm.tokenize("crm-1", JANE).tokens.values())
+            wait_until(lambda: (tree / "cosigned").exists())
+            cvault("keys", "rotate-signing-key", "--data", deployment.data_dir)
+            newest = audit_log_key(deployment)
+            crm.detokenize(tokens)
+            wait_until(lambda: signed_by((tree / "cosigned").read_bytes(), newest))
+        report = cvault("audit", "verify", tree, "--keys", keys, "--witness-key", witness.key)
+        assert (report["valid"], report["cosigned"], newest == given) == (True, report["leaves"], False)
+
+
+def audit_log_key(deployment: Deployment) -> str:
+    """The verifier key of a vault's access log, as an operator gets it."""
+    shown = [CVAULT, "witness", "log", "--data", str(deployment.data_dir), "--audit"]
+    return subprocess.run(shown, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def signed_by(note: bytes, key: str) -> bool:
+    try:
+        return bool(notes.verify(Note.parse(note), [VerifierKey.parse(key)]))
+    except IntegrityFailedError:
+        return False
+
+
 def test_a_served_vault_seals_and_goes_on_after_its_keeper_was_killed(deployment: Deployment, tmp_path: Path):
     settings = deployment.data_dir / "vault.toml"
     settings.write_text(settings.read_text().replace("[audit]", "[audit]\nseal_seconds = 1"))
     tree, keys = deployment.data_dir / "audit" / "tree", deployment.data_dir / "public" / "keys.json"
-    shown = [CVAULT, "witness", "log", "--data", str(deployment.data_dir), "--audit"]
-    audit_key = subprocess.run(shown, capture_output=True, text=True, check=True).stdout.strip()
-    with witnessing(tmp_path / "witness", log_key(deployment), audit_key) as witness:
+    with witnessing(tmp_path / "witness", log_key(deployment), audit_log_key(deployment)) as witness:
         watch(deployment, witness)
         with serving(deployment, tmp_path) as server, server.connect("crm", purpose="support") as crm:
             tokens = list(crm.tokenize("crm-1", JANE).tokens.values())
