@@ -233,7 +233,7 @@ def test_a_served_vault_seals_and_goes_on_after_its_keeper_was_killed(deployment
                     "CVAULT_CA": str(deployment.data_dir / "tls" / "ca.crt"),
                 }
                 own |= {"CVAULT_CERTIFICATE": str(certificate), "CVAULT_KEY": str(key)}
-                shown = [CVAULT, "audit", *command, "--keys", str(keys)]
+                shown = [CVAULT, "audit", *command, "--keys", str(keys), "--json"]
                 done = subprocess.run(
                     shown, env=os.environ | own, capture_output=True, text=True, check=False
                 )

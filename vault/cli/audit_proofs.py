@@ -8,7 +8,8 @@ import typer
 
 from vault.cli.connection import online
 from vault.cli.exits import RefusedError, UsageError
-from vault.cli.output import print_json
+from vault.cli.options import Json
+from vault.cli.output import print_facts, print_json
 from vault.cli.texts import texts
 from vault.errors import IntegrityFailedError, InvalidRequestError
 
@@ -17,22 +18,26 @@ if TYPE_CHECKING:
 
     from vault.tlog.checkpoints import Checkpoint
 
-_PROVE = """Prove that a record is in the sealed access log, as one JSON object.
+_PROVE = """Prove that a record is in the sealed access log.
 
-LEAF is the record's number, as `cvault audit list --json` shows it. Entry, hashes and checkpoint are all
-that a program needs to check the proof (RFC 6962). With --keys it is checked here as well.
+LEAF is the record's number, as `cvault audit list --json` shows it. With --json: entry, hashes and
+checkpoint, which are all that a program needs to check the proof (RFC 6962). With --keys it is checked here
+as well.
 
 Exit codes: 0 proven; 1 the proof does not hold; 2 usage.
 
 Example:
-  cvault audit prove 4711 --keys public/keys.json
+  cvault audit prove 4711 --keys public/keys.json --json
 """
-_GROWN = """Prove that the sealed access log only grew since it had SIZE leaves, as one JSON object.
+_GROWN = """Prove that the sealed access log only grew since it had SIZE leaves.
+
+With --json: hashes and checkpoint, the proof for a program (RFC 6962). With --keys it is checked here as
+well.
 
 Exit codes: 0 proven; 1 the proof does not hold; 2 usage.
 
 Example:
-  cvault audit grown 4000 --keys public/keys.json
+  cvault audit grown 4000 --keys public/keys.json --json
 """
 Keys = Annotated[
     Path | None,
@@ -51,6 +56,7 @@ def prove(
     vault: "Vault",
     leaf: Annotated[int, typer.Argument(metavar="LEAF", min=0, show_default=False, help="Its number.")],
     keys: Keys = None,
+    as_json: Json = False,
 ) -> None:
     """Proves that a record is sealed."""
     from vault.tlog.merkle import leaf_hash, verify_inclusion
@@ -64,6 +70,11 @@ def prove(
             verify_inclusion(leaf, proof.size, proof.leaf_hash, proof.hashes, root)
         except IntegrityFailedError:
             raise RefusedError("the proof does not hold", "INTEGRITY_FAILED") from None
+    if not as_json:
+        _print_facts(
+            {"leaf": proof.leaf, "hash": proof.leaf_hash.hex()}, proof.size, checked=keys is not None
+        )
+        return
     print_json(
         {
             "leaf": proof.leaf,
@@ -82,6 +93,7 @@ def grown(
     vault: "Vault",
     size: Annotated[int, typer.Argument(metavar="SIZE", min=1, show_default=False, help="At that time.")],
     keys: Keys = None,
+    as_json: Json = False,
 ) -> None:
     """Proves that the sealed log only grew."""
     from vault.tlog.merkle import verify_consistency
@@ -93,6 +105,10 @@ def grown(
             verify_consistency(size, checkpoint.size, proof.old_root, checkpoint.root, proof.hashes)
         except IntegrityFailedError:
             raise RefusedError("the proof does not hold", "INTEGRITY_FAILED") from None
+    if not as_json:
+        facts = {"old size": proof.old_size, "old root": proof.old_root.hex()}
+        _print_facts(facts, proof.size, checked=keys is not None)
+        return
     print_json(
         {
             "old_size": proof.old_size,
@@ -103,6 +119,11 @@ def grown(
             "checked": keys is not None,
         }
     )
+
+
+def _print_facts(facts: dict[str, object], size: int, *, checked: bool) -> None:
+    said = "the proof holds" if checked else "not checked; --keys FILE does"
+    print_facts((facts | {"leaves of the checkpoint": size, "checked": said}).items())
 
 
 def _checkpoint(content: bytes, keys: Path) -> "Checkpoint":
