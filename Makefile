@@ -7,7 +7,7 @@ TOOLS := $(CURDIR)/.tools
 OPENBAO_VERSION := v2.4.4
 PROTOS := $(wildcard proto/customervault/v1/*.proto)
 
-.PHONY: help install demo serve test lint types imports proto proto-lint proto-drift bench bench-rotate bench-decisions bench-coalescing bench-tables crash forensics clean lock softhsm openbao
+.PHONY: help install demo serve test lint types imports proto proto-lint proto-drift bench bench-rotate bench-audit bench-decisions bench-coalescing bench-tables crash forensics clean lock softhsm openbao
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -55,6 +55,9 @@ bench: $(STAMP)  ## Import and detokenize rates beside a plain LMDB and libsodiu
 
 bench-rotate: $(STAMP)  ## An epoch rotation under reads and writes: CPU, pauses, memory (CUSTOMERS=100000)
 	$(BIN)/python -m benchmarks.rotate_rate --customers $(or $(CUSTOMERS),100000)
+
+bench-audit: $(STAMP)  ## The sealed access log: rate with and without, verify and search (LEAVES=10000000)
+	$(BIN)/python -m benchmarks.audit_tree --leaves $(or $(LEAVES),10000000)
 
 bench-decisions: $(STAMP)  ## What decisions by situation cost a reader, beside a trivial policy
 	$(BIN)/python -m benchmarks.decisions

@@ -65,18 +65,19 @@ class ThrowAwayVault:
         self._ready_file = folder / "ready.json"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, workers: int = 0, log_level: str = "info") -> None:
+    def start(self, workers: int = 0, log_level: str = "info", settings: str = "") -> None:
         """Starts it and waits until every worker serves.
 
         Args:
             workers: How many; 0 for one a core.
             log_level: Of its log; with "debug" it has the times of every commit.
+            settings: Further sections of its `vault.toml`.
 
         Raises:
             VaultProcessError: It ended, or was not ready in time.
         """
         self.data.mkdir(mode=0o700, exist_ok=True)
-        (self.data / "vault.toml").write_text(self._settings.format(workers=workers))
+        (self.data / "vault.toml").write_text(self._settings.format(workers=workers) + settings)
         command = [str(CVAULT), "serve", "--dev", "--data", str(self.data), "--listen", "127.0.0.1:0"]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(

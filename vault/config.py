@@ -56,6 +56,9 @@ class AuditSettings:
     sync: str = "interval"  # or "always"
     sync_interval_ms: int = 50
     segment_bytes: int = 16 * 2**20
+    seal_seconds: int = 5  # between checkpoints of the sealed log; 0: nothing is sealed
+    retain_days: int = 0  # sealed records older than that are removed; 0: none
+    budget_bytes: int = 0  # of the directory, for alerts; 0: what the file system has
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@
 - `segment_file`: one segment on disk while it is written.
 - `recovery`: what a new run does with the segments that the last one left behind.
 - `segments`: `SegmentWriter`, which every process that reveals values appends through.
-- `reader`: listing accesses, counting what is there.
+- `listing`: the segments of a directory. `sealed`: what becomes of them, a Merkle tree.
+- `reader`: records and accesses, sealed or not.
 - `customers`: of whom a principal was shown a value.
 - `check`: the offline test of every segment and of the chain between them.
 """

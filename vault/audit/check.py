@@ -3,18 +3,25 @@
 - The checksums and the chain of digests find accidents and removed segments. They carry no key:
   whoever can write the files can also compute them anew.
 - The last segment of a worker has no successor that would miss it.
+- Segments that were sealed are gone. The sealed log's state names the digests of the last ones, so that their
+  successors are not taken for orphans. Of the sealed log only the root is checked here; all of it is by
+  `vault.audit.sealed.verifying`.
 """
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from vault.audit.layout import FIXED_BYTES, HEADER_BYTES, NO_DIGEST, FixedPart, Span, State, parse_fixed
-from vault.audit.reader import Segment, open_directory
+from vault.audit.listing import UNSEALED, Segment, open_directory
+from vault.audit.reader import looking_again, open_log
 from vault.audit.records import is_gap_frame
-from vault.errors import AuditUnavailableError
+from vault.audit.sealed.files import TREE
+from vault.audit.sealed.log import SealedLog
+from vault.audit.sealed.state import Sealed
+from vault.errors import AuditUnavailableError, IntegrityFailedError
 
 _ROOM_BYTES = 64 * 1024
 
@@ -24,8 +31,10 @@ class LogStatus:
     """What is in a directory of segments.
 
     Attributes:
-        segments: begun ones; spares are not counted.
-        bytes: on disk, spares included.
+        segments: begun ones; spares are not counted, nor sealed ones that are gone.
+        records: sealed ones, and those that still stand in segments only.
+        sealed: how many leaves the sealed log has.
+        bytes: of the segments on disk, spares included.
         writable: as seen from outside a writer: there is room in a segment, or for a new one.
         gaps: places where records may have been lost (power loss, failed sync, removed file).
         damaged: unreadable places in segments that are not closed; `check` looks at all.
@@ -38,6 +47,7 @@ class LogStatus:
     writable: bool
     gaps: int
     damaged: int
+    sealed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +69,19 @@ def status(directory: Path, segment_bytes: int = 16 * 2**20) -> LogStatus:
     A directory that is missing or cannot be read is not writable and counts nothing.
     """
     try:
-        segments = open_directory(directory)
-        disk = os.statvfs(directory)
-    except (AuditUnavailableError, OSError):
+        return looking_again(lambda: _status(directory, segment_bytes))
+    except (AuditUnavailableError, IntegrityFailedError, OSError):
         return LogStatus(0, 0, 0, 0, writable=False, gaps=0, damaged=0)
-    begun = records = size = gaps = damaged = 0
+
+
+def _status(directory: Path, segment_bytes: int) -> LogStatus:
+    segments, log = open_log(directory)
+    disk = os.statvfs(directory)
+    begun = size = damaged = 0
+    records, gaps = log.state.records, log.state.gaps
     room = False
     for segment in segments:
-        counted = _count(segment)
+        counted = _count(segment, log.state.of(segment.path.name))
         begun += not counted.is_spare
         records += counted.records
         size += counted.size
@@ -75,7 +90,8 @@ def status(directory: Path, segment_bytes: int = 16 * 2**20) -> LogStatus:
         room = room or counted.room >= _ROOM_BYTES
     free = disk.f_bavail * disk.f_frsize
     permitted = not disk.f_flag & os.ST_RDONLY and os.access(directory, os.W_OK | os.X_OK)
-    return LogStatus(begun, records, size, free, permitted and (room or free >= segment_bytes), gaps, damaged)
+    writable = permitted and (room or free >= segment_bytes)
+    return LogStatus(begun, records, size, free, writable, gaps, damaged, log.size)
 
 
 def check(directory: Path) -> Iterator[Finding]:
@@ -84,7 +100,15 @@ def check(directory: Path) -> Iterator[Finding]:
     Raises:
         AuditUnavailableError: the directory or a segment cannot be read.
     """
-    digests: dict[str, set[bytes]] = {}
+    try:
+        log = SealedLog.open(directory)
+        if log.tiles.root().hex() != log.state.root:
+            yield Finding(TREE, 0, "the sealed log's tiles are not those that were sealed")
+        dropped: Mapping[str, tuple[str, ...]] = log.state.dropped
+    except IntegrityFailedError:
+        yield Finding(TREE, 0, "the sealed log's state or a tile is missing or damaged")
+        dropped = {}
+    digests = {worker: {bytes.fromhex(each) for each in held} for worker, held in dropped.items()}
     fixed_parts: list[tuple[Segment, FixedPart]] = []
     for segment in open_directory(directory):
         if segment.is_spare:
@@ -136,15 +160,18 @@ class _Counts:
     room: int = 0
 
 
-def _count(segment: Segment) -> _Counts:
-    if segment.closing is not None and segment.is_final:
+def _count(segment: Segment, sealed: Sealed = UNSEALED) -> _Counts:
+    """The file's size, and what of it is not sealed."""
+    if sealed.done:
+        return _Counts(segment.path.stat().st_size)
+    if segment.closing is not None and segment.is_final and sealed == UNSEALED:
         return _Counts(segment.closing.used, records=segment.closing.records, gaps=segment.closing.gaps)
     if segment.is_spare:
         size = segment.path.stat().st_size
         return _Counts(size, is_spare=True, room=size)
     data = segment.load()
-    spans = segment.spans(data)
-    used = spans[-1].end if spans else HEADER_BYTES
+    spans = segment.spans(data, sealed)
+    used = spans[-1].end if spans else sealed.offset
     return _Counts(
         len(data),
         records=sum(span.valid for span in spans),

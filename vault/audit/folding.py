@@ -36,6 +36,7 @@ class AccessSummary:
         detail: what an act did (JSON); empty for reads.
         basis: the lawful basis that the caller of a read stated.
         break_glass: whether another principal had to approve the read's purpose.
+        leaf: the record's number in the sealed log; None until it is there.
     """
 
     time_ms: int
@@ -54,6 +55,7 @@ class AccessSummary:
     detail: str
     basis: LawfulBasis | None = None
     break_glass: bool = False
+    leaf: int | None = None
 
 
 def concerns(record: Record, locators: frozenset[bytes]) -> bool:
@@ -63,10 +65,12 @@ def concerns(record: Record, locators: frozenset[bytes]) -> bool:
     return not locators.isdisjoint(record.locators)
 
 
-def fold(record: Record, worker: str, locators: frozenset[bytes] | None = None) -> AccessSummary:
+def fold(
+    record: Record, worker: str, locators: frozenset[bytes] | None = None, leaf: int | None = None
+) -> AccessSummary:
     """The summary of a record; with `locators`, of that one customer's part in it."""
     if isinstance(record, ActRecord):
-        return _fold_act(record, worker, locators)
+        return _fold_act(record, worker, locators, leaf)
     groups = [group for group in record.groups if locators is None or group.locator in locators]
     outcomes = Counter(b"".join(group.outcomes for group in groups))
     if locators is None:
@@ -96,10 +100,13 @@ def fold(record: Record, worker: str, locators: frozenset[bytes] | None = None) 
         detail="",
         basis=record.basis,
         break_glass=bool(record.action & BREAK_GLASS),
+        leaf=leaf,
     )
 
 
-def _fold_act(act: ActRecord, worker: str, locators: frozenset[bytes] | None) -> AccessSummary:
+def _fold_act(
+    act: ActRecord, worker: str, locators: frozenset[bytes] | None, leaf: int | None
+) -> AccessSummary:
     return AccessSummary(
         time_ms=act.time_ms,
         worker=worker,
@@ -115,6 +122,7 @@ def _fold_act(act: ActRecord, worker: str, locators: frozenset[bytes] | None) ->
         field_class_ids=(),
         reasons=_reasons([act.outcome]),
         detail=act.detail,
+        leaf=leaf,
     )
 
 

@@ -1,12 +1,15 @@
 """Reading the access log: all records, and one page of accesses, newest first.
 
+- A record is in the sealed log (`vault.audit.sealed`), or still in the segment that it was written to. The
+  segments are listed before the state is read that says how far each is sealed, and everything is begun again
+  when a segment is gone by the time it is read. So no record is missing, and none is found twice.
 - Segments may be written while they are read: zeros end one, and a torn frame at the end of an open
   segment is taken for one that is just being written.
 - Damage in the middle is reported and stepped over; it never ends a query.
-- Accesses are ordered by (time, segment name, offset), none of which ever changes. A page token is
-  the last position shown, so newer records do not shift the pages.
-- A segment is read only if its time range, from its header, can hold a match, and its frames are
-  walked only if the wanted locator's bytes occur in it.
+- Accesses are ordered by (time, segment name, offset), none of which ever changes, sealed or not. A page
+  token is the last position shown, so newer records do not shift the pages.
+- A segment or bundle is read only if its time range can hold a match. Asked for one customer, the sealed log
+  names the leaves, and a segment's frames are walked only if the wanted locator's bytes occur in it.
 - Files are read, not mapped: the writer cuts a segment when it closes it.
 """
 
@@ -14,29 +17,31 @@ import base64
 import binascii
 import heapq
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from vault.audit.folding import AccessSummary, concerns, fold
 from vault.audit.layout import (
     FOREVER_MS,
     HEADER_BYTES,
-    ClosingPart,
-    SegmentName,
     Span,
-    parse_closing,
     parse_name,
-    segments_in,
-    walk,
 )
+from vault.audit.listing import Segment, SegmentGoneError, open_directory
 from vault.audit.records import FRAME, STAMP, STAMP_OFFSET, MalformedRecordError, Record, decode
+from vault.audit.sealed.leaves import Place
+from vault.audit.sealed.log import EntryRemovedError, SealedLog, SealedRecord
+from vault.audit.sealed.state import Sealed
 from vault.errors import AuditUnavailableError, InvalidRequestError
+from vault.tlog.proving import TILE_LEAVES
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
 
+Found = TypeVar("Found")
+_TRIES = 10
 _TOKEN = struct.Struct(">BQQ")
 _TOKEN_VERSION = 1
 
@@ -52,11 +57,12 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A record and where it stands."""
+    """A record and where it was written; `leaf` is its number in the sealed log, None until it is there."""
 
     segment: str
     offset: int
     record: Record
+    leaf: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,92 +95,49 @@ class AccessPage:
     damaged: int
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A segment file, its first bytes, and the closing part of its header, if that is whole."""
-
-    name: SegmentName
-    path: Path
-    header: bytes
-    closing: ClosingPart | None
-
-    @property
-    def is_spare(self) -> bool:
-        """Whether it is preallocated and not begun: neither a header nor a first frame."""
-        return not any(self.header)
-
-    @property
-    def is_final(self) -> bool:
-        """Whether nothing is written to it any more."""
-        return self.closing is not None and self.closing.is_final
-
-    @property
-    def first_ms(self) -> int:
-        """No record is older."""
-        return self.closing.first_ms if self.closing is not None and self.is_final else 0
-
-    @property
-    def last_ms(self) -> int:
-        """No record is newer."""
-        return self.closing.last_ms if self.closing is not None and self.is_final else FOREVER_MS
-
-    def load(self) -> bytes:
-        """The whole file; empty if it was removed meanwhile."""
-        try:
-            return self.path.read_bytes()
-        except FileNotFoundError:
-            return b""
-        except OSError as error:
-            raise _unreadable() from error
-
-    def spans(self, data: bytes) -> list[Span]:
-        """Its frames and damage, without a torn tail that may still be on its way."""
-        spans = list(walk(data))
-        if spans and not spans[-1].valid and not self.is_final:
-            spans.pop()
-        return spans
-
-
 class _Position(NamedTuple):
     time_ms: int
     segment: str
     offset: int
 
 
-def open_directory(directory: Path) -> list[Segment]:
-    """Every segment of a directory, by worker and number.
+def open_log(directory: Path) -> tuple[list[Segment], SealedLog]:
+    """The segments, and the sealed log, which says how far each of them is sealed.
 
     Raises:
-        AuditUnavailableError: the directory or a file in it cannot be read.
+        AuditUnavailableError: one of them cannot be read.
+        IntegrityFailedError: the sealed log's state is damaged.
     """
-    found = []
+    segments = open_directory(directory)
     try:
-        for name, path in segments_in(directory):
-            try:
-                with path.open("rb", buffering=0) as file:
-                    header = file.read(HEADER_BYTES + FRAME.size)
-            except FileNotFoundError:  # an empty spare, given back meanwhile
-                continue
-            found.append(Segment(name, path, header, parse_closing(header)))
+        return segments, SealedLog.open(directory)
     except OSError as error:
-        raise _unreadable() from error
-    return found
+        raise AuditUnavailableError("the access log cannot be read") from error
+
+
+def looking_again(look: Callable[[], Found]) -> Found:
+    """What `look` finds when no segment and no entry goes away beneath it."""
+    for _ in range(_TRIES):
+        try:
+            return look()
+        except (SegmentGoneError, EntryRemovedError):
+            continue
+    raise AuditUnavailableError("the access log changes faster than it can be read")
 
 
 def records(directory: Path) -> Iterator[Entry | Damage]:
-    """Every record of every segment, by worker and in the order written, with the damage between.
+    """Every record: the sealed ones by leaf, then the others by worker and in the order written.
+
+    Damage stands where it was met.
 
     Raises:
         AuditUnavailableError: the directory or a segment cannot be read.
+        IntegrityFailedError: the sealed log is damaged.
     """
-    for segment in open_directory(directory):
-        data = segment.load()
-        for span in segment.spans(data):
-            record = _decode(data, span)
-            if record is None:
-                yield Damage(segment.path.name, span.start, span.end - span.start)
-            else:
-                yield Entry(segment.path.name, span.start, record)
+    unsealed, log = looking_again(lambda: _unsealed(*open_log(directory)))
+    for found in log.records():
+        yield _entry(found)
+    yield from unsealed
 
 
 def list_access(directory: Path, wanted: AccessFilter) -> AccessPage:
@@ -183,18 +146,47 @@ def list_access(directory: Path, wanted: AccessFilter) -> AccessPage:
     Raises:
         InvalidRequestError: the page token or size is not one.
         AuditUnavailableError: the directory or a segment cannot be read.
+        IntegrityFailedError: the sealed log is damaged.
     """
     if wanted.page_size < 0:
         raise InvalidRequestError("the page size is negative")
     size = min(wanted.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+    return looking_again(lambda: _list(directory, wanted, size))
+
+
+def _list(directory: Path, wanted: AccessFilter, size: int) -> AccessPage:
     search = _Search(wanted, size + 1)
-    newest_first = sorted(open_directory(directory), key=lambda s: (s.last_ms, s.path.name), reverse=True)
-    for segment in newest_first:
-        if search.may_hold(segment):
-            search.look_through(segment)
+    segments, log = open_log(directory)
+    for segment in sorted(segments, key=lambda each: (each.last_ms, each.path.name), reverse=True):
+        sealed = log.state.of(segment.path.name)
+        if not sealed.done and not segment.is_spare and search.may_hold(segment.first_ms, segment.last_ms):
+            search.look_through(segment, sealed)
+    search.look_through_sealed(log)
     found = search.newest_first()
-    accesses = tuple(_fold(position, record, wanted) for position, record in found[:size])
+    accesses = tuple(_fold(entry, wanted) for _, entry in found[:size])
     return AccessPage(accesses, _page_token(found[size - 1][0]) if len(found) > size else "", search.damaged)
+
+
+def _unsealed(segments: list[Segment], log: SealedLog) -> tuple[list[Entry | Damage], SealedLog]:
+    found: list[Entry | Damage] = []
+    for segment in segments:
+        sealed = log.state.of(segment.path.name)
+        if sealed.done or segment.is_spare:
+            continue
+        data = segment.load()
+        for span in segment.spans(data, sealed):
+            record = _decode(data, span)
+            if record is None:
+                found.append(Damage(segment.path.name, span.start, span.end - span.start))
+            else:
+                found.append(Entry(segment.path.name, span.start, record))
+    return found, log
+
+
+def _entry(found: SealedRecord) -> Entry | Damage:
+    if found.record is None:
+        return Damage(*found.place, len(found.body))
+    return Entry(*found.place, found.record, found.leaf)
 
 
 class _Search:
@@ -206,46 +198,73 @@ class _Search:
         self._limit = limit
         self._below = _parse_page_token(wanted.page_token) if wanted.page_token else None
         self._end_ms = min(wanted.end_ms, self._below.time_ms + 1) if self._below else wanted.end_ms
-        self._found: list[tuple[_Position, Record]] = []
+        self._found: list[tuple[_Position, Entry]] = []
 
-    def may_hold(self, segment: Segment) -> bool:
-        if segment.is_spare or segment.last_ms < self._wanted.start_ms or segment.first_ms >= self._end_ms:
+    def may_hold(self, first_ms: int, last_ms: int) -> bool:
+        """Whether records of these times, inclusive, can be on the page."""
+        if last_ms < self._wanted.start_ms or first_ms >= self._end_ms:
             return False
         full = len(self._found) == self._limit
-        return not full or segment.last_ms >= self._found[0][0].time_ms
+        return not full or last_ms >= self._found[0][0].time_ms
 
-    def look_through(self, segment: Segment) -> None:
+    def look_through(self, segment: Segment, sealed: Sealed) -> None:
+        """Considers what is not sealed of a segment."""
         data = segment.load()
         hits = self._hits(data)
         if hits == []:
             return
-        spans = segment.spans(data)
+        spans = segment.spans(data, sealed)
+        name = segment.path.name
         for span in reversed(spans if hits is None else list(_holding(spans, hits))):
             if span.valid:
-                self._consider(segment.path.name, data, span)
+                self._consider(Place(name, span.start), data[span.start + FRAME.size : span.end])
         self.damaged += sum(not span.valid for span in spans)
 
-    def newest_first(self) -> list[tuple[_Position, Record]]:
+    def look_through_sealed(self, log: SealedLog) -> None:
+        """Considers the sealed log: the leaves of one customer, or the bundles of the time and principal."""
+        if self._wanted.locators is not None:
+            for number in reversed(log.locations(self._wanted.locators)):
+                found = log.leaf(number)
+                self._consider(found.place, found.body, number)
+            return
+        principal_id = self._wanted.principal_id
+        end = log.size // TILE_LEAVES * TILE_LEAVES
+        self._consider_leaves(log, end, log.size)
+        bundles = [
+            (span.last_ms, span.first_ms, index)
+            for index, span in log.spans()
+            if principal_id is None or span.principals >> principal_id % 64 & 1
+        ]
+        for last_ms, first_ms, index in sorted(bundles, reverse=True):
+            if self.may_hold(first_ms, last_ms):
+                self._consider_leaves(log, index * TILE_LEAVES, (index + 1) * TILE_LEAVES)
+
+    def newest_first(self) -> list[tuple[_Position, Entry]]:
         return sorted(self._found, key=lambda pair: pair[0], reverse=True)
 
-    def _consider(self, segment: str, data: bytes, span: Span) -> None:
+    def _consider_leaves(self, log: SealedLog, start: int, end: int) -> None:
+        for found in log.records(start, end):
+            self._consider(found.place, found.body, found.leaf)
+
+    def _consider(self, place: Place, body: bytes, leaf: int | None = None) -> None:
         wanted = self._wanted
-        _, time_ms, principal_id = STAMP.unpack_from(data, span.start + STAMP_OFFSET)
+        _, time_ms, principal_id = STAMP.unpack_from(body, STAMP_OFFSET - FRAME.size)
         if not wanted.start_ms <= time_ms < self._end_ms:
             return
         if wanted.principal_id is not None and principal_id != wanted.principal_id:
             return
-        position = _Position(time_ms, segment, span.start)
+        position = _Position(time_ms, *place)
         if self._below is not None and position >= self._below:
             return
         full = len(self._found) == self._limit
         if full and position < self._found[0][0]:
             return
-        record = _decode(data, span)
+        record = _decoded(body)
         if record is None:
             self.damaged += 1
         elif wanted.locators is None or concerns(record, wanted.locators):
-            (heapq.heapreplace if full else heapq.heappush)(self._found, (position, record))
+            entry = Entry(*place, record, leaf)
+            (heapq.heapreplace if full else heapq.heappush)(self._found, (position, entry))
 
     def _hits(self, data: bytes) -> list[int] | None:
         """Where the wanted locators' bytes occur, sorted; None if every record may match."""
@@ -275,17 +294,19 @@ def _holding(spans: Iterable[Span], hits: list[int]) -> Iterator[Span]:
 
 
 def _decode(data: bytes, span: Span) -> Record | None:
-    if not span.valid:
-        return None
+    return _decoded(data[span.start + FRAME.size : span.end]) if span.valid else None
+
+
+def _decoded(body: bytes) -> Record | None:
     try:
-        return decode(data[span.start + FRAME.size : span.end])
+        return decode(body)
     except MalformedRecordError:
         return None
 
 
-def _fold(position: _Position, record: Record, wanted: AccessFilter) -> AccessSummary:
-    name = parse_name(position.segment)
-    return fold(record, name.worker if name else "", wanted.locators)
+def _fold(entry: Entry, wanted: AccessFilter) -> AccessSummary:
+    name = parse_name(entry.segment)
+    return fold(entry.record, name.worker if name else "", wanted.locators, entry.leaf)
 
 
 def _page_token(position: _Position) -> str:
@@ -303,7 +324,3 @@ def _parse_page_token(text: str) -> _Position:
     if version != _TOKEN_VERSION or parse_name(segment) is None:
         raise InvalidRequestError("the page token is not one of this list")
     return _Position(time_ms, segment, offset)
-
-
-def _unreadable() -> AuditUnavailableError:
-    return AuditUnavailableError("the access log cannot be read")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vault.cli import audit_proofs, audit_verify
 from vault.cli.connection import online
 from vault.cli.customer_ref import By, ByOption, Named, named
 from vault.cli.exits import UsageError
@@ -62,6 +63,8 @@ def register(app: typer.Typer) -> None:
     group.command("list", **texts(_LIST, "List accesses."))(list_all)
     group.command("customers", **texts(_CUSTOMERS, "List whom a principal read."))(customers)
     group.command("status", **texts(_STATUS, "Show the access log's state."))(status)
+    audit_proofs.register(group)
+    audit_verify.register(group)
     app.add_typer(group, name="audit")
 
 
@@ -154,6 +157,7 @@ def status(vault: "Vault", as_json: Json = False) -> None:
         "writable": audit.writable,
         "segments": audit.segments,
         "records": audit.records,
+        "sealed": audit.sealed,
         "bytes": audit.bytes,
         "free_bytes": audit.free_bytes,
         "sync_interval_ms": audit.sync_interval_ms,
@@ -199,4 +203,5 @@ def _as_json(access: "Access") -> dict[str, object]:
         "reasons": list(access.reasons),
         "detail": access.detail,
         "break_glass": access.break_glass,
+        "leaf": access.leaf,
     }

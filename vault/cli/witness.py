@@ -48,8 +48,11 @@ Example:
 """
 _LOG = """Print the verifier key of a vault's ledger, for `cvault witness serve --log`.
 
-Example:
+With --audit: that of its sealed access log, which the same witness cosigns if it is given this key, too.
+
+Examples:
   cvault witness log --data /var/lib/customer-vault
+  cvault witness log --data /var/lib/customer-vault --audit
 """
 
 Directory = Annotated[
@@ -146,10 +149,15 @@ def show(directory: Directory = _DEFAULT_DIRECTORY, as_json: Json = False) -> No
     print_table(("LEDGER", "ENTRIES", "ROOT", "COSIGNED"), rows, empty="No ledger cosigned yet.")
 
 
-def log(data: DataDir = DEFAULT_DATA, as_json: Json = False) -> None:
-    """Prints the verifier key of a vault's ledger."""
+def log(
+    data: DataDir = DEFAULT_DATA,
+    audit: Annotated[bool, typer.Option("--audit", help="Of the sealed access log instead.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Prints the verifier key of a vault's ledger, or of its access log."""
     if not (data / "FORMAT").exists():
         raise UsageError(f"there is no vault in {data}")
+    from vault.audit.sealed.checkpoints import audit_key
     from vault.core.keyhistory import listed_keys
     from vault.store.files import Format
     from vault.store.proofs import ledger_key
@@ -157,7 +165,8 @@ def log(data: DataDir = DEFAULT_DATA, as_json: Json = False) -> None:
     keys = listed_keys(data)
     if keys is None:
         raise UsageError(f"the vault's list of public keys is missing or damaged: {data}/public/keys.json")
-    key = ledger_key(Format.read(data).vault_id, keys[-1])
+    named = audit_key if audit else ledger_key
+    key = named(Format.read(data).vault_id, keys[-1])
     if as_json:
         print_json({"key": str(key)})
     else:

@@ -2,17 +2,29 @@
 
 from vault.audit import check, reader
 from vault.audit.folding import AccessSummary
+from vault.audit.sealed import proofs
+from vault.audit.sealed.log import SealedLog
 from vault.core.again import look_again
 from vault.core.directory import FIELD_CLASS, PURPOSE, Directory
 from vault.core.engine import Engine
 from vault.core.references import named_id, require
+from vault.core.sealing import audit_keys
 from vault.core.trail import Trail
 from vault.errors import PrincipalUnknownError
 from vault.keys.unlock import EdkFile
 from vault.model.access import Action
 from vault.model.controls import BudgetUse
 from vault.model.ids import CustomerNo
-from vault.model.requests import Access, AccessQuery, AuditStatus, Caller, KeyringStatus, Page
+from vault.model.requests import (
+    Access,
+    AccessQuery,
+    AuditStatus,
+    Caller,
+    ConsistencyProof,
+    InclusionProof,
+    KeyringStatus,
+    Page,
+)
 from vault.store.layout import CustomerRow
 from vault.store.snapshot import KeyringSnapshot, Snapshot
 
@@ -90,7 +102,32 @@ class Reporting:
             writable=status.writable and self._engine.audit.status().writable,
             sync_interval_ms=0 if self._engine.settings.audit.sync == "always" else interval,
             gaps=status.gaps,
+            sealed=status.sealed,
         )
+
+    def inclusion_proof(self, caller: Caller, leaf: int) -> InclusionProof:
+        """Proof that a record is in the sealed log, under its newest checkpoint.
+
+        Raises:
+            InvalidRequestError: no such leaf is under a checkpoint yet.
+        """
+        self._require_audit(caller)
+        engine = self._engine
+        return proofs.inclusion(SealedLog.open(engine.audit_directory), audit_keys(engine), leaf)
+
+    def consistency_proof(self, caller: Caller, old_size: int) -> ConsistencyProof:
+        """Proof that the sealed log of the newest checkpoint begins with its first `old_size` leaves.
+
+        Raises:
+            InvalidRequestError: the log was never so small, or is not so large.
+        """
+        self._require_audit(caller)
+        engine = self._engine
+        return proofs.consistency(SealedLog.open(engine.audit_directory), audit_keys(engine), old_size)
+
+    def _require_audit(self, caller: Caller) -> None:
+        with self._engine.store.snapshot() as snapshot:
+            self._engine.directory(snapshot).access.principal(caller.principal).require(Action.AUDIT)
 
     def keyring_status(self, caller: Caller) -> KeyringStatus:
         """Epoch, provider and counts."""
@@ -145,4 +182,5 @@ def _access(found: AccessSummary, directory: Directory) -> Access:
         detail=found.detail,
         basis=found.basis,
         break_glass=found.break_glass,
+        leaf=found.leaf,
     )

@@ -58,6 +58,7 @@ from vault.model.requests import (
     AuditStatus,
     Caller,
     Certificate,
+    ConsistencyProof,
     Customer,
     CustomerRef,
     Entry,
@@ -65,6 +66,7 @@ from vault.model.requests import (
     Erasure,
     ExplainQuery,
     Export,
+    InclusionProof,
     KeyringStatus,
     Outcome,
     Page,
@@ -355,6 +357,14 @@ class Vault:
     def audit_status(self, caller: Caller) -> AuditStatus:
         """State of the access log; see `reporting`."""
         return self._reporting.audit_status(caller)
+
+    def inclusion_proof(self, caller: Caller, leaf: int) -> InclusionProof:
+        """That an access record is sealed; see `reporting`."""
+        return self._reporting.inclusion_proof(caller, leaf)
+
+    def consistency_proof(self, caller: Caller, old_size: int) -> ConsistencyProof:
+        """That the sealed access log only grew; see `reporting`."""
+        return self._reporting.consistency_proof(caller, old_size)
 
     def get_policy(self, caller: Caller, version: int = 0) -> PolicyInForce:
         """The policy in force, or a version of it; see `administering`."""

@@ -282,6 +282,26 @@ class Access:
     detail: str = ""
     basis: LawfulBasis | None = None
     break_glass: bool = False
+    leaf: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InclusionProof:
+    leaf: int
+    size: int
+    entry: bytes
+    leaf_hash: bytes
+    hashes: Sequence[bytes]
+    checkpoint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ConsistencyProof:
+    old_size: int
+    size: int
+    old_root: bytes
+    hashes: Sequence[bytes]
+    checkpoint: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +313,7 @@ class AuditStatus:
     writable: bool
     sync_interval_ms: int
     gaps: int
+    sealed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

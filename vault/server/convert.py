@@ -44,6 +44,7 @@ from vault.model.requests import (
     AccessQuery,
     AuditStatus,
     Certificate,
+    ConsistencyProof,
     Customer,
     CustomerRef,
     Entry,
@@ -54,6 +55,7 @@ from vault.model.requests import (
     ExportedValue,
     FieldInput,
     HeldValue,
+    InclusionProof,
     KeyringStatus,
     PolicyInForce,
     PolicyVersion,
@@ -399,6 +401,30 @@ def access(record: Access) -> audit_pb.Access:
         detail=record.detail,
         lawful_basis=from_basis(record.basis),
         break_glass=record.break_glass,
+        leaf=record.leaf,
+    )
+
+
+def inclusion_proof(proof: InclusionProof) -> audit_pb.GetInclusionProofResponse:
+    """That a record is sealed."""
+    return audit_pb.GetInclusionProofResponse(
+        leaf=proof.leaf,
+        size=proof.size,
+        entry=proof.entry,
+        leaf_hash=proof.leaf_hash,
+        hashes=proof.hashes,
+        checkpoint=proof.checkpoint,
+    )
+
+
+def consistency_proof(proof: ConsistencyProof) -> audit_pb.GetConsistencyProofResponse:
+    """That the sealed log only grew."""
+    return audit_pb.GetConsistencyProofResponse(
+        old_size=proof.old_size,
+        size=proof.size,
+        old_root=proof.old_root,
+        hashes=proof.hashes,
+        checkpoint=proof.checkpoint,
     )
 
 
@@ -411,6 +437,7 @@ def audit_status(status: AuditStatus) -> audit_pb.GetAuditStatusResponse:
         writable=status.writable,
         sync_interval_ms=status.sync_interval_ms,
         gaps=status.gaps,
+        sealed=status.sealed,
     )
 
 

@@ -6,6 +6,7 @@
 - Rotations of the epoch have a thread of their own, see `vault.server.rotation`. It computes for minutes,
   in the same interpreter as the commit thread, for which all writers wait while it holds the write lock:
   threads change places every half millisecond.
+- The access log is sealed by a thread of its own, see `vault.server.sealing`.
 - `/metrics` adds up what all processes counted; `/healthz` is 200 while every worker serves.
 """
 
@@ -31,6 +32,7 @@ from vault.server.control import Message
 from vault.server.custodian import ANSWERS, SupervisorsCustodian
 from vault.server.logs import frames_of, log
 from vault.server.rotation import Rotations
+from vault.server.sealing import SealerThread
 from vault.store.inspection import ERROR, inspect
 
 CERTIFICATE_SECONDS = 3600.0
@@ -60,6 +62,7 @@ class Keeper:
         self._begin("lock-watch", lambda: run_chores([watch], self._stopping))
         self._custodian = SupervisorsCustodian(process.channel, start.settings.keys.provider)
         self._begin("rotations", Rotations(self._vault.engine, self._custodian, self._stopping).run)
+        self._begin("sealer", SealerThread(self._vault.engine, self._stopping).run)
         threading.Thread(target=self._http.serve_forever, name="metrics", daemon=True).start()
         log.info("keeper runs", metrics="{}:{}".format(*self._http.server_address[:2]))
 

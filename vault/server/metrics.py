@@ -46,6 +46,21 @@ CHORE_SECONDS = Gauge(
     ("chore",),
     multiprocess_mode="mostrecent",
 )
+AUDIT_LEAVES = Gauge(
+    "cvault_audit_leaves", "Leaves of the sealed access log.", multiprocess_mode="mostrecent"
+)
+AUDIT_COSIGNED = Gauge(
+    "cvault_audit_cosigned", "Whether the witness has seen all leaves.", multiprocess_mode="mostrecent"
+)
+AUDIT_BYTES = Gauge("cvault_audit_bytes", "Size of the access log.", multiprocess_mode="mostrecent")
+AUDIT_LIMIT_BYTES = Gauge(
+    "cvault_audit_limit_bytes", "Budget of the access log.", multiprocess_mode="mostrecent"
+)
+AUDIT_FULL_SECONDS = Gauge(
+    "cvault_audit_full_seconds",
+    "When the budget is used up at the rate of late; -1 where it does not grow.",
+    multiprocess_mode="mostrecent",
+)
 
 
 def count_commit(times: GroupTimes) -> None:

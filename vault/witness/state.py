@@ -20,7 +20,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +32,7 @@ from vault.tlog import notes
 from vault.tlog.checkpoints import Checkpoint
 from vault.tlog.notes import COSIGNATURE, Note, Signature, VerifierKey
 from vault.tlog.witness import AddCheckpoint, CheckpointRefusedError, Logs, Refusal, check
-from vault.witness.successors import AddKeys, Successors
+from vault.witness.successors import AddKeys, Successors, access_log_keys, ledger_beside
 
 KEY_FILE: Final = "key"
 LOGS: Final = "logs"
@@ -128,7 +128,7 @@ class WitnessState:
             path = self._path(origin)
             remembered, keys = self._remembered(origin, logs), logs
             if origin in logs:
-                keys = {origin: self._successors(origin, logs).keys(request.checkpoint().size)}
+                keys = {origin: self._keys(origin, logs, request.checkpoint().size)}
             checkpoint = check(request, keys, remembered)
             text = request.note.text
             cosignature = notes.cosign(text, self.key, self._sign, self._clock_s())
@@ -182,6 +182,13 @@ class WitnessState:
     def _remembered(self, origin: str, logs: Logs) -> Checkpoint | None:
         path = self._path(origin)
         return self._read(path) if origin in logs and path.exists() else None
+
+    def _keys(self, origin: str, logs: Logs, size: int) -> Sequence[VerifierKey]:
+        """The keys that may sign a checkpoint of a known log."""
+        ledger = ledger_beside(origin)
+        if ledger is None or ledger not in logs:
+            return self._successors(origin, logs).keys(size)
+        return access_log_keys(origin, logs[origin], ledger, self._successors(ledger, logs).announcements)
 
     def _successors(self, origin: str, logs: Logs) -> Successors:
         path, kept = self._path(origin, KEYS), []

@@ -9,6 +9,8 @@ Rules:
 - A key that was followed by another signs no larger ledger and names no other successor: that is a fork.
   So is an announcement within what the witness has cosigned under the key before.
 - What is kept needs no secret: it is verified again, from the operator's key, whenever it is read.
+- A vault's access log (`…/audit`) is signed with the ledger's key, and announces none. A witness that knows
+  both goes over with the ledger. The sizes of the two have nothing in common: the newest key signs any size.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,6 +26,8 @@ from vault.tlog.witness import CheckpointRefusedError, Refusal
 MAX_ANNOUNCEMENTS: Final = 500
 _ORIGIN_START: Final = "customervault/"
 _ORIGIN_END: Final = "/ledger"
+_ACCESS_LOG_END: Final = "/audit"
+_ANY_SIZE: Final = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,31 @@ class Successors:
         except IntegrityFailedError:
             return False
         return True
+
+
+def ledger_beside(origin: str) -> str | None:
+    """The origin of the ledger beside an access log; None if the origin is no access log's."""
+    if not origin.endswith(_ACCESS_LOG_END):
+        return None
+    return origin.removesuffix(_ACCESS_LOG_END) + _ORIGIN_END
+
+
+def access_log_keys(
+    origin: str, given: Sequence[VerifierKey], ledger: str, announcements: Sequence[Announcement]
+) -> Sequence[VerifierKey]:
+    """The keys that may sign an access log now.
+
+    Args:
+        origin: of the access log.
+        given: its keys that the operator gave.
+        ledger: origin of the same vault's ledger.
+        announcements: what the ledger has announced, as far as the witness has followed it.
+    """
+    try:
+        successors = Successors(ledger, given, announcements)
+    except IntegrityFailedError:
+        return given  # the keys announced follow from others
+    return [VerifierKey(origin, ED25519, key.public_key) for key in successors.keys(_ANY_SIZE)]
 
 
 def _vault_id(origin: str) -> bytes:

@@ -259,6 +259,7 @@ def access(message: audit_service_pb2.Access) -> results.Access:
         detail=message.detail,
         basis=basis(message.lawful_basis),
         break_glass=message.break_glass,
+        leaf=message.leaf if message.HasField("leaf") else None,
     )
 
 
@@ -272,6 +273,7 @@ def audit_status(reply: audit_service_pb2.GetAuditStatusResponse) -> results.Aud
         writable=reply.writable,
         sync_interval_ms=reply.sync_interval_ms,
         gaps=reply.gaps,
+        sealed=reply.sealed,
     )
 
 

@@ -359,11 +359,39 @@ class Access:
     detail: str
     basis: LawfulBasis | None = None
     break_glass: bool = False
+    leaf: int | None = None
+    """Its number in the sealed log; None until it is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class InclusionProof:
+    """That a leaf is in the sealed access log: RFC 6962 audit path and signed checkpoint.
+
+    `entry` is empty where retention has removed it; its hash is `leaf_hash`.
+    """
+
+    leaf: int
+    size: int
+    entry: bytes
+    leaf_hash: bytes
+    hashes: Sequence[bytes]
+    checkpoint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ConsistencyProof:
+    """That the sealed access log only grew: RFC 6962 consistency proof and signed checkpoint."""
+
+    old_size: int
+    size: int
+    old_root: bytes
+    hashes: Sequence[bytes]
+    checkpoint: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class AuditStatus:
-    """State of the access log. `gaps` were found after a loss of power."""
+    """State of the access log. `gaps` were found after a loss of power; `sealed` counts leaves."""
 
     segments: int
     records: int
@@ -372,6 +400,7 @@ class AuditStatus:
     writable: bool
     sync_interval_ms: int
     gaps: int
+    sealed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

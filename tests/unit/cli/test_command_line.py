@@ -34,6 +34,7 @@ OFFLINE = {
     ("keys", "rotate-signing-key"),
     ("keys", "rotate-ca"),
     ("erasure", "verify"),
+    ("audit", "verify"),
     ("consent", "verify"),
     ("policy", "test"),
 } | WITNESS
@@ -82,7 +83,8 @@ def test_the_tree_is_complete() -> None:
     }
     consents = ("record", "withdraw", "object", "state", "list", "receipt", "export", "ingest", "verify")
     assert {path[1:] for path in LEAVES if path[0] == "consent"} == {(name,) for name in consents}
-    assert {path[1:] for path in LEAVES if path[0] == "audit"} == {("list",), ("customers",), ("status",)}
+    audits = ("list", "customers", "status", "prove", "grown", "verify")
+    assert {path[1:] for path in LEAVES if path[0] == "audit"} == {(name,) for name in audits}
     requests = {("request", act) for act in ("shred", "export", "rotate-epoch", "break-glass")}
     approvals = {(name,) for name in ("list", "show", "approve", "reject", "cancel")}
     assert {path[1:] for path in LEAVES if path[0] == "approvals"} == approvals | requests

@@ -113,6 +113,8 @@ def call_every_verb(vault: Any) -> None:
     list(vault.list_erasures())
     list(vault.list_access())
     vault.audit_status()
+    vault.inclusion_proof(0)
+    vault.consistency_proof(1)
     vault.get_policy()
     list(vault.policy_versions())
     vault.explain("support", "name")

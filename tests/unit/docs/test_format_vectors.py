@@ -12,6 +12,12 @@ from typing import Any
 import pytest
 
 from vault.audit import records
+from vault.audit.layout import parse_name
+from vault.audit.sealed.checkpoints import audit_key
+from vault.audit.sealed.files import SPAN
+from vault.audit.sealed.index import entry as run_entry
+from vault.audit.sealed.leaves import leaves_of, locators_of, segment_head, stamp_of
+from vault.audit.sealed.retention import Truncation
 from vault.consent.events import ConsentEvent, Kind, require_chain
 from vault.consent.receipts import verify_receipt
 from vault.core.indexkeys import external_hash
@@ -34,6 +40,9 @@ from vault.store.ledger import Ledger, Sign, pack_body
 from vault.store.meta import Meta
 from vault.store.proofs import LedgerProof, ledger_key
 from vault.store.sheet import SHEET_HEADER, SealedSheet, Sheet, sheet_aad
+from vault.tlog.checkpoints import Checkpoint
+from vault.tlog.merkle import leaf_hash
+from vault.tlog.tiles import Edge, join_entries
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 
@@ -345,3 +354,38 @@ def test_audit_record(case: Case) -> None:
     basis = LawfulBasis(fields["basis"]) if "basis" in fields else None
     assert decoded.basis == basis
     assert records.encode_read(*stamp, b"".join(chunks), unknown, basis) == frame
+
+
+@each_case("audit_tree_v1.json")
+def test_audit_tree(case: Case) -> None:
+    document = load("audit_tree_v1.json")
+    recorded = [load("audit_record_v1.json")["tests"][number] for number in (0, 2)]
+    vault_id, seed = unhex(document, "vault_id", "seed")
+    key = audit_key(vault_id, hazmat.public_key(seed))
+    name = parse_name(case["segment"] + ".seg")
+    assert name is not None
+    bodies = [bytes.fromhex(each["frame"])[records.FRAME.size :] for each in recorded]
+    made = [
+        leaf
+        for offset, body in zip(case["offsets"], bodies, strict=True)
+        for leaf in leaves_of(segment_head(name), offset, body)
+    ]
+    assert [leaf.hex() for leaf in made] == [case["first"], case["second"]]
+    assert join_entries(made).hex() == case["bundle"]
+    edge = Edge()
+    edge.append(b"".join(leaf_hash(leaf) for leaf in made))
+    assert [tile.hashes.hex() for tile in edge.partials()] == [case["tile"]]
+    root = edge.root()
+    assert (root.hex(), str(key)) == (case["root"], case["key"])
+
+    def sign(message: bytes) -> bytes:
+        return hazmat.sign(seed, message)
+
+    assert Checkpoint(key.name, 2, root).signed(key, sign).signatures[0].line() == case["signature"] + "\n"
+    truncation = Truncation(key.name, 0, 2, root, 1767225600000).signed(key, sign)
+    assert truncation.signatures[0].line() == case["truncated"] + "\n"
+    stamps = [stamp_of(leaf) for leaf in made]
+    times, bits = [each[1] for each in stamps], {1 << each[2] % 64 for each in stamps}
+    assert SPAN.pack(min(times), max(times), sum(bits)).hex() == case["span"]
+    run = sorted(run_entry(locator, n) for n, body in enumerate(bodies) for locator in locators_of(body))
+    assert b"".join(run).hex() == case["run"]

@@ -8,6 +8,7 @@ import pytest
 from tests.unit.store.samples import VAULT_ID
 from tests.unit.store.test_signers import CHAIN, KEYS, SEEDS, announced
 from tests.unit.tlog.samples import Log, numbered
+from vault.audit.sealed.checkpoints import audit_origin
 from vault.crypto import hazmat
 from vault.errors import IntegrityFailedError
 from vault.store.ledger import ledger_origin
@@ -104,11 +105,12 @@ def state(directory: Path) -> Iterator[WitnessState]:
     state.close()
 
 
-def grown(old: int, new: int, number: int) -> AddCheckpoint:
+def grown(old: int, new: int, number: int, origin: str = ORIGIN) -> AddCheckpoint:
     log = Log(numbered(20))
     proof = log.tree.consistency_proof(old, new) if old else []
-    checkpoint = Checkpoint(ORIGIN, new, log.tree.root(new))
-    note = checkpoint.signed(GIVEN[number], lambda message: hazmat.sign(SEEDS[number], message))
+    checkpoint = Checkpoint(origin, new, log.tree.root(new))
+    key = VerifierKey(origin, ED25519, KEYS[number])
+    note = checkpoint.signed(key, lambda message: hazmat.sign(SEEDS[number], message))
     return AddCheckpoint(old, tuple(proof), note)
 
 
@@ -121,6 +123,35 @@ def test_a_witness_takes_no_key_on_first_sight(state: WitnessState, directory: P
     state.add(grown(4, 6, 1), KNOWN)
     with pytest.raises(CheckpointRefusedError) as caught:
         state.add(grown(6, 7, 0), KNOWN)
+    assert refused(caught) is Refusal.NOT_SIGNED
+
+
+def test_the_access_log_goes_over_with_its_ledger(state: WitnessState) -> None:
+    access = audit_origin(VAULT_ID)
+    known = KNOWN | {access: [VerifierKey(access, ED25519, KEYS[0])]}
+    state.add(grown(0, 2, 0, access), known)
+    with pytest.raises(CheckpointRefusedError) as caught:
+        state.add(grown(2, 3, 1, access), known)
+    assert refused(caught) is Refusal.NOT_SIGNED
+    state.add_keys(AddKeys(ORIGIN, tuple(CHAIN)), known)
+    state.add(grown(2, 3, 3, access), known)
+    for former in range(3):
+        with pytest.raises(CheckpointRefusedError) as caught:
+            state.add(grown(3, 4, former, access), known)
+        assert refused(caught) is Refusal.NOT_SIGNED
+
+
+@pytest.mark.parametrize("ledger", [{}, {ORIGIN: GIVEN[1:2]}], ids=["ledger unknown", "from a later key"])
+def test_an_access_log_whose_ledger_says_nothing_of_its_key_keeps_it(
+    state: WitnessState, ledger: dict[str, list[VerifierKey]]
+) -> None:
+    access = audit_origin(VAULT_ID)
+    known = ledger | {access: [VerifierKey(access, ED25519, KEYS[0])]}
+    if ledger:
+        state.add_keys(AddKeys(ORIGIN, tuple(CHAIN[1:])), known)
+    state.add(grown(0, 2, 0, access), known)
+    with pytest.raises(CheckpointRefusedError) as caught:
+        state.add(grown(2, 3, 3, access), known)
     assert refused(caught) is Refusal.NOT_SIGNED
 
 

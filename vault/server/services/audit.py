@@ -33,3 +33,15 @@ class AuditService:
         """State of the log."""
         del request  # it has no fields
         return convert.audit_status(self._vault.audit_status(caller))
+
+    def get_inclusion_proof(
+        self, caller: Caller, request: pb.GetInclusionProofRequest
+    ) -> pb.GetInclusionProofResponse:
+        """That a record is sealed."""
+        return convert.inclusion_proof(self._vault.inclusion_proof(caller, request.leaf))
+
+    def get_consistency_proof(
+        self, caller: Caller, request: pb.GetConsistencyProofRequest
+    ) -> pb.GetConsistencyProofResponse:
+        """That the sealed log only grew."""
+        return convert.consistency_proof(self._vault.consistency_proof(caller, request.old_size))

@@ -11,9 +11,11 @@ from customervault.results import (
     Access,
     AppliedPolicy,
     AuditStatus,
+    ConsistencyProof,
     CreatedPrincipal,
     EpochRotation,
     Explanation,
+    InclusionProof,
     KeyringStatus,
     Policy,
     PolicyVersion,
@@ -80,6 +82,14 @@ class AsyncAdministrationVerbs(AsyncTransport):
     async def audit_status(self) -> AuditStatus:
         """State of the access log."""
         return await self._run(verbs.audit_status())
+
+    async def inclusion_proof(self, leaf: int) -> InclusionProof:
+        """Proof that a leaf, from 0, is in the sealed access log."""
+        return await self._run(verbs.inclusion_proof(leaf))
+
+    async def consistency_proof(self, old_size: int) -> ConsistencyProof:
+        """Proof that the sealed access log only grew since it had `old_size` leaves."""
+        return await self._run(verbs.consistency_proof(old_size))
 
     async def get_policy(self, version: int = 0) -> Policy:
         """The policy in force, or a version of it.

@@ -83,6 +83,30 @@ def audit_status() -> Exchange[results.AuditStatus]:
     return _convert.audit_status(reply)
 
 
+def inclusion_proof(leaf: int) -> Exchange[results.InclusionProof]:
+    """That a leaf is in the sealed access log."""
+    reply: audit_api.GetInclusionProofResponse = yield Request(
+        _AUDIT + "GetInclusionProof",
+        audit_api.GetInclusionProofRequest(leaf=leaf),
+        audit_api.GetInclusionProofResponse,
+    )
+    return results.InclusionProof(
+        reply.leaf, reply.size, reply.entry, reply.leaf_hash, tuple(reply.hashes), reply.checkpoint
+    )
+
+
+def consistency_proof(old_size: int) -> Exchange[results.ConsistencyProof]:
+    """That the sealed access log only grew since it had `old_size` leaves."""
+    reply: audit_api.GetConsistencyProofResponse = yield Request(
+        _AUDIT + "GetConsistencyProof",
+        audit_api.GetConsistencyProofRequest(old_size=old_size),
+        audit_api.GetConsistencyProofResponse,
+    )
+    return results.ConsistencyProof(
+        reply.old_size, reply.size, reply.old_root, tuple(reply.hashes), reply.checkpoint
+    )
+
+
 def get_policy(version: int) -> Exchange[results.Policy]:
     """The policy in force, or a version of it."""
     reply: policy_api.GetPolicyResponse = yield Request(

@@ -11,9 +11,11 @@ from customervault.results import (
     Access,
     AppliedPolicy,
     AuditStatus,
+    ConsistencyProof,
     CreatedPrincipal,
     EpochRotation,
     Explanation,
+    InclusionProof,
     KeyringStatus,
     Policy,
     PolicyVersion,
@@ -106,6 +108,22 @@ class AdministrationVerbs(Transport):
             VaultError: The call failed.
         """
         return self._run(verbs.audit_status())
+
+    def inclusion_proof(self, leaf: int) -> InclusionProof:
+        """Proof that a leaf, from 0, is in the sealed access log.
+
+        Raises:
+            VaultError: The call failed, or no checkpoint comprises the leaf yet.
+        """
+        return self._run(verbs.inclusion_proof(leaf))
+
+    def consistency_proof(self, old_size: int) -> ConsistencyProof:
+        """Proof that the sealed access log only grew since it had `old_size` leaves.
+
+        Raises:
+            VaultError: The call failed, or the log is smaller.
+        """
+        return self._run(verbs.consistency_proof(old_size))
 
     def get_policy(self, version: int = 0) -> Policy:
         """The policy in force, or a version of it.

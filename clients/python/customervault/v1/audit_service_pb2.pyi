@@ -85,6 +85,7 @@ class Access(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     LAWFUL_BASIS_FIELD_NUMBER: _builtins.int
     BREAK_GLASS_FIELD_NUMBER: _builtins.int
+    LEAF_FIELD_NUMBER: _builtins.int
     principal: _builtins.str
     action: _builtins.str
     """The call, for example "Detokenize"."""
@@ -101,6 +102,8 @@ class Access(_message.Message):
     """The basis that the caller of a read stated."""
     break_glass: _builtins.bool
     """The purpose was one of break glass: read with another principal's approval."""
+    leaf: _builtins.int
+    """Its number in the sealed log, from 0; unset until it is sealed."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -127,12 +130,15 @@ class Access(_message.Message):
         detail: _builtins.str = ...,
         lawful_basis: _common_pb2.LawfulBasis.ValueType = ...,
         break_glass: _builtins.bool = ...,
+        leaf: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_leaf", b"_leaf", "leaf", b"leaf", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "break_glass", b"break_glass", "customers", b"customers", "detail", b"detail", "field_classes", b"field_classes", "lawful_basis", b"lawful_basis", "principal", b"principal", "purpose", b"purpose", "reasons", b"reasons", "time", b"time", "values_denied", b"values_denied", "values_masked", b"values_masked", "values_plain", b"values_plain"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_leaf", b"_leaf", "action", b"action", "break_glass", b"break_glass", "customers", b"customers", "detail", b"detail", "field_classes", b"field_classes", "lawful_basis", b"lawful_basis", "leaf", b"leaf", "principal", b"principal", "purpose", b"purpose", "reasons", b"reasons", "time", b"time", "values_denied", b"values_denied", "values_masked", b"values_masked", "values_plain", b"values_plain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__leaf: _TypeAlias = _typing.Literal["leaf"]  # noqa: Y015
+    _WhichOneofArgType__leaf: _TypeAlias = _typing.Literal["_leaf", b"_leaf"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__leaf) -> _WhichOneofReturnType__leaf | None: ...
 
 Global___Access: _TypeAlias = Access  # noqa: Y015
 
@@ -263,6 +269,7 @@ class GetAuditStatusResponse(_message.Message):
     WRITABLE_FIELD_NUMBER: _builtins.int
     SYNC_INTERVAL_MS_FIELD_NUMBER: _builtins.int
     GAPS_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     segments: _builtins.int
     records: _builtins.int
     bytes: _builtins.int
@@ -273,6 +280,8 @@ class GetAuditStatusResponse(_message.Message):
     """Longest time, in milliseconds, a record may be unsynced."""
     gaps: _builtins.int
     """Gaps found after a loss of power."""
+    sealed: _builtins.int
+    """Leaves of the sealed log."""
     def __init__(
         self,
         *,
@@ -283,11 +292,129 @@ class GetAuditStatusResponse(_message.Message):
         writable: _builtins.bool = ...,
         sync_interval_ms: _builtins.int = ...,
         gaps: _builtins.int = ...,
+        sealed: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "free_bytes", b"free_bytes", "gaps", b"gaps", "records", b"records", "segments", b"segments", "sync_interval_ms", b"sync_interval_ms", "writable", b"writable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "free_bytes", b"free_bytes", "gaps", b"gaps", "records", b"records", "sealed", b"sealed", "segments", b"segments", "sync_interval_ms", b"sync_interval_ms", "writable", b"writable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetAuditStatusResponse: _TypeAlias = GetAuditStatusResponse  # noqa: Y015
+
+@_typing.final
+class GetInclusionProofRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEAF_FIELD_NUMBER: _builtins.int
+    leaf: _builtins.int
+    """Number of the leaf, from 0."""
+    def __init__(
+        self,
+        *,
+        leaf: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leaf", b"leaf"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetInclusionProofRequest: _TypeAlias = GetInclusionProofRequest  # noqa: Y015
+
+@_typing.final
+class GetInclusionProofResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEAF_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    LEAF_HASH_FIELD_NUMBER: _builtins.int
+    HASHES_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    leaf: _builtins.int
+    size: _builtins.int
+    """Of the checkpoint."""
+    entry: _builtins.bytes
+    """The bytes that are hashed; empty where retention has removed them."""
+    leaf_hash: _builtins.bytes
+    checkpoint: _builtins.bytes
+    """Signed note, cosigned where a witness answered."""
+    @_builtins.property
+    def hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """RFC 6962 audit path."""
+
+    def __init__(
+        self,
+        *,
+        leaf: _builtins.int = ...,
+        size: _builtins.int = ...,
+        entry: _builtins.bytes = ...,
+        leaf_hash: _builtins.bytes = ...,
+        hashes: _abc.Iterable[_builtins.bytes] | None = ...,
+        checkpoint: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "entry", b"entry", "hashes", b"hashes", "leaf", b"leaf", "leaf_hash", b"leaf_hash", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetInclusionProofResponse: _TypeAlias = GetInclusionProofResponse  # noqa: Y015
+
+@_typing.final
+class GetConsistencyProofRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OLD_SIZE_FIELD_NUMBER: _builtins.int
+    old_size: _builtins.int
+    """At least 1."""
+    def __init__(
+        self,
+        *,
+        old_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["old_size", b"old_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetConsistencyProofRequest: _TypeAlias = GetConsistencyProofRequest  # noqa: Y015
+
+@_typing.final
+class GetConsistencyProofResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OLD_SIZE_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    OLD_ROOT_FIELD_NUMBER: _builtins.int
+    HASHES_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    old_size: _builtins.int
+    size: _builtins.int
+    """Of the checkpoint."""
+    old_root: _builtins.bytes
+    """Root of the first `old_size` leaves."""
+    checkpoint: _builtins.bytes
+    """Signed note, cosigned where a witness answered."""
+    @_builtins.property
+    def hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """RFC 6962 consistency proof."""
+
+    def __init__(
+        self,
+        *,
+        old_size: _builtins.int = ...,
+        size: _builtins.int = ...,
+        old_root: _builtins.bytes = ...,
+        hashes: _abc.Iterable[_builtins.bytes] | None = ...,
+        checkpoint: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "hashes", b"hashes", "old_root", b"old_root", "old_size", b"old_size", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetConsistencyProofResponse: _TypeAlias = GetConsistencyProofResponse  # noqa: Y015

@@ -1,0 +1,213 @@
+"""The directory of the sealed access log, `tree/` beside the segments.
+
+    checkpoint            the newest checkpoint: a signed note, cosigned if a witness answered
+    cosigned              the newest one that a witness has cosigned
+    truncated             signed note: which entries were removed (see `retention`)
+    tile/<level>/…        hash tiles          tile/entries/…[.gz]  bundles of entries (c2sp.org/tlog-tiles)
+    spans                 one for each full bundle: first_ms u64 | last_ms u64 | principals u64
+    index/                from customers to leaves (see `index`)
+    state  lock           see `state`; the lock is held by whoever seals
+
+- `principals` has bit n set if a record's principal is n modulo 64.
+- Full bundles are compressed when the sealer has time: gzip, at the same path with ".gz" behind it.
+- A reader takes a partial tile as wide as its state says, and if that is gone, the wider or full one, whose
+  bytes begin the same. A full tile that no state covers may be half written.
+- Spans and index are made from the bundles, and can be made again. Nothing signs them.
+"""
+
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from vault.errors import IntegrityFailedError
+from vault.store.files import sync_directory
+from vault.tlog.merkle import HASH_BYTES
+from vault.tlog.proving import TILE_LEAVES
+from vault.tlog.tiles import entries_path, split_entries, tile_path
+
+TREE: Final = "tree"
+CHECKPOINT: Final = "checkpoint"
+COSIGNED: Final = "cosigned"
+TRUNCATED: Final = "truncated"
+SPANS: Final = "spans"
+INDEX: Final = "index"
+LOCK: Final = "lock"
+SPAN: Final = struct.Struct(">QQQ")
+_GZIP: Final = 31  # zlib's number for a gzip header
+_LEVEL: Final = 6
+_TRIES: Final = 3
+
+
+class Span(NamedTuple):
+    """Of one bundle: the times of its records, inclusive, and whose they are."""
+
+    first_ms: int
+    last_ms: int
+    principals: int
+
+
+class TreeFiles:
+    """Reads tiles and bundles, and writes them durably."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._unsynced: set[Path] = set()
+
+    def write(self, name: str, content: bytes) -> None:
+        """Writes a file that no state covers yet; durable after `sync_names`."""
+        path = self.root / name
+        try:
+            descriptor = _create(path)
+        except FileNotFoundError:
+            self._make(path.parent)
+            descriptor = _create(path)
+        try:
+            left = memoryview(content)
+            while left:
+                left = left[os.write(descriptor, left) :]
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+        self._unsynced.add(path.parent)
+
+    def append(self, name: str, offset: int, content: bytes) -> None:
+        """Writes at an offset, durably; what stood there was left by a crash."""
+        descriptor = os.open(self.root / name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.ftruncate(descriptor, offset)
+            os.pwrite(descriptor, content, offset)
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+        self._unsynced.add(self.root)
+
+    def sync_names(self) -> None:
+        """What was written is found after a loss of power."""
+        for directory in sorted(self._unsynced):
+            sync_directory(directory)
+        self._unsynced.clear()
+
+    def remove(self, name: str) -> None:
+        """Removes a file if it is there."""
+        (self.root / name).unlink(missing_ok=True)
+
+    def hashes(self, level: int, index: int, width: int) -> bytes:
+        """The first `width` hashes of a tile.
+
+        Raises:
+            IntegrityFailedError: the tile is missing, or too short.
+        """
+        size = width * HASH_BYTES
+        content = self._any(tile_path(level, index), width, lambda found: len(found) >= size)
+        if content is not None:
+            return content[:size]
+        raise IntegrityFailedError(file="tile", level=str(level), index=str(index))
+
+    def bundle(self, index: int, width: int) -> bytes:
+        """A bundle of `width` entries or more.
+
+        Raises:
+            IntegrityFailedError: it is missing, or cannot be decompressed.
+        """
+        name = entries_path(index)
+        content = self._any(name, width, lambda found: width == TILE_LEAVES or _holds(found, width))
+        if content is not None:
+            return content
+        packed = _read(self.root / f"{name}.gz")
+        if packed is None:
+            raise IntegrityFailedError(file="entries", index=str(index))
+        return decompress(packed)
+
+    def is_raw(self, index: int) -> bool:
+        """Whether a full bundle is not compressed yet."""
+        return (self.root / entries_path(index)).exists()
+
+    def compress(self, indexes: Iterable[int]) -> None:
+        """Compresses full bundles, as far as they are not compressed yet."""
+        names = [name for name in map(entries_path, indexes) if (self.root / name).exists()]
+        for name in names:
+            self.write(f"{name}.gz", compress((self.root / name).read_bytes()))
+        self.sync_names()
+        for name in names:
+            self.remove(name)
+
+    def spans(self, bundles: int) -> list[Span]:
+        """The spans of the first bundles.
+
+        Raises:
+            IntegrityFailedError: some are missing.
+        """
+        content = (_read(self.root / SPANS) or b"")[: bundles * SPAN.size]
+        if len(content) != bundles * SPAN.size:
+            raise IntegrityFailedError(file=SPANS)
+        return [Span(*each) for each in SPAN.iter_unpack(content)]
+
+    def _any(self, name: str, width: int, enough: Callable[[bytes], bool]) -> bytes | None:
+        """The narrowest file that holds `width` hashes or entries of a tile, and is not half written."""
+        for _ in range(_TRIES):  # between a listing and a reading, a partial tile may give way to a wider one
+            for path in _candidates(self.root, name, width):
+                content = _read(path)
+                if content is not None and enough(content):
+                    return content
+        return None
+
+    def _make(self, directory: Path) -> None:
+        missing = []
+        while not directory.exists():
+            missing.append(directory)
+            directory = directory.parent
+        for each in reversed(missing):
+            each.mkdir(mode=0o700)
+            self._unsynced.add(each.parent)
+
+
+def compress(content: bytes) -> bytes:
+    """A gzip file; the same content always gives the same bytes."""
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+    return packer.compress(content) + packer.flush()
+
+
+def decompress(packed: bytes) -> bytes:
+    """The content of a gzip file.
+
+    Raises:
+        IntegrityFailedError: it is none, or damaged.
+    """
+    try:
+        return zlib.decompress(packed, _GZIP)
+    except zlib.error as error:
+        raise IntegrityFailedError(file="entries") from error
+
+
+def _holds(bundle: bytes, width: int) -> bool:
+    try:
+        return len(split_entries(bundle)) >= width
+    except IntegrityFailedError:
+        return False
+
+
+def _candidates(root: Path, name: str, width: int) -> list[Path]:
+    """Where `width` hashes or entries of a tile may stand, best first."""
+    full = root / name
+    if width == TILE_LEAVES:
+        return [full]
+    partial = full.with_name(f"{full.name}.p")
+    try:
+        wider = sorted((int(each.name), each) for each in partial.iterdir() if int(each.name) >= width)
+    except FileNotFoundError:
+        wider = []
+    return [*(path for _, path in wider), full]
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _create(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -1,0 +1,99 @@
+"""Deferred work on the sealed log: the index, and compression. Done in small steps, when there is time.
+
+- Each step takes some hundredths of a second, and leaves everything in a state that readers can use.
+- Order: index first, so that what is searched without it stays short; then merges; then compression, of
+  indexed bundles only, since others may be searched as they are.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from vault.audit.records import MalformedRecordError, ReadRecord
+from vault.audit.sealed.files import INDEX, TreeFiles
+from vault.audit.sealed.index import Index, entry
+from vault.audit.sealed.leaves import FIRST, WHOLE, content_of, locators_of
+from vault.audit.sealed.log import SealedLog
+from vault.audit.sealed.retention import first_held
+from vault.audit.sealed.state import State
+from vault.tlog.proving import TILE_LEAVES
+from vault.tlog.tiles import split_entries
+
+RUN_ENTRIES: Final = 1 << 16
+COMPRESSED_AT_ONCE: Final = 16
+MIN_RUN_LEAVES: Final = 1 << 12  # fewer wait for more, unless nothing comes
+
+
+class Upkeep:
+    """The deferred work of one sealed log, for the process that seals it."""
+
+    def __init__(self, files: TreeFiles) -> None:
+        self._files = files
+        self._index = Index(files.root / INDEX)
+        self._index.clean()
+        self._compressed: int | None = None  # bundles before this one are compressed
+
+    def backlog(self, state: State) -> int:
+        """How many leaves of full bundles the index has not reached."""
+        return max(0, self._full(state) - self._indexed())
+
+    def step(self, state: State, *, eager: bool = False) -> bool:
+        """Does one piece of work, if there is any; returns whether there was.
+
+        Args:
+            state: what is sealed.
+            eager: index even a little, as nothing more is coming.
+
+        Raises:
+            IntegrityFailedError: a bundle is missing or damaged.
+            OSError: the disk refuses.
+        """
+        waiting = self.backlog(state)
+        if waiting >= MIN_RUN_LEAVES or (eager and waiting):
+            self._extend(state, self._indexed())
+            return True
+        return self._index.merge() or self._compress(state)
+
+    def _full(self, state: State) -> int:
+        return state.size // TILE_LEAVES * TILE_LEAVES
+
+    def _indexed(self) -> int:
+        runs = self._index.runs()
+        return max(runs[-1].end if runs else 0, first_held(self._files.root))
+
+    def _extend(self, state: State, first: int) -> None:
+        """Indexes some thousand leaves from `first` on."""
+        log = SealedLog(self._files, state, first)
+        entries: list[bytes] = []
+        leaf, end = first, self._full(state)
+        while leaf < end and len(entries) < RUN_ENTRIES:
+            for raw in split_entries(self._files.bundle(leaf // TILE_LEAVES, TILE_LEAVES)):
+                entries += [entry(locator, leaf) for locator in _locators(log, leaf, raw)]
+                leaf += 1
+        self._index.add(first, leaf, entries)
+
+    def _compress(self, state: State) -> bool:
+        end = min(self._full(state), self._indexed()) // TILE_LEAVES
+        if self._compressed is None:
+            at = end
+            while at and at * TILE_LEAVES > first_held(self._files.root) and self._files.is_raw(at - 1):
+                at -= 1
+            self._compressed = at
+        if self._compressed >= end:
+            return False
+        last = min(end, self._compressed + COMPRESSED_AT_ONCE)
+        self._files.compress(range(self._compressed, last))
+        self._compressed = last
+        return True
+
+
+def _locators(log: SealedLog, leaf: int, raw: bytes) -> Iterable[bytes]:
+    """The distinct locators of the record that begins at a leaf, if one does."""
+    if raw[0] == WHOLE:
+        try:
+            return set(locators_of(content_of(raw)))
+        except MalformedRecordError:
+            return ()
+    record = log.leaf(leaf).record if raw[0] == FIRST else None
+    if isinstance(record, ReadRecord):
+        return {group.locator for group in record.groups}
+    return set(record.locators) if record is not None else ()
