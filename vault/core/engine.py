@@ -29,6 +29,7 @@ from vault.core.recovery import Recovery
 from vault.core.replay import Part, Request
 from vault.core.rows import Rows
 from vault.core.secrets import SecretRows, VaultSecrets
+from vault.core.surrogates import Surrogates
 from vault.core.turn import Turn
 from vault.crypto import hazmat
 from vault.crypto.batches import batch_opener
@@ -70,6 +71,7 @@ class Engine:
     secrets: VaultSecrets
     rows: Rows
     book: Book
+    surrogates: Surrogates
     effects: Effects
     deks: DekOpener
     write_slots: SlotPool
@@ -256,6 +258,9 @@ def _open_parts(
         secrets=secrets,
         rows=rows,
         book=book,
+        surrogates=Surrogates(
+            book, index_keys, region, declared=any(each.surrogate is not None for each in catalog)
+        ),
         effects=effects,
         deks=deks,
         write_slots=write_slots,

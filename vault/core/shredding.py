@@ -47,6 +47,7 @@ from vault.policy.decision import Grants
 from vault.store.entries import Shred
 from vault.store.layout import split_value_key
 from vault.store.session import WriteSession
+from vault.store.sheet import SheetSurrogate
 from vault.store.snapshot import KeyringSnapshot, Snapshot
 
 
@@ -59,6 +60,7 @@ class _Target:
     generations: tuple[Generation, ...]
     external_id: bytes | None  # None when the sheet cannot be opened
     locator: bytes | None
+    surrogates: tuple[SheetSurrogate, ...] = ()
 
 
 class Shredding:
@@ -255,7 +257,8 @@ class Shredding:
             if target.external_id is not None
             else None
         )
-        self._effects.shred(session, seq, session.entry_time_ms(seq), entry, index_hash)
+        surrogates = engine.surrogates.hashes(session, target.surrogates)
+        self._effects.shred(session, seq, session.entry_time_ms(seq), entry, index_hash, surrogates)
         answer: dict[str, Any] = {"customer": target.number, "shred_id": entry.shred_id.hex()}
         if request.salt_seed is None:
             answer["salt"] = salt.hex()  # not remembered: without a request id nothing is
@@ -286,13 +289,13 @@ class Shredding:
                 # Tombstones of deleted values are records, but not values that go.
                 values = len(customer.sheet.fields)
                 locator = customer.dek.locator(engine.book.key(number))
-                found = customer.sheet.external_id
+                found, surrogates = customer.external_id, customer.surrogates
         except (IntegrityFailedError, DataLossError, CustomerUnknownError):
             values = sum(1 for value_no in records if value_no != CUSTOMER_ROW)
             return _Target(number, values, generations, None, None)
         if asked and asked != found:
             raise IntegrityFailedError  # the index names somebody else
-        return _Target(number, values, generations, found, locator)
+        return _Target(number, values, generations, found, locator, surrogates)
 
     def _results(self, answers: Sequence[dict[str, Any]], request: Request) -> list[ShredResult]:
         """What the answers say, with the certificates that the reply has room for."""

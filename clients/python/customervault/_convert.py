@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from customervault import results
 from customervault._status import error_of_status
-from customervault.errors import AlreadyShreddedError, NotFoundError, VaultError
+from customervault.errors import AlreadyShreddedError, InvalidRequestError, NotFoundError, VaultError
 from customervault.inputs import CustomerRef, Entry, Field, as_ref
 from customervault.v1 import (
     audit_service_pb2,
@@ -20,7 +20,7 @@ from customervault.v1 import (
     policy_service_pb2,
     token_service_pb2,
 )
-from customervault.values import Reveal, RevealLevel, Value
+from customervault.values import Reveal, RevealLevel, TokenForm, Value
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -34,6 +34,11 @@ LEVELS: dict[int, RevealLevel | None] = {
     common_pb2.REVEAL_UNSPECIFIED: None,
     common_pb2.REVEAL_PLAIN: "plain",
     common_pb2.REVEAL_MASKED: "masked",
+}
+FORMS: dict[TokenForm, "token_service_pb2.TokenForm.ValueType"] = {
+    "by_class": token_service_pb2.TOKEN_FORM_UNSPECIFIED,
+    "token": token_service_pb2.TOKEN_FORM_TOKEN,
+    "surrogate": token_service_pb2.TOKEN_FORM_SURROGATE,
 }
 Name = TypeVar("Name", bound=str)
 
@@ -51,6 +56,17 @@ def batch_mode(atomic: bool) -> "common_pb2.BatchMode.ValueType":
     return common_pb2.BATCH_MODE_ATOMIC if atomic else common_pb2.BATCH_MODE_PARTIAL
 
 
+def token_form(form: TokenForm) -> "token_service_pb2.TokenForm.ValueType":
+    """The API's word for what is to stand for values.
+
+    Raises:
+        InvalidRequestError: It is none.
+    """
+    if form not in FORMS:
+        raise InvalidRequestError(f"form must be one of {', '.join(FORMS)}")
+    return FORMS[form]
+
+
 def ref_message(ref: CustomerRef) -> common_pb2.CustomerRef:
     """A customer as the API names one."""
     if ref.token is not None:
@@ -63,7 +79,12 @@ def entry_message(entry: Entry, fields: Iterable[Field]) -> token_service_pb2.To
     return token_service_pb2.TokenizeEntry(
         customer=ref_message(as_ref(entry.customer)),
         fields=[
-            common_pb2.FieldInput(field_class=field.field_class, value=field.value, label=field.label)
+            common_pb2.FieldInput(
+                field_class=field.field_class,
+                value=field.value,
+                label=field.label,
+                surrogate=field.surrogate,
+            )
             for field in fields
         ],
         jurisdiction=entry.jurisdiction,

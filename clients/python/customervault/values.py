@@ -13,6 +13,7 @@ from customervault.errors import VaultError
 
 Reveal = Literal["best", "plain", "masked"]
 RevealLevel = Literal["plain", "masked"]
+TokenForm = Literal["by_class", "token", "surrogate"]
 
 _RAISE: Any = object()
 

@@ -231,7 +231,7 @@ _ROW = CustomerRow(RowState.ACTIVE, 1, 1, 1, 0).pack()
         (CustomerRow.unpack, _ROW[:3] + b"d?" + _ROW[5:]),
         (WrappedKey.unpack, b"\x02" + bytes(80)),
         (WrappedKey.unpack, b"\x01" + bytes(32 + 15)),
-        (SealedSheet.unpack, b"\x02" + bytes(80)),
+        (SealedSheet.unpack, b"\x03" + bytes(80)),
         (SealedSheet.unpack, b"\x01" + bytes(2 + 24 + 15)),
         (layout.live_generation, bytes(54)),
         (layout.live_generation, b"\x01\x11" + bytes(51)),

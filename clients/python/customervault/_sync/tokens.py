@@ -6,7 +6,7 @@ from customervault._exchanges import tokens as verbs
 from customervault._sync.transport import Transport
 from customervault.inputs import CustomerRef, Entry, Fields
 from customervault.results import FieldOutcome, TokenInfo, Tokenized, Translation
-from customervault.values import Reveal, Values
+from customervault.values import Reveal, TokenForm, Values
 
 
 class TokenVerbs(Transport):
@@ -21,6 +21,7 @@ class TokenVerbs(Transport):
         domain: str | None = None,
         request_id: str | None = None,
         atomic: bool = False,
+        form: TokenForm = "by_class",
     ) -> Tokenized:
         """Store one customer's fields and get a token for each.
 
@@ -35,6 +36,8 @@ class TokenVerbs(Transport):
             domain: Domain of the tokens; the client's own when None.
             request_id: Makes a repetition of this call idempotent for 24 hours; new when None.
             atomic: Store all fields or none.
+            form: `surrogate` for texts of the field class's format where it has any, `token` for tokens,
+                `by_class` for what the vault is configured to give.
 
         Raises:
             VaultError: The call, or the customer as a whole, was refused. Without `atomic` a refused
@@ -48,6 +51,7 @@ class TokenVerbs(Transport):
                 domain=self._config.domain if domain is None else domain,
                 request_id=request_id,
                 atomic=atomic,
+                form=form,
             )
         )
 
@@ -58,6 +62,7 @@ class TokenVerbs(Transport):
         domain: str | None = None,
         request_id: str | None = None,
         atomic: bool = False,
+        form: TokenForm = "by_class",
     ) -> list[Tokenized]:
         """Store many customers' fields; answers in order, a refused entry in its own `Tokenized`.
 
@@ -69,6 +74,7 @@ class TokenVerbs(Transport):
             domain: Domain of the tokens; the client's own when None.
             request_id: As in `tokenize`.
             atomic: All or none, in one request that is not split.
+            form: As in `tokenize`.
 
         Raises:
             VaultError: A batch as a whole failed; batches before it are stored.
@@ -79,12 +85,18 @@ class TokenVerbs(Transport):
                 domain=self._config.domain if domain is None else domain,
                 request_id=request_id,
                 atomic=atomic,
+                form=form,
                 max_batch=self._config.max_batch,
             )
         )
 
     def detokenize(
-        self, tokens: Sequence[str] | str, *, purpose: str | None = None, reveal: Reveal = "best"
+        self,
+        tokens: Sequence[str] | str,
+        *,
+        purpose: str | None = None,
+        reveal: Reveal = "best",
+        domain: str = "",
     ) -> Values:
         """Open tokens for a purpose; values in the order of the tokens.
 
@@ -95,6 +107,7 @@ class TokenVerbs(Transport):
             purpose: Why they are read; the client's own when None.
             reveal: `best` gives what policy grants, `plain` refuses where only a mask is granted,
                 `masked` gives the masked form.
+            domain: Of the surrogates among the tokens, for a principal of several domains.
 
         Raises:
             VaultError: The call failed. Single failures stand in the container, in their place.
@@ -105,40 +118,47 @@ class TokenVerbs(Transport):
                     tokens,
                     purpose=self._config.purpose if purpose is None else purpose,
                     reveal=reveal,
+                    domain=domain,
                     max_batch=self._config.max_batch,
                 )
             )
         )
 
-    def update(self, token: str, value: str, *, request_id: str | None = None) -> FieldOutcome:
+    def update(
+        self, token: str, value: str, *, domain: str = "", request_id: str | None = None
+    ) -> FieldOutcome:
         """Rectify one value; the token stays. `updated`, or `unchanged` for the same value.
 
         Raises:
             VaultError: The value was not changed, or it is not known whether it was.
         """
-        return self._run(verbs.update(token, value, request_id=request_id))
+        return self._run(verbs.update(token, value, domain=domain, request_id=request_id))
 
-    def delete(self, token: str, *, request_id: str | None = None) -> None:
+    def delete(self, token: str, *, domain: str = "", request_id: str | None = None) -> None:
         """Delete one value, effective at once.
 
         Raises:
             VaultError: The value was not deleted, or it is not known whether it was.
         """
-        return self._run(verbs.delete(token, request_id=request_id))
+        return self._run(verbs.delete(token, domain=domain, request_id=request_id))
 
-    def translate(self, tokens: Sequence[str], domain: str) -> list[Translation]:
+    def translate(self, tokens: Sequence[str], domain: str, *, source_domain: str = "") -> list[Translation]:
         """Tokens of another domain for the same values, in order, without opening them.
 
         Raises:
             VaultError: The call failed. Single failures answer in their own `Translation`.
         """
-        parts = self._run_together(verbs.translate_batches(tokens, domain, max_batch=self._config.max_batch))
+        parts = self._run_together(
+            verbs.translate_batches(
+                tokens, domain, source_domain=source_domain, max_batch=self._config.max_batch
+            )
+        )
         return [translation for part in parts for translation in part]
 
-    def inspect(self, token: str) -> TokenInfo:
+    def inspect(self, token: str, *, domain: str = "") -> TokenInfo:
         """Describe a token; never the value.
 
         Raises:
             VaultError: The token is unknown, or not the caller's to see.
         """
-        return self._run(verbs.inspect(token))
+        return self._run(verbs.inspect(token, domain=domain))
