@@ -15,6 +15,7 @@ from vault.cli import (
     detokenize,
     erasure,
     import_,
+    import_tokens,
     init,
     keys,
     policy,
@@ -35,7 +36,7 @@ _HELP = """Customer Vault: CRM systems hold tokens, the vault holds the values.
 
 \b
 Start a vault:      init, serve, status, check
-Move data in:       import, tokenize
+Move data in:       import, import-tokens, tokenize
 Read it:            detokenize, customers
 End it:             shred, erasure
 Govern it:          policy, principals, keys, audit
@@ -59,7 +60,7 @@ def build() -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    for module in (init, serve, status, import_, tokenize, detokenize, shred, check, version):
+    for module in (init, serve, status, import_, import_tokens, tokenize, detokenize, shred, check, version):
         module.register(app)
     for group in (keys, customers, principals, policy, erasure, audit, backup, witness):
         group.register(app)

@@ -11,7 +11,7 @@ from vault.errors import IntegrityFailedError, StorageFormatError
 from vault.store import entries, layout
 from vault.store.layout import CustomerRow, RowState, ValueHeader, ValueRecord, WrappedKey
 from vault.store.meta import META_HOT_BYTES, Meta
-from vault.store.sheet import SealedSheet, Sheet, SheetField, external_id_of
+from vault.store.sheet import SealedSheet, Sheet, SheetField, SheetSurrogate, external_id_of
 
 u8, u16, u32 = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32))
 u64 = st.integers(0, 2**64 - 1)
@@ -173,6 +173,27 @@ def test_a_sheet_cut_short_or_with_more_behind_it_is_refused(sheet: Sheet, data:
         Sheet.unpack(packed[: data.draw(st.integers(0, len(packed) - 1))])
     with pytest.raises(IntegrityFailedError):
         Sheet.unpack(packed + b"\0")
+
+
+@given(
+    sheets,
+    st.lists(
+        st.builds(
+            SheetSurrogate,
+            st.integers(0, 2**24 - 1),
+            st.integers(1, 255),
+            st.binary(min_size=1, max_size=255),
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+)
+def test_sheets_with_surrogates_round_trip(sheet: Sheet, surrogates: list[SheetSurrogate]) -> None:
+    given = replace(sheet, surrogates=tuple(surrogates))
+    assert given.version == 2
+    assert Sheet.unpack(given.pack(), 2) == given
+    with pytest.raises(IntegrityFailedError):
+        Sheet.unpack(given.pack()[: -1 - len(given.terms.pack())], 2)
 
 
 def test_a_sheet_shows_nothing_personal_when_printed() -> None:

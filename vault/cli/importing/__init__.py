@@ -6,6 +6,7 @@
     target    where rows go: the vault, or a local check for a dry run
     journal   the tokenized copy, the rejects and how far both have come
     pipeline  several batches in flight, results in the order of the file
+    foreign   rows of tokens of another vault, for `cvault import-tokens`
     run       one import from its opened source to its summary
     progress  rate and time left on a terminal
 
