@@ -1,4 +1,4 @@
-"""What surrogates look like. Check digits are judged by the vault's own validators, which accept real ones."""
+"""What surrogates look like. Check digits are judged by the validators that real values pass."""
 
 import pytest
 from hypothesis import given
