@@ -54,8 +54,9 @@ def test_rows_are_sent_as_fields_with_a_surrogate(cvault: Cvault, file: Path, se
             results.append(api.TokenizeEntryResult(customer_token="cv1_c", results=[done]))
         return api.BatchTokenizeResponse(results=results)
 
-    server.script("BatchTokenize", answer)
+    server.on("BatchTokenize", answer)
     ran = cvault("import-tokens", file, *COLUMNS, "--json")
+    assert ran.err == ""
     assert (ran.code, ran.document["values_created"], rejects(ran.document)) == (
         1,
         3,
