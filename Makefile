@@ -7,7 +7,7 @@ TOOLS := $(CURDIR)/.tools
 OPENBAO_VERSION := v2.4.4
 PROTOS := $(wildcard proto/customervault/v1/*.proto)
 
-.PHONY: help install demo serve test lint types imports proto proto-lint proto-drift bench bench-rotate crash forensics surrogates-campaign clean lock softhsm openbao
+.PHONY: help install demo serve test lint types imports proto proto-lint proto-drift bench bench-rotate bench-decisions bench-coalescing bench-tables crash forensics surrogates-campaign clean lock softhsm openbao
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -55,6 +55,15 @@ bench: $(STAMP)  ## Import and detokenize rates beside a plain LMDB and libsodiu
 
 bench-rotate: $(STAMP)  ## An epoch rotation under reads and writes: CPU, pauses, memory (CUSTOMERS=100000)
 	$(BIN)/python -m benchmarks.rotate_rate --customers $(or $(CUSTOMERS),100000)
+
+bench-decisions: $(STAMP)  ## What decisions by situation cost a reader, beside a trivial policy
+	$(BIN)/python -m benchmarks.decisions
+
+bench-coalescing: $(STAMP)  ## 2,000 concurrent single reads, sharing requests and one by one
+	$(BIN)/python -m benchmarks.coalescing
+
+bench-tables: $(STAMP)  ## A Parquet table through tokenize-table and back (ROWS=1000000): rate, memory, equality
+	$(BIN)/python -m benchmarks.tables --rows $(or $(ROWS),1000000)
 
 crash: $(STAMP)  ## The long kill -9 campaign (50 rounds)
 	CVAULT_CRASH_ROUNDS=50 $(BIN)/python -m pytest tests/scenarios/test_crash_recovery.py

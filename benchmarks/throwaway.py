@@ -57,7 +57,9 @@ class Ready:
 class ThrowAwayVault:
     """A development vault in `folder`. Start it, stop it, and start it again on the same data."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: str = "") -> None:
+        """`settings` are further lines of its `vault.toml`."""
+        self._settings = _SETTINGS + settings
         self.data = folder / "vault"
         self._log = folder / "vault.log"
         self._ready_file = folder / "ready.json"
@@ -74,7 +76,7 @@ class ThrowAwayVault:
             VaultProcessError: It ended, or was not ready in time.
         """
         self.data.mkdir(mode=0o700, exist_ok=True)
-        (self.data / "vault.toml").write_text(_SETTINGS.format(workers=workers))
+        (self.data / "vault.toml").write_text(self._settings.format(workers=workers))
         command = [str(CVAULT), "serve", "--dev", "--data", str(self.data), "--listen", "127.0.0.1:0"]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(

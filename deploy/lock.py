@@ -2,6 +2,7 @@
 
     requirements.lock              what a vault needs
     requirements-providers.lock    the same, and the libraries of all key providers
+    requirements-tables.lock       what a machine needs that runs table jobs on Parquet files
     requirements-dev.lock          everything
 
 Needs uv on the path. The locks name no index, so that any mirror serves them.
@@ -29,14 +30,17 @@ OPTIONS = [
 def main() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     runtime = [d for d in project["project"]["dependencies"] if not d.startswith("customer-vault")]
-    client = tomllib.loads((ROOT / "clients/python/pyproject.toml").read_text())["project"]["dependencies"]
+    sdk = tomllib.loads((ROOT / "clients/python/pyproject.toml").read_text())["project"]
+    client, tables = sdk["dependencies"], sdk["optional-dependencies"]["tables"]
     extras = [d for wanted in project["project"]["optional-dependencies"].values() for d in wanted]
+    extras = [d for d in extras if not d.startswith("customer-vault")]
     dev = project["dependency-groups"]["dev"]
     with tempfile.TemporaryDirectory() as scratch:
         locks = {
             "requirements": runtime + client,
             "requirements-providers": runtime + client + extras,
-            "requirements-dev": runtime + client + extras + dev,
+            "requirements-tables": runtime + client + tables,
+            "requirements-dev": runtime + client + extras + tables + dev,
         }
         for name, wanted in locks.items():
             source = Path(scratch) / f"{name}.in"

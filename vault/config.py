@@ -127,6 +127,13 @@ class ProviderSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupSettings:
+    """`[backup]`: data backups."""
+
+    keep_days: int = 30  # how old a backup may be that is restored; a replaced data key lives as long
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of one vault."""
 
@@ -136,6 +143,7 @@ class Settings:
     storage: StorageSettings = StorageSettings()
     ledger: LedgerSettings = LedgerSettings()
     keys: ProviderSettings = ProviderSettings()
+    backup: BackupSettings = BackupSettings()
     fields: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # `[fields.<name>]`
 
 
@@ -147,6 +155,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "storage": StorageSettings,
     "ledger": LedgerSettings,
     "keys": ProviderSettings,
+    "backup": BackupSettings,
 }
 
 _OPTIONAL: Mapping[object, type[Any]] = {int | None: int}

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.support.certificates import checked, published_keys
-from tests.scenarios.support.deployment import Deployment, Desks, by_id, found_vault
+from tests.scenarios.support.deployment import (
+    Deployment,
+    Desks,
+    by_id,
+    copy_vault,
+    found_vault,
+    keep_backups,
+)
 from tests.scenarios.support.rotating import rotation
 from tests.scenarios.support.slow_provider import DAY_MS, Clock, SlowProvider, slow_rotation
 from tests.unit.keys.provider_services import kms_server
@@ -246,30 +253,46 @@ def test_generations_replaced_before_are_covered(desks: Desks, clock: Clock, dep
     assert watched.waits_for() == [("root-1", Step.CONFIRMATION), ("root-2", Step.ROTATION)]
 
 
-def test_a_deleted_value_is_final_with_the_generation_that_sealed_it(desks: Desks, clock: Clock) -> None:
+@pytest.fixture
+def without_backups(template: Deployment, tmp_path: Path) -> Iterator[tuple[Deployment, Desks]]:
+    """A vault that keeps no replaced data key for them."""
+    deployment = copy_vault(template, tmp_path)
+    keep_backups(deployment, 0)
+    with deployment.opened() as desks:
+        yield deployment, desks
+
+
+def test_a_deleted_value_is_final_with_the_rotation_that_follows(
+    without_backups: tuple[Deployment, Desks],
+) -> None:
+    """By what is said of the erasure, and by the rule applied to the generation that sealed it."""
+    deployment, desks = without_backups
+    clock = Clock(desks.vault.engine)
     (_, email) = desks.crm.tokens("crm-1", JANE)
     desks.crm.delete(email)
     engine, slow = desks.vault.engine, SlowProvider(clock, delay_ms=DAY_MS)
     rotate = slow_rotation(engine, slow)
     old = Unit(Region(1), CustomerNo(1), Generation(1))
+    (erasure,) = desks.vault.list_erasures(desks.eraser.caller, 10, "").items
+    watched = Watched(deployment, desks, clock, erasure.shred_id)
 
-    def stage() -> Stage:
+    def of_the_generation() -> Stage:
         spans, rule, told = Spans([old]), Finality(), LedgerEvents()
         for event in map(told.event, engine.store.ledger()):
             spans.apply(event)
             rule = rule.after(event)
         return rule.verdict(spans.span(old), clock.now_ms).stage
 
+    assert of_the_generation() is Stage.LIVE  # deleted, but the key that opens the old bytes is in use
+    assert watched.waits_for() == [("root-1", Step.ROTATION)]
     rotate.rotate()
+    assert watched.waits_for() == [("root-1", Step.CONFIRMATION)]
+    assert watched.stage() is of_the_generation() is Stage.EFFECTIVE
     clock.pass_days(1)
+    assert watched.stage() is Stage.EFFECTIVE
     rotate.resume()
-    assert stage() is Stage.LIVE  # deleted, but the key that opens the old bytes is in use
-    desks.vault.rotate_dek(desks.admin.caller, by_id("crm-1"), "")
-    assert stage() is Stage.EFFECTIVE
-    rotate.rotate()
-    clock.pass_days(1)
-    rotate.resume()
-    assert stage() is Stage.FINAL
+    assert watched.stage() is of_the_generation() is Stage.FINAL
+    assert watched.certificate().conclusion.assurance is Assurance.SERVICE_ATTESTED
 
 
 def test_certificates_survive_a_restart_and_name_the_same_facts(deployment: Deployment) -> None:

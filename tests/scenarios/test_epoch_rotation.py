@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.support.deployment import Deployment, Desks, by_id, by_token, open_vault
+from tests.scenarios.support.deployment import (
+    Deployment,
+    Desks,
+    by_id,
+    by_token,
+    keep_backups,
+    open_vault,
+)
 from tests.scenarios.support.rotating import BEFORE_THE_SWAP, STEPS, rotation
 from vault.core.checking import check
 from vault.core.epochhistory import History
@@ -163,9 +170,13 @@ def test_reads_and_writes_go_on(deployment: Deployment) -> None:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_kill_9_at_each_step(deployment: Deployment, step: str) -> None:
+    keep_backups(deployment, 0)
     with deployment.opened() as desks:
         jane, albert = desks.crm.tokens("crm-1", JANE), desks.crm.tokens("crm-2", ALBERT)
         desks.eraser.shred(by_id("crm-2"))
+        thinned = [desks.crm.tokens(f"thinned-{n}", JANE) for n in range(3)]
+        for name, _ in thinned:
+            desks.crm.delete(name)
     command = [sys.executable, "-m", "tests.scenarios.support.rotating", str(deployment.data_dir), step]
     killed = subprocess.run(command, check=False, timeout=60, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
@@ -177,6 +188,14 @@ def test_kill_9_at_each_step(deployment: Deployment, step: str) -> None:
         assert_all_is_well(desks, jane, albert)
         assert rotation(desks.vault).rotate() == epoch + 1
         assert_all_is_well(desks, jane, albert)
+        for name, mail in thinned:
+            assert desks.crm.denied([name]) == [Reason.VALUE_DELETED]
+            assert desks.crm.plain(mail) == JANE["email"]
+        with desks.vault.engine.store.keyring() as keys:
+            generations = [list(keys.generations(1, number)) for number in (3, 4, 5)]
+        # Those of whom only the keyring knew the second one get one more.
+        again = step == "reseal-keyring"
+        assert generations == [[3 if again else 2]] * 3
         history = History.of(desks.vault.engine.store.ledger())
         live = [each.root_key_id for each in history.intents if each.root_key_id not in history.ended]
         assert root_keys(deployment) == live

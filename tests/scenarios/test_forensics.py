@@ -1,9 +1,10 @@
 """What was shredded is gone from every file, snapshot and backup, once the shred is final; and not before.
 
 A vault works through three epochs and is copied all the while; rotations are killed. Before each rotation the
-search must find exactly the keys and customers that were shredded since the last one, for they are in the
-copies; after it, none at all. `make forensics` does it with 50,000 customers, `CVAULT_FORENSICS_CUSTOMERS`
-sets another number.
+search must find exactly the keys and customers that were shredded since the last one, and the keys that open
+what was deleted or corrected, for they are in the copies; after it, none at all. `make forensics` does it
+with 50,000 customers, `CVAULT_FORENSICS_CUSTOMERS` sets another number. Where replaced data keys are kept for
+data backups, they are found as long as they are.
 """
 
 import os
@@ -20,7 +21,7 @@ from vault.crypto import hazmat
 
 DEFAULT_CUSTOMERS = 360
 CUSTOMERS = int(os.environ.get("CVAULT_FORENSICS_CUSTOMERS", str(DEFAULT_CUSTOMERS)))
-KILLED_AT = (("verified",), ("created", "swapped"), ("commit-current", "removed"))
+KILLED_AT = (("resealing", "verified"), ("created", "swapped"), ("commit-current", "removed"))
 EPOCHS = len(KILLED_AT)
 KILLS = sum(map(len, KILLED_AT))
 
@@ -37,8 +38,8 @@ def amounts() -> Amounts:
 
 @pytest.fixture
 def work(tmp_path: Path) -> Work:
-    """A new vault whose keys are noted from the first on."""
-    return Work.found(tmp_path)
+    """A new vault whose keys are noted from the first on, and which keeps none for data backups."""
+    return Work.found(tmp_path, keep_days=0)
 
 
 def searched(work: Work, *further_root_keys: Path) -> Findings:
@@ -75,6 +76,24 @@ def test_keys_are_found_until_the_shred_is_final_and_nowhere_after(work: Work) -
         assert gone < final
         assert work.former <= final
         forgotten = {each.external_id for each in work.shredded.values()}
+
+
+def test_keys_that_are_kept_for_backups_are_found_until_their_time(tmp_path: Path) -> None:
+    work = Work.found(tmp_path, keep_days=30)
+    work.an_epoch(Amounts(customers=40, shreds=4, shreds_after_kill=0, touched=4))
+    work.rotate((), 0)
+    kept = work.former - work.ended()
+    assert len(kept) == 12
+    work.copy("kept")
+    assert set(searched(work).sealed) == kept
+    work.days = 29
+    work.rotate((), 0)
+    assert set(searched(work).sealed) == kept
+    work.days = 30
+    work.rotate((), 0)
+    after = searched(work)
+    assert (after.raw, after.sealed, after.hashed) == ({}, {}, {})
+    assert work.former <= work.ended()
 
 
 def test_a_copy_of_the_root_keys_keeps_what_is_in_it(work: Work) -> None:

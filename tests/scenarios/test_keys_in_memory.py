@@ -6,6 +6,7 @@ may not, which is the other half of this.
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,8 +44,8 @@ sys.stdin.buffer.read()
 
 @contextmanager
 def started(folder: Path) -> Iterator[ThrowAwayVault]:
-    """A development vault that serves."""
-    vault = ThrowAwayVault(folder)
+    """A development vault that serves, and keeps no replaced data key for backups."""
+    vault = ThrowAwayVault(folder, "[backup]\nkeep_days = 0\n")
     vault.start(WORKERS)
     try:
         yield vault
@@ -71,6 +72,34 @@ def test_data_keys_and_epoch_keys_lie_in_guarded_memory_only(throwaway: ThrowAwa
     assert holders >= {throwaway.ready.pid, *throwaway.ready.workers}
     cached = {each.needle for pid in throwaway.ready.workers for each in found[pid]}
     assert len(cached) > len(living) // 2  # so the search does see them
+
+
+def test_after_a_rotation_no_key_of_either_epoch_lies_elsewhere(throwaway: ThrowAwayVault) -> None:
+    work(throwaway)
+    former, wrapped_before = keys_of(throwaway)
+    with throwaway.connect(purpose="support", domain="crm") as vault:
+        tokens = {name: stored(vault, name) for name in ("deleted", "corrected")}
+        vault.delete(tokens["deleted"][0])
+        vault.update(tokens["corrected"][0], "Joan corrected")
+        replaced = set(keys_of(throwaway)[1]) - set(wrapped_before)
+        rotation = vault.rotate_epoch()
+        give_up = time.monotonic() + 60
+        while not rotation.finished and time.monotonic() < give_up:
+            time.sleep(0.1)
+            rotation = vault.epoch_rotation(rotation.name)
+        assert (rotation.finished, rotation.error) == (True, None)
+        for each in tokens.values():
+            assert vault.detokenize(each[1:]).ok
+    epoch_key, living = keys_of(throwaway)
+    assert epoch_key != former
+    assert len(replaced - set(living)) == len(tokens)
+    needles = Needles([former, epoch_key, *living, *replaced])
+    found = {pid: list(keys_in_memory(pid, needles)) for pid in descendants(throwaway.ready.pid)}
+    places = [each for found_there in found.values() for each in found_there]
+    assert [each for each in places if not each.guarded] == []
+    assert [each for each in places if each.needle == 0] == []  # the former epoch's key is nowhere any more
+    holders = {each.pid for each in places if each.needle == 1}
+    assert holders >= {throwaway.ready.pid, *throwaway.ready.workers}
 
 
 def work(throwaway: ThrowAwayVault) -> list[str]:

@@ -6,5 +6,6 @@
 - `recovery`: what a new run does with the segments that the last one left behind.
 - `segments`: `SegmentWriter`, which every process that reveals values appends through.
 - `reader`: listing accesses, counting what is there.
+- `customers`: of whom a principal was shown a value.
 - `check`: the offline test of every segment and of the chain between them.
 """

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vault.audit.records import (
+    BREAK_GLASS,
     FIRST_REASON_CODE,
     MASKED,
     PLAIN,
@@ -15,6 +16,7 @@ from vault.audit.records import (
     reason_of,
 )
 from vault.errors import Reason
+from vault.model.consent import LawfulBasis
 
 _ACTION_NAMES = {int(action): action.name.title().replace("_", "") for action in ReadAction}
 
@@ -32,6 +34,8 @@ class AccessSummary:
         field_class_ids: of the items that were not denied, sorted.
         reasons: of the items that were denied, or why an act was not done, sorted.
         detail: what an act did (JSON); empty for reads.
+        basis: the lawful basis that the caller of a read stated.
+        break_glass: whether another principal had to approve the read's purpose.
     """
 
     time_ms: int
@@ -48,6 +52,8 @@ class AccessSummary:
     field_class_ids: tuple[int, ...]
     reasons: tuple[Reason, ...]
     detail: str
+    basis: LawfulBasis | None = None
+    break_glass: bool = False
 
 
 def concerns(record: Record, locators: frozenset[bytes]) -> bool:
@@ -72,13 +78,14 @@ def fold(record: Record, worker: str, locators: frozenset[bytes] | None = None) 
         for field_class, outcome in zip(group.field_classes, group.outcomes, strict=True)
         if outcome < FIRST_REASON_CODE and field_class
     }
+    action = record.action & ~BREAK_GLASS
     return AccessSummary(
         time_ms=record.time_ms,
         worker=worker,
         seq=record.seq,
         principal_id=record.principal_id,
         principal="",
-        action=_ACTION_NAMES.get(record.action, f"Action{record.action}"),
+        action=_ACTION_NAMES.get(action, f"Action{action}"),
         purpose_id=record.purpose_id,
         values_plain=outcomes[PLAIN],
         values_masked=outcomes[MASKED],
@@ -87,6 +94,8 @@ def fold(record: Record, worker: str, locators: frozenset[bytes] | None = None) 
         field_class_ids=tuple(sorted(classes)),
         reasons=_reasons(outcomes),
         detail="",
+        basis=record.basis,
+        break_glass=bool(record.action & BREAK_GLASS),
     )
 
 

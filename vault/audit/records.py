@@ -1,8 +1,8 @@
 """Access records: byte layout, encoding and decoding. Big-endian throughout.
 
 Frame     u32 length of the body | u32 CRC-32 of the body (zlib) | body
-READ      u8 kind 'R' | u8 action | u64 seq | u64 time_ms | u32 principal_id | u32 purpose_id
-          | u8 n | n x (u8 outcome | u32 count)           items whose customer is not known
+READ      u8 kind 'R' | u8 basis << 5 | glass << 4 | action | u64 seq | u64 time_ms | u32 principal_id
+          | u32 purpose_id | u8 n | n x (u8 outcome | u32 count)           items whose customer is not known
           | groups to the end: locator 16 | u16 count | count x (u24 value_no | u8 field_class | u8 outcome)
 ACT       u8 kind 'A' | u8 outcome | u64 seq | u64 time_ms | u32 principal_id
           | u8 length, principal's name (empty if registered) | u8 length, action
@@ -10,6 +10,7 @@ ACT       u8 kind 'A' | u8 outcome | u64 seq | u64 time_ms | u32 principal_id
 
 Outcome   0 nothing revealed (metadata; or an act that was done), 2 plain, 3 masked, from 16 on a
           `Reason` by `REASON_CODES`.
+Basis     the lawful basis that the caller stated, by `BASIS_CODES`; 0 where it stated none.
 Locator   a PRF of the customer, computed elsewhere. One customer has one for each DEK generation.
 Class     0 where the field class is not known.
 
@@ -28,6 +29,7 @@ from enum import IntEnum
 from typing import Final
 
 from vault.errors import Reason
+from vault.model.consent import LawfulBasis
 
 LOCATOR_BYTES: Final = 16
 ITEM_BYTES: Final = 5
@@ -35,6 +37,7 @@ MAX_BODY_BYTES: Final = 2**24 - 1
 PLAIN: Final = 2
 MASKED: Final = 3
 FIRST_REASON_CODE: Final = 16
+BREAK_GLASS: Final = 16  # added to a read's action where another principal had to approve its purpose
 GAP_ACTION: Final = "AuditGap"
 
 FRAME: Final = struct.Struct(">II")
@@ -100,11 +103,23 @@ REASON_CODES: Final[Mapping[Reason, int]] = {
     Reason.WITNESS_UNAVAILABLE: 90,
     Reason.LEDGER_BEHIND: 91,
 }
+# Three bits: stored, never changed or used again.
+BASIS_CODES: Final[Mapping[LawfulBasis, int]] = {
+    LawfulBasis.CONSENT: 1,
+    LawfulBasis.CONTRACT: 2,
+    LawfulBasis.LEGAL_OBLIGATION: 3,
+    LawfulBasis.VITAL_INTERESTS: 4,
+    LawfulBasis.PUBLIC_TASK: 5,
+    LawfulBasis.LEGITIMATE_INTERESTS: 6,
+}
+_BASIS_SHIFT = 5
+_ACTION_BITS = 31
+_BASES = {code: basis for basis, code in BASIS_CODES.items()}
 _REASONS = {code: reason for reason, code in REASON_CODES.items()}
 
 
 class ReadAction(IntEnum):
-    """The calls that are recorded as READ. Stored: numbers are never changed or used again."""
+    """The calls that are recorded as READ. Stored: numbers are never changed or used again; 31 at most."""
 
     DETOKENIZE = 1
     EXPORT_CUSTOMER = 2
@@ -162,6 +177,7 @@ class ReadRecord:
     purpose_id: int
     unknown: tuple[tuple[int, int], ...]
     groups: tuple[Group, ...]
+    basis: LawfulBasis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +233,7 @@ def encode_read(
     purpose_id: int,
     body: bytes,
     unknown: bytes = b"",
+    basis: LawfulBasis | None = None,
 ) -> bytes:
     """A READ record, framed.
 
@@ -228,10 +245,12 @@ def encode_read(
         purpose_id: why it reads; 0 where the call takes no purpose.
         body: the customers' groups, joined; see `read_body_chunk`.
         unknown: from `unknown_counts`.
+        basis: the lawful basis that the caller stated.
     """
     n = len(unknown) // _UNKNOWN.size
     tail = unknown + body if unknown else body
-    head = _READ.pack(_KIND_READ, action, seq, time_ms, principal_id, purpose_id, n)
+    stated = BASIS_CODES[basis] << _BASIS_SHIFT if basis is not None else 0
+    head = _READ.pack(_KIND_READ, stated | action, seq, time_ms, principal_id, purpose_id, n)
     length = len(head) + len(tail)
     if length > MAX_BODY_BYTES:
         raise ValueError("an access record is larger than 16 MiB")
@@ -272,12 +291,14 @@ def decode(body: bytes) -> Record:
 
 
 def _decode_read(body: bytes) -> ReadRecord:
-    _, action, seq, time_ms, principal_id, purpose_id, n = _READ.unpack_from(body)
+    _, acted, seq, time_ms, principal_id, purpose_id, n = _READ.unpack_from(body)
+    action, basis = acted & _ACTION_BITS, _BASES.get(acted >> _BASIS_SHIFT)
     position = _READ.size + n * _UNKNOWN.size
     if position > len(body):
         raise MalformedRecordError("an access record ends early")
     unknown = tuple(_UNKNOWN.iter_unpack(body[_READ.size : position]))
-    return ReadRecord(seq, time_ms, principal_id, action, purpose_id, unknown, tuple(_groups(body, position)))
+    groups = tuple(_groups(body, position))
+    return ReadRecord(seq, time_ms, principal_id, action, purpose_id, unknown, groups, basis)
 
 
 def _groups(body: bytes, position: int) -> Iterator[Group]:

@@ -10,8 +10,17 @@ import typer
 from vault.cli.connection import online
 from vault.cli.customer_ref import By, ByOption, Named, named
 from vault.cli.exits import UsageError
-from vault.cli.options import Json, Limit
-from vault.cli.output import print_facts, print_json, print_table, when, when_json
+from vault.cli.options import Domain, Json, Limit
+from vault.cli.output import (
+    plural,
+    print_facts,
+    print_json,
+    print_line,
+    print_remark,
+    print_table,
+    when,
+    when_json,
+)
 from vault.cli.texts import texts
 
 if TYPE_CHECKING:
@@ -30,6 +39,14 @@ Times are RFC 3339 (2026-05-01T12:00:00Z), a date, or how long ago: 90s, 15m, 2h
 Example:
   cvault audit list --customer customer-4711 --since 7d
 """
+_CUSTOMERS = """List exactly the customers of whom a principal was shown a value, by token.
+
+Customers who were shredded since have no name any more: they are counted. With --json: one a line, and a
+last line with the counts.
+
+Example:
+  cvault audit customers --principal crm-service --since 2h
+"""
 _STATUS = """Show the state of the access log.
 
 Example:
@@ -43,6 +60,7 @@ def register(app: typer.Typer) -> None:
     """Adds the group."""
     group = typer.Typer(**texts(_GROUP, "Who read what, and why."), no_args_is_help=True)
     group.command("list", **texts(_LIST, "List accesses."))(list_all)
+    group.command("customers", **texts(_CUSTOMERS, "List whom a principal read."))(customers)
     group.command("status", **texts(_STATUS, "Show the access log's state."))(status)
     app.add_typer(group, name="audit")
 
@@ -81,7 +99,7 @@ def list_all(
         (
             when(each.time),
             each.principal or "-",
-            each.action,
+            f"{each.action} (break glass)" if each.break_glass else each.action,
             each.purpose or "-",
             each.values_plain,
             each.values_masked,
@@ -92,6 +110,40 @@ def list_all(
         for each in chosen
     ]
     print_table(headings, rows, empty="No accesses.")
+
+
+@online
+def customers(
+    vault: "Vault",
+    principal: Annotated[str, typer.Option("--principal", metavar="NAME", help="Whose reads.")] = "",
+    since: Annotated[str, typer.Option("--since", metavar="TIME", help="Not before; inclusive.")] = "",
+    until: Annotated[str, typer.Option("--until", metavar="TIME", help="Not after; exclusive.")] = "",
+    domain: Domain = "",
+    as_json: Json = False,
+) -> None:
+    """Lists whom a principal read."""
+    if not principal:
+        raise UsageError("say whose reads: --principal NAME")
+    named_so_far = found = locators = 0
+    for page in vault.list_customers_read(
+        principal,
+        start=parse_time(since, "--since"),
+        end=parse_time(until, "--until"),
+        domain=domain or None,
+    ):
+        for token in page.customer_tokens:
+            if as_json:
+                print_json({"customer_token": token})
+            else:
+                print_line(token)
+        named_so_far += len(page.customer_tokens)
+        found, locators = found + page.locators_found, page.locators
+    gone = locators - found
+    if as_json:
+        print_json({"customers": named_so_far, "gone": gone})
+        return
+    rest = f"; {plural(gone, 'name')} in the log belong to customers shredded since" if gone else ""
+    print_remark(f"{plural(named_so_far, 'customer')}{rest}")
 
 
 @online
@@ -138,6 +190,7 @@ def _as_json(access: "Access") -> dict[str, object]:
         "principal": access.principal,
         "action": access.action,
         "purpose": access.purpose,
+        "basis": access.basis,
         "values_plain": access.values_plain,
         "values_masked": access.values_masked,
         "values_denied": access.values_denied,
@@ -145,4 +198,5 @@ def _as_json(access: "Access") -> dict[str, object]:
         "field_classes": list(access.field_classes),
         "reasons": list(access.reasons),
         "detail": access.detail,
+        "break_glass": access.break_glass,
     }

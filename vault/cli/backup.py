@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vault.cli.copies import Directory, Keep, OlderThan, print_problems, prune, require_a_limit, time_of
+from vault.cli.copies import Directory, Keep, OlderThan, print_problems, prune, time_of
 from vault.cli.exits import RefusedError, UsageError
 from vault.cli.options import DEFAULT_DATA, DataDir, Json, PassphraseFile, Yes
 from vault.cli.output import plural, print_facts, print_json, print_remark, print_table
@@ -43,7 +43,11 @@ Example:
 """
 _PRUNE = """Remove old backups: all but the newest --keep; with --older-than, only such as are older.
 
-Example:
+With neither, those older than `[backup] keep_days` of the vault's settings (30, if they do not say), but
+never the newest. For as long the vault keeps the data keys that backups need.
+
+Examples:
+  cvault backup prune /mnt/backups --data /var/lib/customer-vault
   cvault backup prune /mnt/backups --keep 7 --older-than 30
 """
 _RESTORE = """Put the data of a backup in place, and do to it what the ledger says has happened since.
@@ -136,12 +140,18 @@ def verify(
 
 
 def prune_backups(
-    directory: Directory, keep: Keep = None, older_than: OlderThan = None, as_json: Json = False
+    directory: Directory,
+    keep: Keep = None,
+    older_than: OlderThan = None,
+    data: DataDir = DEFAULT_DATA,
+    as_json: Json = False,
 ) -> None:
     """Removes old backups."""
+    from vault.config import load_settings
     from vault.core.backup import DATA
 
-    require_a_limit(keep, older_than)
+    if keep is None and older_than is None:
+        keep, older_than = 1, load_settings(data).backup.keep_days
     prune(directory, DATA, keep, older_than, worthless=lambda _: False, as_json=as_json)
 
 
@@ -219,6 +229,7 @@ def _print_report(report: "RestoreReport", *, as_json: bool) -> None:
         ("opened", f"{plural(report.customers, 'customer')}, {plural(report.values, 'value')}"),
         ("shredded since", _numbers(report.shredded)),
         ("values deleted since", len(report.deleted)),
+        ("consents ended since", report.consents_ended),
         ("lost: corrected since", _values(report.outdated)),
         ("lost: came since", _numbers(report.lost_newer)),
         ("lost: key replaced since", _numbers(report.lost_generation)),

@@ -46,8 +46,9 @@ class CertificateFolder:
         """
         failure: OSError | UsageError | None = None
         gone = [answer for answer in answers if answer.erasure is not None]
-        for write in (self._write_salt, self._write_certificate):
-            for answer in gone:
+        certified = [answer for answer in gone if answer.outcome != "held"]  # the others have none yet
+        for write, chosen in ((self._write_salt, gone), (self._write_certificate, certified)):
+            for answer in chosen:
                 try:
                     write(answer)
                 except (OSError, UsageError) as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vault.cli.exits import ExitCode, UsageError
+from vault.cli.exits import ExitCode
 from vault.cli.output import plural, print_json, print_line, print_table
 
 if TYPE_CHECKING:
@@ -70,9 +70,3 @@ def prune(
     for name in names:
         print_line(f"removed {name}")
     print_line(f"{plural(len(names), 'copy', 'copies')} removed, {len(found) - len(going):,} kept")
-
-
-def require_a_limit(keep: int | None, older_than_days: float | None) -> None:
-    """Raises UsageError if nothing says what may go."""
-    if keep is None and older_than_days is None:
-        raise UsageError("say what may go: --keep, --older-than, or both")

@@ -1,13 +1,14 @@
-"""`cvault customers`: what is held of whom."""
+"""`cvault customers`: what is held of whom; what narrows their processing is in `customer_terms`."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vault.cli import customer_terms
 from vault.cli.connection import online
 from vault.cli.customer_ref import By, ByOption, Customer, named
 from vault.cli.exits import UsageError, code_for_batch, message_of, reason_of
-from vault.cli.options import Domain, Json, Limit, Purpose
+from vault.cli.options import Approval, Basis, Domain, Json, Limit, Purpose, lawful_basis
 from vault.cli.output import plural, print_facts, print_json, print_line, print_table, when, when_json
 from vault.cli.texts import texts
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from customervault.results import Customer as Subject
     from customervault.results import ExportedValue
 
-_GROUP = """Customers: what is held of whom, and export for the right of access.
+_GROUP = """Customers: what is held of whom, export for the right of access, restrictions and legal holds.
 
 Example:
   cvault customers show customer-4711
@@ -46,6 +47,7 @@ def register(app: typer.Typer) -> None:
     group.command("show", **texts(_SHOW, "Show what is held of a customer."))(show)
     group.command("list", **texts(_LIST, "List all customers."))(list_all)
     group.command("export", **texts(_EXPORT, "Print all values of a customer."))(export)
+    customer_terms.register(group)
     app.add_typer(group, name="customers")
 
 
@@ -65,7 +67,7 @@ def show(
             }
             for each in found.held
         ]
-        print_json(_as_json(found) | {"held": held})
+        print_json(_as_json(found) | {"held": held} | customer_terms.terms_as_json(found))
         return
     print_facts(
         [
@@ -80,6 +82,7 @@ def show(
     print_line()
     rows = [(each.field_class, ", ".join(each.labels), each.token, each.version) for each in found.held]
     print_table(("CLASS", "LABELS", "TOKEN", "VERSION"), rows, empty="No values.")
+    customer_terms.print_terms(found)
 
 
 @online
@@ -115,14 +118,22 @@ def export(
     vault: "Vault",
     customer: Customer,
     purpose: Purpose = "",
+    basis: Basis = "",
     by: ByOption = By.AUTO,
     domain: Domain = "",
+    approval: Approval = "",
     as_json: Json = False,
 ) -> None:
     """Prints all values of a customer."""
     if not purpose:
         raise UsageError("say why the values are read: --purpose NAME")
-    answer = vault.export(**named(customer, by), purpose=purpose, domain=domain or None)
+    answer = vault.export(
+        **named(customer, by),
+        purpose=purpose,
+        domain=domain or None,
+        basis=lawful_basis(basis),
+        approval_id=approval,
+    )
     if as_json:
         values = [_value_as_json(each) for each in answer.values]
         print_json({"customer": _as_json(answer.customer), "values": values})

@@ -10,7 +10,7 @@ import typer
 
 from vault.cli.connection import online
 from vault.cli.exits import ExitCode, UsageError, code_for, message_of, reason_of
-from vault.cli.options import Json, Purpose
+from vault.cli.options import Basis, Json, Purpose, lawful_basis
 from vault.cli.output import print_json, print_line, print_remark, visible
 from vault.cli.texts import texts
 
@@ -55,6 +55,7 @@ def detokenize(
         typer.Argument(metavar="TOKEN...|-", help="Tokens, or - for standard input.", show_default=False),
     ],
     purpose: Purpose = "",
+    basis: Basis = "",
     reveal: Annotated[
         Reveal,
         typer.Option("--reveal", help="best: what is granted; plain: refuse where only a mask is; masked."),
@@ -69,7 +70,12 @@ def detokenize(
     codes: set[ExitCode] = set()
     for batch in _batches(wanted):
         values = iter(
-            vault.detokenize([each for each in batch if each], purpose=purpose, reveal=reveal.value)
+            vault.detokenize(
+                [each for each in batch if each],
+                purpose=purpose,
+                reveal=reveal.value,
+                basis=lawful_basis(basis),
+            )
         )
         for token in batch:
             number += 1

@@ -1,4 +1,4 @@
-"""`cvault erasure`: what was shredded, and the proof of it."""
+"""`cvault erasure`: what was shredded, deleted and corrected, and the proof of it."""
 
 import sys
 from enum import StrEnum
@@ -19,34 +19,45 @@ if TYPE_CHECKING:
     from customervault import Vault
     from customervault.results import AwaitedRootKey, Erasure
 
-_GROUP = """Erasures: what was shredded, how far it is gone, and the signed certificate.
+_GROUP = """Erasures: what was shredded, deleted or corrected, how far it is gone, and the signed certificate.
 
 Example:
   cvault erasure list
 """
-_LIST = """List all shreds, oldest first. With --json: one a line, as they come.
+_LIST = """List all erasures, oldest first. With --json: one a line, as they come.
+
+shr_... is a customer that was shredded; val_... are values of one customer that were deleted or corrected
+before the customer got another data key.
 
 Examples:
   cvault erasure list --limit 20
   cvault erasure list --stage effective
 """
-_STATUS = """Show how far one shred has come, and what has to happen before it is final.
+_STATUS = """Show how far one erasure has come, and what has to happen before it is final.
 
 effective: no read through the vault can succeed. final: no copy of the key can be recovered.
-final-best-effort: destroyed wherever that is known, but not all of it can be proven.
+final-best-effort: destroyed wherever that is known, but not all of it can be proven. held: a legal hold keeps
+some of it; the rest is destroyed.
 
 Example:
   cvault erasure status shr_0123456789abcdef0123456789abcdef
 """
-_CERTIFICATE = """Get the certificate of one shred, at the stage that it has reached.
+_CERTIFICATE = """Get the certificate of one erasure, at the stage that it has reached.
 
 It goes to --out, which is never replaced, else to standard output, without a line end: its bytes are
-what was signed. The salt that came with the shred opens later certificates, too. With --json: stage,
-key id and the certificate as a text.
+what was signed. The salt that came with the shred opens later certificates, too. Values that were deleted
+or corrected have a certificate once a rotation has destroyed their key; status says what that waits for.
+With --json: stage, key id and the certificate as a text.
 
 Example:
   cvault erasure certificate shr_0123456789abcdef0123456789abcdef --out certificate.json
 """
+
+
+_KEPT = {
+    "resealing": "the next rotation, then for data backups, then for another rotation",
+    "kept": "data backups until {}, then for the next rotation",
+}
 
 
 class StageName(StrEnum):
@@ -55,16 +66,17 @@ class StageName(StrEnum):
     EFFECTIVE = "effective"
     FINAL_BEST_EFFORT = "final-best-effort"
     FINAL = "final"
+    HELD = "held"
 
 
-ShredId = Annotated[str, typer.Argument(metavar="SHRED_ID", show_default=False)]
+ShredId = Annotated[str, typer.Argument(metavar="ERASURE_ID", show_default=False)]
 
 
 def register(app: typer.Typer) -> None:
     """Adds the group."""
-    group = typer.Typer(**texts(_GROUP, "What was shredded."), no_args_is_help=True)
-    group.command("list", **texts(_LIST, "List all shreds."))(list_all)
-    group.command("status", **texts(_STATUS, "Show how far one shred has come."))(status)
+    group = typer.Typer(**texts(_GROUP, "What was erased."), no_args_is_help=True)
+    group.command("list", **texts(_LIST, "List all erasures."))(list_all)
+    group.command("status", **texts(_STATUS, "Show how far one erasure has come."))(status)
     group.command("certificate", **texts(_CERTIFICATE, "Get a certificate."))(certificate)
     erasure_verify.register(group)
     app.add_typer(group, name="erasure")
@@ -79,7 +91,7 @@ def list_all(
     limit: Limit = 0,
     as_json: Json = False,
 ) -> None:
-    """Lists shreds."""
+    """Lists erasures."""
     found = vault.list_erasures(page_size=min(limit, 1000) or 1000, stage=stage.value if stage else None)
     chosen = islice(found, limit or None)
     if as_json:
@@ -88,9 +100,11 @@ def list_all(
         return
     rows, held_back = [], []
     for each in chosen:
-        rows.append((each.shred_id, each.stage, when(each.effective), when(each.final), each.ledger_seq))
+        told = each.stage, when(each.effective), when(each.final), each.ledger_seq, _briefly(each)
+        rows.append((each.shred_id, *told))
         held_back += [awaited for awaited in each.waits_for if awaited.step == "copies"]
-    print_table(("SHRED ID", "STAGE", "EFFECTIVE", "FINAL", "LEDGER"), rows, empty="No erasures.")
+    heads = ("ERASURE ID", "STAGE", "EFFECTIVE", "FINAL", "LEDGER", "WAITS FOR")
+    print_table(heads, rows, empty="No erasures.")
     if rows:
         print_line(plural(len(rows), "erasure"))
     for sentence in sorted({_copies_in_words(awaited) for awaited in held_back}):
@@ -99,20 +113,21 @@ def list_all(
 
 @online
 def status(vault: "Vault", shred_id: ShredId, as_json: Json = False) -> None:
-    """Shows one shred."""
+    """Shows one erasure."""
     erasure = vault.get_erasure(shred_id)
     if as_json:
         print_json(_as_json(erasure))
         return
     print_facts(
         [
-            ("shred id", erasure.shred_id),
+            ("erasure id", erasure.shred_id),
             ("stage", erasure.stage),
             ("effective", when(erasure.effective)),
             ("final", when(erasure.final)),
             ("assurance", erasure.assurance or "-"),
+            *([("held values", erasure.held_values)] if erasure.held_values else []),
             ("ledger entry", erasure.ledger_seq),
-            ("commitment", erasure.commitment.hex()),
+            ("commitment", erasure.commitment.hex() or "-"),
         ]
     )
     if erasure.waits_for:
@@ -145,10 +160,19 @@ def certificate(
         sys.stdout.buffer.flush()
 
 
+def _briefly(erasure: "Erasure") -> str:
+    steps = {each.step: _KEPT.get(each.step, each.step).format(when(each.due)) for each in erasure.waits_for}
+    return "; ".join(steps.values())
+
+
 def _in_words(root_key: "AwaitedRootKey") -> str:
-    name = f"root key {root_key.root_key_id} of epoch {root_key.epoch}"
     due = when(root_key.due)
+    if root_key.step == "hold":
+        return "a legal hold" + (f", which ends {due}" if root_key.due else "")
+    name = f"root key {root_key.root_key_id} of epoch {root_key.epoch}"
     match root_key.step:
+        case "resealing" | "kept":
+            rest = f"in use; waits for {_KEPT[root_key.step].format(due)}"
         case "rotation":
             rest = "its epoch is in use, or being made; a rotation ends it"
         case "destruction":
@@ -177,7 +201,8 @@ def _as_json(erasure: "Erasure") -> dict[str, object]:
         "final": when_json(erasure.final),
         "assurance": erasure.assurance or None,
         "ledger_seq": erasure.ledger_seq,
-        "commitment": erasure.commitment.hex(),
+        "commitment": erasure.commitment.hex() or None,
+        "held_values": erasure.held_values,
         "waits_for": [
             {
                 "root_key_id": each.root_key_id,

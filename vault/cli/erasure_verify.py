@@ -35,6 +35,7 @@ Examples:
 """
 _MEANS = {
     "effective": "no read through the vault can succeed; copies of the key may still be recovered",
+    "held": "a legal hold keeps some values; the others are destroyed, and the customer is closed",
     "final": "no copy of the key can be recovered",
     "final-best-effort": "the key was destroyed wherever that is known, but not all of it can be proven",
 }
@@ -135,13 +136,13 @@ def _print(verified: "Verified") -> None:
         ("erasure", statement.erasure_id),
         ("vault", statement.vault_id.hex()),
         ("of", "a customer" if statement.scope == "customer" else "deleted or corrected values"),
-        ("values", statement.values),
+        ("values", _values(verified)),
         ("effective", when(_moment(found.effective_ms))),
         ("final", when(_moment(found.final_ms))),
         ("assurance", assurance),
         ("issued", when(_moment(statement.issued_ms))),
         ("signed by", verified.key_id),
-        ("customer", "the one with that external id" if verified.commitment_checked else "not checked"),
+        ("customer", _customer(verified)),
         ("ledger", _ledger(verified)),
     ]
     print_line("The certificate holds.")
@@ -162,6 +163,21 @@ def print_list(heading: str, lines: Sequence[str]) -> None:
     print_line(f"{heading}:")
     for line in lines:
         print_line(f"  - {visible(line)}")
+
+
+def _values(verified: "Verified") -> str:
+    erased = verified.statement.erased_values
+    if not erased:
+        return str(verified.statement.values)
+    named = [f"{each.value_no} ({'corrected' if each.corrected else 'deleted'})" for each in erased]
+    return "number " + ", ".join(named)
+
+
+def _customer(verified: "Verified") -> str:
+    if verified.statement.customer is not None:
+        region, number = verified.statement.customer
+        return f"number {number} of region {region}"
+    return "the one with that external id" if verified.commitment_checked else "not checked"
 
 
 def _ledger(verified: "Verified") -> str:
@@ -196,6 +212,8 @@ def _as_json(verified: "Verified") -> dict[str, object]:
         "erasure_id": statement.erasure_id,
         "vault_id": statement.vault_id.hex(),
         "scope": statement.scope.value,
+        "customer_no": None if statement.customer is None else statement.customer[1],
+        "value_nos": [each.value_no for each in statement.erased_values],
         "effective": when_json(_moment(found.effective_ms)),
         "final": when_json(_moment(found.final_ms)),
         "assurance": found.assurance.value if found.assurance else None,

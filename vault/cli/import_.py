@@ -1,22 +1,20 @@
 """`cvault import`: a CRM export in, a tokenized copy out."""
 
 import gc
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from customervault.tables.csv_source import Dialect
+from customervault.tables.files import Job, beside, format_of, keep_apart, open_source
+from customervault.tables.pipeline import Pace
+from customervault.tables.plan import Unmapped
 
 from vault.cli.connection import Connection, connecting
 from vault.cli.exits import ExitCode, UsageError
-from vault.cli.importing.csv_source import CsvSource, Dialect
-from vault.cli.importing.journal import Identity
-from vault.cli.importing.jsonl_source import JsonlSource
 from vault.cli.importing.mapping import Choices, make_plan
-from vault.cli.importing.pipeline import Pace
-from vault.cli.importing.plan import Unmapped
-from vault.cli.importing.run import ImportRun, digest, fingerprint
+from vault.cli.importing.run import run_shown, summarize
 from vault.cli.options import Domain, Json
 from vault.cli.texts import texts
 
@@ -52,6 +50,7 @@ class Format(StrEnum):
 
     CSV = "csv"
     JSONL = "jsonl"
+    PARQUET = "parquet"
 
 
 def register(app: typer.Typer) -> None:
@@ -152,36 +151,37 @@ def import_file(
         )
     )
     dialect = Dialect(encoding, delimiter)
-    kind = file_format or _format_of(file)
-    source = CsvSource(file, plan, dialect) if kind is Format.CSV else JsonlSource(file, plan)
+    kind = file_format.value if file_format else format_of(file)
+    source = open_source(file, kind, plan, dialect)
     copy = None if dry_run else tokens_out
-    rejects = rejects or _beside(copy or file)
-    _keep_apart(file, copy, rejects)
+    rejects = rejects or beside(copy or file)
+    keep_apart(file, copy, rejects)
     settings = {
         **plan.describe(),
-        "format": kind.value,
+        "format": kind,
         "encoding": encoding,
         "delimiter": delimiter,
         "batch": batch,
         "domain": domain,
     }
-    identity = Identity(fingerprint(file), digest(json.dumps(settings, sort_keys=True).encode()))
-    run = ImportRun(file, source, identity, copy, rejects, resume, Pace(batch, parallel))
+    job = Job(
+        file, copy, rejects, settings, resume, Pace(batch, parallel), every_batch=False, keep_refused=False
+    )
     if dry_run:
         from vault.cli.importing.dry_run import DryRun
 
-        run.into(DryRun(_catalog(data), source.layout.places))
+        done = run_shown(job, source, DryRun(_catalog(data), source.layout.places))
     else:
-        from vault.cli.importing.vault_target import VaultTarget
+        from customervault.tables.storing import Storing
 
         # As many values as a batch may hold, or the client would split it into several commits.
         # Workers are balanced by connection: with a few of them, one worker could get nearly all.
         channels = parallel * _CHANNELS_FOR_A_REQUEST
         gc.set_threshold(50_000, 20, 50)  # rows are many short-lived objects without cycles
         with connection.open(channels=channels, max_batch=20_000, timeout=_BATCH_SECONDS) as vault:
-            run.into(VaultTarget(vault, domain))
-    run.summarize(as_json=as_json, dry_run=dry_run)
-    raise typer.Exit(ExitCode.OK if run.tally.clean else ExitCode.PARTIAL)
+            done = run_shown(job, source, Storing(vault, domain))
+    summarize(job, done, "checked" if dry_run else "imported", as_json=as_json, dry_run=dry_run)
+    raise typer.Exit(ExitCode.OK if done.tally.clean else ExitCode.PARTIAL)
 
 
 def _catalog(data: Path | None) -> "FieldCatalog":
@@ -189,26 +189,3 @@ def _catalog(data: Path | None) -> "FieldCatalog":
     from vault.fields import load_field_classes
 
     return load_field_classes(load_settings(data).fields if data else {})
-
-
-def _format_of(file: Path) -> Format:
-    if file.suffix.lower() in {".jsonl", ".ndjson"}:
-        return Format.JSONL
-    if file.suffix.lower() in {".csv", ".tsv", ".txt"}:
-        return Format.CSV
-    raise UsageError(f"{file} ends in neither .csv nor .jsonl; say which it is with --format")
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(path.name + ".rejects.jsonl")
-
-
-def _keep_apart(file: Path, copy: Path | None, rejects: Path) -> None:
-    named = [path.resolve() for path in (file, copy, rejects) if path is not None]
-    if len(set(named)) != len(named):
-        raise UsageError("the file, its tokenized copy and the rejects have to be three different files")
-    for path in (copy, rejects):
-        if path is not None and not path.parent.is_dir():
-            raise UsageError(f"there is no folder {path.parent}")
-        if path is not None and path.exists() and (not path.is_file() or path.samefile(file)):
-            raise UsageError(f"{path} cannot be written: it is not a file of its own")

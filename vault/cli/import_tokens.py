@@ -1,18 +1,18 @@
 """`cvault import-tokens`: tokens of another vault stay valid as surrogates."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from customervault.tables.csv_source import CsvSource, Dialect
+from customervault.tables.files import Job, beside, keep_apart
+from customervault.tables.pipeline import Pace
+from customervault.tables.plan import Place, Plan, Unmapped
 
 from vault.cli.connection import Connection, connecting
 from vault.cli.exits import ExitCode, UsageError
-from vault.cli.importing.csv_source import CsvSource, Dialect
-from vault.cli.importing.journal import Identity
-from vault.cli.importing.pipeline import Pace
-from vault.cli.importing.plan import Place, Plan, Unmapped, checked_jurisdiction, parse_maps
-from vault.cli.importing.run import ImportRun, digest, fingerprint
+from vault.cli.importing.plan import checked_jurisdiction, parse_maps
+from vault.cli.importing.run import run_shown, summarize
 from vault.cli.options import Domain, Json
 from vault.cli.texts import texts
 
@@ -114,21 +114,22 @@ def import_tokens(
     )
     source = CsvSource(file, plan, Dialect(encoding, delimiter))
     foreign = ForeignToken.among(source.layout.columns, column, token, place)
-    rejects = rejects or file.with_name(file.name + ".rejects.jsonl")
-    if rejects.resolve() == file.resolve() or not rejects.parent.is_dir():
-        raise UsageError("the rejects have to go to a file of their own, in a folder that is there")
+    rejects = rejects or beside(file)
+    keep_apart(file, None, rejects)
     settings = {**plan.describe(), "token": token, "encoding": encoding, "delimiter": delimiter}
     settings |= {"batch": batch, "domain": domain}
-    identity = Identity(fingerprint(file), digest(json.dumps(settings, sort_keys=True).encode()))
-    run = ImportRun(file, source, identity, None, rejects, resume, Pace(batch, parallel))
+    job = Job(
+        file, None, rejects, settings, resume, Pace(batch, parallel), every_batch=False, keep_refused=False
+    )
     if dry_run:
         from vault.config import load_settings
         from vault.fields import load_field_classes
 
-        run.into(ForeignCheck(load_field_classes(load_settings(data).fields if data else {}), foreign))
+        catalog = load_field_classes(load_settings(data).fields if data else {})
+        done = run_shown(job, source, ForeignCheck(catalog, foreign))
     else:
         channels = parallel * _CHANNELS_FOR_A_REQUEST
         with connection.open(channels=channels, max_batch=20_000, timeout=_BATCH_SECONDS) as vault:
-            run.into(ForeignTarget(vault, domain, foreign))
-    run.summarize(as_json=as_json, dry_run=dry_run)
-    raise typer.Exit(ExitCode.OK if run.tally.clean else ExitCode.PARTIAL)
+            done = run_shown(job, source, ForeignTarget(vault, domain, foreign))
+    summarize(job, done, "checked" if dry_run else "imported", as_json=as_json, dry_run=dry_run)
+    raise typer.Exit(ExitCode.OK if done.tally.clean else ExitCode.PARTIAL)

@@ -9,7 +9,7 @@ import typer
 from vault.cli import keycopies, keys_passphrase, keys_secrets
 from vault.cli.connection import online
 from vault.cli.customer_ref import By, ByOption, Customer, named
-from vault.cli.options import DEFAULT_DATA, DataDir, Json, PassphraseFile
+from vault.cli.options import DEFAULT_DATA, Approval, DataDir, Json, PassphraseFile
 from vault.cli.output import plural, print_facts, print_json, print_line, when, when_json
 from vault.cli.passphrase import development_passphrase, read_passphrase
 from vault.cli.texts import texts
@@ -33,7 +33,8 @@ Example:
 """
 _ROTATE = """Give one customer a new key generation and seal the customer's values again under it.
 
-Values that were deleted or corrected before become unrecoverable once the old generation is gone.
+The old generation is destroyed at once, not kept for data backups: the next rotation of the epoch makes
+final what was deleted or corrected of the customer, and backups from before do not open for it any more.
 
 Example:
   cvault keys rotate-dek customer-4711
@@ -107,9 +108,9 @@ def status(vault: "Vault", as_json: Json = False) -> None:
 
 
 @online
-def rotate(vault: "Vault", wait: Wait = True, as_json: Json = False) -> None:
+def rotate(vault: "Vault", wait: Wait = True, approval: Approval = "", as_json: Json = False) -> None:
     """Begins a new epoch, and follows it."""
-    rotation = vault.rotate_epoch()
+    rotation = vault.rotate_epoch(approval_id=approval)
     if wait:
         rotation = _follow(vault, rotation, show=not as_json)
     if rotation.error is not None:

@@ -8,9 +8,11 @@ from typing import NoReturn
 import typer
 
 from vault.cli import (
+    approvals,
     audit,
     backup,
     check,
+    consent,
     customers,
     detokenize,
     erasure,
@@ -23,6 +25,7 @@ from vault.cli import (
     serve,
     shred,
     status,
+    tables,
     tokenize,
     version,
     witness,
@@ -36,10 +39,10 @@ _HELP = """Customer Vault: CRM systems hold tokens, the vault holds the values.
 
 \b
 Start a vault:      init, serve, status, check
-Move data in:       import, import-tokens, tokenize
-Read it:            detokenize, customers
+Move data in:       import, import-tokens, tokenize, tokenize-table
+Read it:            detokenize, detokenize-table, customers
 End it:             shred, erasure
-Govern it:          policy, principals, keys, audit
+Govern it:          policy, principals, approvals, consent, keys, audit
 Keep it:            backup, keys copy
 Vouch for it:       witness
 
@@ -60,9 +63,13 @@ def build() -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    for module in (init, serve, status, import_, import_tokens, tokenize, detokenize, shred, check, version):
+    for module in (
+        init, serve, status, import_, import_tokens, tokenize, detokenize, tables, shred, check, version,
+    ):  # fmt: skip
         module.register(app)
-    for group in (keys, customers, principals, policy, erasure, audit, backup, witness):
+    for group in (
+        keys, customers, consent, principals, policy, approvals, erasure, audit, backup, witness,
+    ):  # fmt: skip
         group.register(app)
     return app
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from vault.cli.exits import CommandError, message_of, reason_of
+from vault.cli.exits import message_of, reason_of
 
 _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 _ESCAPES |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
@@ -75,7 +75,7 @@ def print_error(error: Exception, *, as_json: bool) -> None:
         if isinstance(details, Mapping) and details:
             document["details"] = dict(details)
         sys.stderr.write(json.dumps({"error": document}, ensure_ascii=False) + "\n")
-    elif isinstance(error, CommandError) and reason == "USAGE":
+    elif reason == "USAGE":
         sys.stderr.write(f"error: {visible(message)}\n")
     else:
         sys.stderr.write(f"error: {visible(message)} [{reason}]\n")

@@ -25,6 +25,7 @@ from vault.cli.texts import texts
 
 if TYPE_CHECKING:
     from customervault import Vault
+    from customervault.control_results import BudgetUse
     from customervault.results import CreatedPrincipal, Principal
 
 _GROUP = """Principals: the services and people who may call, each known by a certificate.
@@ -52,7 +53,27 @@ _REVOKE = """Revoke a principal, effective on its next call, over connections th
 Example:
   cvault principals revoke crm-service --yes
 """
+_SUSPEND = """Suspend a principal, effective on its next call, over connections that are open, too.
 
+Certificate and grants stay; `cvault principals resume` ends it. The last administrator cannot be suspended.
+
+Example:
+  cvault principals suspend crm-service --reason "reads more than it should"
+"""
+_RESUME = """End a principal's suspension.
+
+Example:
+  cvault principals resume crm-service --reason "explained"
+"""
+_BUDGET = """Show how much of its budgets a principal has used in the windows that run now.
+
+Example:
+  cvault principals budget crm-service
+"""
+
+Why = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why, for the access log: name no customer in it.")
+]
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="As the certificate states it.", show_default=False)
 ]
@@ -64,6 +85,9 @@ def register(app: typer.Typer) -> None:
     group.command("add", **texts(_ADD, "Register a principal."))(add)
     group.command("list", **texts(_LIST, "List all principals."))(list_all)
     group.command("revoke", **texts(_REVOKE, "Revoke a principal."))(revoke)
+    group.command("suspend", **texts(_SUSPEND, "Suspend a principal."))(suspend)
+    group.command("resume", **texts(_RESUME, "End a suspension."))(resume)
+    group.command("budget", **texts(_BUDGET, "Show the use of its budgets."))(budget)
     app.add_typer(group, name="principals")
 
 
@@ -166,6 +190,64 @@ def revoke(vault: "Vault", name: Name, yes: Yes = False, as_json: Json = False) 
         print_line(f"revoked {name}; its next call is refused")
 
 
+@online
+def suspend(vault: "Vault", name: Name, reason: Why = "", as_json: Json = False) -> None:
+    """Suspends a principal."""
+    principal = vault.suspend_principal(name, reason=reason)
+    if as_json:
+        print_json(_as_json(principal))
+    else:
+        print_line(f"suspended {name}; its next call is refused")
+
+
+@online
+def resume(vault: "Vault", name: Name, reason: Why = "", as_json: Json = False) -> None:
+    """Ends a suspension."""
+    principal = vault.resume_principal(name, reason=reason)
+    if as_json:
+        print_json(_as_json(principal))
+    else:
+        print_line(f"resumed {name}")
+
+
+@online
+def budget(vault: "Vault", name: Name, as_json: Json = False) -> None:
+    """Shows the use of a principal's budgets."""
+    uses = vault.budget_use(name)
+    if as_json:
+        for each in uses:
+            print_json(_use_as_json(each))
+        return
+    rows = [
+        (
+            each.budget,
+            each.kind,
+            ", ".join(each.purposes) or "-",
+            f"{each.customers:,} of {each.limit_customers:,}",
+            "EXCEEDED" if each.exceeded else "alert" if each.alerted else "-",
+            when(each.end),
+        )
+        for each in uses
+    ]
+    headings = ("BUDGET", "KIND", "PURPOSES", "CUSTOMERS", "LEVEL", "WINDOW ENDS")
+    print_table(headings, rows, empty="No budget holds for this principal.")
+
+
+def _use_as_json(use: "BudgetUse") -> dict[str, object]:
+    return {
+        "budget": use.budget,
+        "kind": use.kind,
+        "purposes": list(use.purposes),
+        "start": when_json(use.start),
+        "end": when_json(use.end),
+        "customers": use.customers,
+        "alert_customers": use.alert_customers,
+        "limit_customers": use.limit_customers,
+        "alerted": use.alerted,
+        "exceeded": use.exceeded,
+    }
+
+
 def _confirm(name: str) -> None:
     if not sys.stdin.isatty():
         raise UsageError("not on a terminal: confirm with --yes")
@@ -181,5 +263,6 @@ def _as_json(principal: "Principal") -> dict[str, object]:
         "state": principal.state,
         "created": when_json(principal.created),
         "revoked": when_json(principal.revoked),
+        "suspended": when_json(principal.suspended),
         "certificate_expires": when_json(principal.certificate_expires),
     }

@@ -15,6 +15,7 @@ _DEV_DATA = Path("demo-vault")
 _HELP = """Run the vault in the foreground until SIGTERM or Ctrl-C.
 
 With --dev: founds a vault where there is none, listens on loopback only, and prints how to connect.
+Its data lie in demo-vault, unless --data names another directory than the usual one.
 A development vault is for trying things out; its root key has no passphrase of yours.
 
 Exit codes: 0 ended when asked to, 2 usage, 4 could not start or serve.

@@ -13,7 +13,8 @@ from vault.cli.certificates import CertificateFolder
 from vault.cli.connection import online
 from vault.cli.customer_ref import By, named
 from vault.cli.exits import UsageError, code_for_batch, message_of, reason_of
-from vault.cli.options import Json, Yes
+from vault.cli.idfiles import gather_ids
+from vault.cli.options import Approval, Json, Yes
 from vault.cli.output import plural, print_json, print_line, print_remark, print_table, when_json
 from vault.cli.texts import texts
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from customervault.results import Shredded
 
 _BATCH = 500
-_DONE = {"shredded", "validated", "already_shredded", "missing"}
+_DONE = {"shredded", "held", "validated", "already_shredded", "missing"}
+_ACCEPTED = {"shredded", "held", "validated"}
 
 _HELP = """Destroy customers' keys, and with them every value, on every copy of the data.
 
@@ -34,7 +36,13 @@ asked to type the id, or the number of customers; scripts pass --yes.
 id. The vault keeps no copy of the salt. Once the shred is final, `cvault erasure certificate SHRED_ID`
 gets the certificate that says so; the salt opens it, too.
 
-Exit codes: 0 all shredded, 1 some were not (unknown, shredded before), 2 usage, 3 denied,
+Where the policy asks for another person's approval of so many, `cvault approvals request shred` asks for
+it, and --approval names it: exactly those customers, in one call.
+
+Where a legal hold keeps some values, the others go, the customer is closed, and the shred is done by itself
+when the hold ends: outcome held. Its certificate can be had then.
+
+Exit codes: 0 all shredded or held, 1 some were not (unknown, shredded before), 2 usage, 3 denied,
 4 unavailable. With --missing-ok unknown and shredded customers count as done.
 
 Examples:
@@ -68,18 +76,21 @@ def shred(
     certificates: Annotated[
         Path | None, typer.Option("--certificates", metavar="DIR", help="Write certificates and salts here.")
     ] = None,
+    approval: Approval = "",
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Shreds customers."""
-    ids = _ids(customers or [], file)
+    ids = gather_ids(customers or [], file)
     if not preview and not yes:
         _confirm(ids)
     folder = CertificateFolder(certificates, vault) if certificates and not preview else None
     report = _Report(preview=preview, as_json=as_json)
     try:
-        for batch in _batches(ids, by):
-            answers = vault.shred_many(batch, missing_ok=missing_ok, validate_only=preview)
+        for batch in _batches(ids, by, len(ids) if approval else _BATCH):
+            answers = vault.shred_many(
+                batch, missing_ok=missing_ok, validate_only=preview, approval_id=approval
+            )
             try:
                 if folder:
                     folder.write_all(answers)  # before anything is printed: a salt cannot be had again
@@ -123,21 +134,6 @@ class _Report:
             print_line(_summary(self._outcomes, self._values, preview=self._preview))
 
 
-def _ids(given: Sequence[str], file: Path | None) -> list[str]:
-    if bool(given) == bool(file):
-        raise UsageError("name customers as arguments or with --file, one of the two")
-    if file is None:
-        return list(given)
-    try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError:
-        raise UsageError(f"{file} is not valid UTF-8") from None
-    ids = [line.removesuffix("\r") for line in lines if line.strip()]
-    if not ids:
-        raise UsageError(f"{file} names no customer")
-    return ids
-
-
 def _confirm(ids: Sequence[str]) -> None:
     if not sys.stdin.isatty():
         raise UsageError("not on a terminal: confirm with --yes, or look first with --preview")
@@ -150,11 +146,11 @@ def _confirm(ids: Sequence[str]) -> None:
         raise UsageError("not confirmed; nothing was shredded")
 
 
-def _batches(ids: Sequence[str], by: By) -> "Iterator[list[CustomerRef]]":
+def _batches(ids: Sequence[str], by: By, size: int) -> "Iterator[list[CustomerRef]]":
     from customervault import CustomerRef
 
     rest = iter(ids)
-    while batch := [CustomerRef(**named(text, by)) for text in islice(rest, _BATCH)]:
+    while batch := [CustomerRef(**named(text, by)) for text in islice(rest, size)]:
         yield batch
 
 
@@ -164,6 +160,7 @@ def _line(number: int, answer: "Shredded") -> dict[str, Any]:
         "outcome": answer.outcome,
         "values": answer.values,
         "dek_generations": answer.dek_generations,
+        "held_values": answer.held_values,
     }
     if answer.erasure is not None:
         document["shred_id"] = answer.shred_id
@@ -180,10 +177,11 @@ def _row(number: int, answer: "Shredded") -> tuple[object, ...]:
 
 
 def _summary(outcomes: Counter[str], values: int, *, preview: bool) -> str:
-    done = sum(count for outcome, count in outcomes.items() if outcome in {"shredded", "validated"})
+    done = sum(count for outcome, count in outcomes.items() if outcome in _ACCEPTED)
     verb = "would be shredded" if preview else "shredded"
     text = f"{plural(done, 'customer')} {verb}, with {plural(values, 'value')}"
     failed = sum(count for outcome, count in outcomes.items() if outcome not in _DONE)
     passed = sum(outcomes.values()) - done - failed
     text += f"; {passed:,} passed over" if passed else ""
+    text += f"; {outcomes['held']:,} of them when a legal hold ends" if outcomes["held"] else ""
     return text + (f"; {failed:,} not" if failed else "")

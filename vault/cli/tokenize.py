@@ -5,10 +5,11 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from customervault.tables.plan import Place
 
 from vault.cli.connection import online
 from vault.cli.exits import UsageError, code_for_batch, message_of, reason_of
-from vault.cli.importing.plan import Place, checked_jurisdiction
+from vault.cli.importing.plan import checked_jurisdiction
 from vault.cli.options import Domain, Json
 from vault.cli.output import print_json, print_line, print_table
 from vault.cli.texts import texts

@@ -3,8 +3,10 @@
 - `engine`: what an open vault holds in one process. `founding`: makes a new vault.
 - `committer`: the commit thread; `recovery`: finishes what the ledger says; `replay`: request ids.
 - `directory`: names, principals and policy as of one snapshot. `book`: customers in a write.
-- `tokenizing`, `rectifying`, `inspecting`, `exporting`, `shredding`, `rotating`, `administering`,
-  `reporting`: the use cases.
+- `tokenizing`, `rectifying`, `inspecting`, `exporting`, `shredding`, `rotating`, `narrowing`,
+  `administering`, `reporting`: the use cases.
+- `suspending`, `budgets`, `approvals` with `approving`, `tracing`: keeping principals within bounds.
+- `holding`: what a legal hold keeps; `erasing`: shreds that wait for one. `resealing`: new data keys.
 - `forgetting`: zeroes cached keys of whom any process shredded. `upkeep`: background work.
 - `checking`: the offline check. `offline`: a vault's parts without serving.
 - `backup`, `keycopies`: copies of data and keyring.

@@ -11,6 +11,7 @@ from vault.core.directory import (
     RegisteredPrincipal,
     changed,
     number_names,
+    policy_version,
     store_policy,
 )
 from vault.core.engine import Engine
@@ -18,10 +19,11 @@ from vault.core.trail import Trail
 from vault.crypto import certificates
 from vault.errors import InvalidRequestError, PrincipalExistsError, PrincipalUnknownError
 from vault.model.access import Action
-from vault.model.requests import Caller, Page, PolicyInForce, PrincipalInfo
+from vault.model.requests import Caller, Page, PolicyInForce, PolicyVersion, PrincipalInfo
 from vault.policy.decision import PrincipalRecord
 from vault.policy.diff import describe_change
 from vault.policy.document import parse_policy
+from vault.policy.examples import require_sound
 from vault.policy.remarks import remarks
 from vault.policy.rules import is_principal_name
 from vault.store.entries import PrincipalRevoked
@@ -38,13 +40,39 @@ class Administering:
         self._engine = engine
         self._trail = trail
 
-    def get_policy(self, caller: Caller) -> PolicyInForce:
-        """The policy in force, as it was applied."""
-        with self._engine.store.snapshot() as snapshot:
-            directory = self._engine.directory(snapshot)
+    def get_policy(self, caller: Caller, version: int = 0) -> PolicyInForce:
+        """A policy as it was applied: the one in force, or the one of a version.
+
+        Raises:
+            InvalidRequestError: there was no such version.
+        """
+        engine = self._engine
+        with engine.store.snapshot() as snapshot:
+            directory = engine.directory(snapshot)
             directory.access.principal(caller.principal).require(Action.ADMIN)
-        policy = directory.policy
+            policy = policy_version(engine.rows, snapshot, version) if version else directory.policy
+        if policy is None:
+            raise InvalidRequestError("the policy has no such version", field="version")
         return PolicyInForce(policy.document, policy.version, policy.applied_ms)
+
+    def list_policy_versions(self, caller: Caller, page_size: int, page_token: str) -> Page[PolicyVersion]:
+        """The versions that were ever in force, the newest first.
+
+        Raises:
+            InvalidRequestError: the page token is none of this list's.
+        """
+        engine = self._engine
+        with engine.store.snapshot() as snapshot:
+            directory = engine.directory(snapshot)
+            directory.access.principal(caller.principal).require(Action.ADMIN)
+            if page_token and not (page_token.isascii() and page_token.isdecimal()):
+                raise InvalidRequestError("page_token is not from this list", field="page_token")
+            newest = min(int(page_token or directory.policy.version), directory.policy.version)
+            oldest = max(newest - page_size + 1, 1)
+            kept = [policy_version(engine.rows, snapshot, each) for each in range(newest, oldest - 1, -1)]
+        names = directory.principal_names
+        found = [PolicyVersion(p.version, p.applied_ms, names.get(p.principal_id, "")) for p in kept if p]
+        return Page(found, str(oldest - 1) if oldest > 1 else "")
 
     def apply_policy(
         self, caller: Caller, document: str, *, validate_only: bool, request_id: str
@@ -60,10 +88,13 @@ class Administering:
         grants = directory.access.principal(caller.principal)
         grants.require(Action.ADMIN)
         policy = parse_policy(document, engine.catalog.names)
+        require_sound(policy, engine.catalog.names)
         registry = _registry(directory.principals)
-        warnings = remarks(policy, registry)
+        warnings = remarks(policy, registry, grants.name)
         if validate_only:
-            return PolicyInForce(document, directory.policy.version, directory.policy.applied_ms, warnings)
+            changes = describe_change(directory.access.policy, policy)
+            in_force = directory.policy
+            return PolicyInForce(document, in_force.version, in_force.applied_ms, warnings, changes)
         request = engine.request(grants.id, request_id, "ApplyPolicy", [document.encode()])
 
         def job(session: WriteSession) -> Any:
@@ -81,10 +112,10 @@ class Administering:
             version = store_policy(engine.rows, session, document, applied_ms=now, principal_id=grants.id)
             changed(engine.rows, session)
             request.remember(session, [version, now])
-            return [version, now]
+            return [version, now, changes]
 
-        version, applied_ms = engine.committer.submit(job, deadline=caller.deadline_monotonic)
-        return PolicyInForce(document, version, applied_ms, warnings)
+        version, applied_ms, *told = engine.committer.submit(job, deadline=caller.deadline_monotonic)
+        return PolicyInForce(document, version, applied_ms, warnings, told[0] if told else ())
 
     def create_principal(
         self, caller: Caller, name: str, certificate_request_pem: str, certificate_days: int, request_id: str
@@ -144,7 +175,7 @@ class Administering:
             return made
 
         made = engine.committer.submit(job, deadline=caller.deadline_monotonic)
-        return replace(_info(made), certificate_pem=certificate, ca_pem=ca_pem)
+        return replace(principal_info(made), certificate_pem=certificate, ca_pem=ca_pem)
 
     def list_principals(self, caller: Caller, page_size: int, page_token: str) -> Page[PrincipalInfo]:
         """Principals by name. A page token is the last name of the page."""
@@ -153,7 +184,7 @@ class Administering:
             directory.access.principal(caller.principal).require(Action.ADMIN)
         later = [p for name, p in sorted(directory.principals.items()) if name > page_token]
         page = later[:page_size]
-        return Page([_info(p) for p in page], page[-1].name if len(later) > len(page) else "")
+        return Page([principal_info(p) for p in page], page[-1].name if len(later) > len(page) else "")
 
     def revoke_principal(self, caller: Caller, name: str, request_id: str) -> PrincipalInfo:
         """Revokes a principal for good; effective on its next call, open connections included.
@@ -188,18 +219,20 @@ class Administering:
             request.remember(session, 1)
             return revoked
 
-        return _info(engine.committer.submit(job, deadline=caller.deadline_monotonic))
+        return principal_info(engine.committer.submit(job, deadline=caller.deadline_monotonic))
 
 
 def _registry(principals: Mapping[str, RegisteredPrincipal]) -> dict[str, PrincipalRecord]:
-    return {p.name: PrincipalRecord(p.id, p.name, p.revoked_ms > 0) for p in principals.values()}
+    return {p.name: p.record for p in principals.values()}
 
 
-def _info(principal: RegisteredPrincipal) -> PrincipalInfo:
+def principal_info(principal: RegisteredPrincipal) -> PrincipalInfo:
+    """A registry row as callers see it."""
     return PrincipalInfo(
         principal.name,
         principal.revoked_ms > 0,
         principal.created_ms,
         principal.revoked_ms,
         principal.expires_ms,
+        suspended_ms=principal.suspended_ms,
     )

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from vault.core.indexkeys import IndexKeys
-from vault.core.records import open_record, seal_record, sheet_aad
+from vault.core.records import open_record, seal_record
 from vault.core.secrets import VaultSecrets
 from vault.crypto import hazmat
 from vault.crypto.suites import XCHACHA20_POLY1305
@@ -24,6 +24,7 @@ from vault.errors import (
 )
 from vault.keys.keyrings import Keyrings
 from vault.keys.opendek import DekOpener, OpenDek
+from vault.model.consent import ConsentState
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, Generation, Region, ValueNo
 from vault.store.layout import (
     CustomerRow,
@@ -45,9 +46,10 @@ from vault.store.sheet import (
     SheetField,
     SheetSurrogate,
     external_id_of,
+    sheet_aad,
 )
 from vault.store.snapshot import KeyringSnapshot, Snapshot, ValuesReader
-from vault.store.terms import NO_TERMS, Terms
+from vault.store.terms import NO_TERMS, ROW_PURPOSES, Terms, terms_digest, with_row_consent
 
 _LAST_COUNTER = 2**16 - 1
 # Stands for a row that is lost or unreadable, when its customer is shredded.
@@ -113,6 +115,25 @@ class OpenCustomer:
         del self.lines[value_no]
         self.changed = True
 
+    def set_terms(self, terms: Terms) -> None:
+        """Replaces the terms; the row's state follows from them."""
+        self.terms = terms
+        self.row = replace(self.row, state=RowState.RESTRICTED if terms.closes else RowState.ACTIVE)
+        self.changed = True
+
+    def set_consent(self, purpose: int, state: ConsentState, expires_ms: int = 0) -> None:
+        """What the customer says of a purpose from now on; with an end, or beyond the row, in the terms.
+
+        Raises:
+            LimitExceededError: the terms hold as many as they can.
+        """
+        in_row = purpose <= ROW_PURPOSES and not expires_ms
+        self.terms = self.terms.with_consent(purpose, ConsentState.NONE if in_row else state, expires_ms)
+        if purpose <= ROW_PURPOSES:
+            said = state if in_row else ConsentState.NONE
+            self.row = replace(self.row, consents=with_row_consent(self.row.consents, purpose, said))
+        self.changed = True
+
     def take_counter(self, incarnation: int) -> int:
         """The next counter of this incarnation; `Book.save` writes how far it went.
 
@@ -142,8 +163,8 @@ class Book:
         deks: DekOpener,
         suite: int,
     ) -> None:
-        self._vault_id = vault_id
-        self._region = region
+        self.vault_id = self._vault_id = vault_id
+        self.region = self._region = region
         self._secrets = secrets
         self._keyrings = keyrings
         self._index_keys = index_keys
@@ -199,21 +220,41 @@ class Book:
             DataLossError: the customer's key or sheet is missing.
             IntegrityFailedError: row or sheet fails its authentication, or it is somebody else.
         """
-        row = self.live_row(reader, number)
-        dek_row = keys.dek(self._region, number, Generation(row.dek_generation))
-        if dek_row is None:
-            raise DataLossError("the key of a live customer is missing from the keyring")
-        with self._deks.unwrap(
-            dek_row, keys.epoch, self._region, number, Generation(row.dek_generation)
-        ) as dek:
-            if not hazmat.constant_time_equal(dek.row_mac(self._row_message(number, row)), row.mac):
-                raise IntegrityFailedError
+        with self._open_row(reader, keys, number) as (row, dek):
             sheet = self._open_sheet(reader, number, dek)
             if external_id and sheet.external_id != external_id:
                 raise IntegrityFailedError
-            if row.restrictions != terms_digest(sheet.terms, dek):
+            if row.restrictions != terms_digest(sheet.terms, dek.row_mac):
                 raise IntegrityFailedError
             yield OpenCustomer.of(number, row, sheet, dek)
+
+    @contextmanager
+    def _open_row(
+        self, reader: WriteSession | Snapshot, keys: WriteSession | KeyringSnapshot, number: CustomerNo
+    ) -> Iterator[tuple[CustomerRow, OpenDek]]:
+        row = self.live_row(reader, number)
+        generation = Generation(row.dek_generation)
+        dek_row = keys.dek(self._region, number, generation)
+        if dek_row is None:
+            raise DataLossError("the key of a live customer is missing from the keyring")
+        with self._deks.unwrap(dek_row, keys.epoch, self._region, number, generation) as dek:
+            if not hazmat.constant_time_equal(dek.row_mac(self._row_message(number, row)), row.mac):
+                raise IntegrityFailedError
+            yield row, dek
+
+    def close_consent(
+        self, session: WriteSession, number: CustomerNo, purpose: int, state: ConsentState
+    ) -> None:
+        """Ends a consent of a customer whose sheet cannot be opened, in the row alone.
+
+        Raises:
+            VaultError: the row cannot be opened either, or is nobody's.
+        """
+        with self._open_row(session, session, number) as (row, dek):
+            closed = replace(row, consents=with_row_consent(row.consents, purpose, state))
+            packed = closed.advanced(row.counter_incarnation, row.next_counter)
+            key = value_key(self._region, number, CUSTOMER_ROW)
+            session.put_value(key, packed + dek.row_mac(self._vault_id + key + packed))
 
     @contextmanager
     def create(
@@ -359,7 +400,7 @@ class Book:
             row = replace(
                 row,
                 flags=RowFlag.SLOW_PATH if customer.terms.bears_on_reads else 0,
-                restrictions=terms_digest(customer.terms, customer.dek),
+                restrictions=terms_digest(customer.terms, customer.dek.row_mac),
             )
         packed = row.advanced(*customer.counter)
         session.put_value(key, packed + customer.dek.row_mac(self._vault_id + key + packed))
@@ -437,9 +478,3 @@ class Book:
             raise DataLossError("the sheet of a live customer is missing")
         aad = sheet_aad(self._vault_id, key, raw[:3])
         return raw[0], opener.open(XCHACHA20_POLY1305, sheet_key, raw[3:27], raw[27:], aad)
-
-
-def terms_digest(terms: Terms, dek: OpenDek) -> int:
-    """What a customer row says of the terms in its sheet; 0 where there are none."""
-    packed = terms.pack()
-    return int.from_bytes(dek.row_mac(b"terms" + packed)[:8], "big") if packed else 0

@@ -1,8 +1,8 @@
 """The offline check: every invariant of the stores, and with the key every record.
 
 Structure (without keys) comes from `store.inspection` and `audit.check`. With the epoch key each DEK
-is unwrapped, each row, sheet and record is authenticated, and sheets, records and index are held
-against each other.
+is unwrapped, each row, sheet, record and consent event is authenticated, and sheets, records and index
+are held against each other, and so are consent events and what row and sheet say of them.
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -13,6 +13,7 @@ from pathlib import Path
 from vault.audit import check as audit_check
 from vault.config import Settings
 from vault.core.book import Book, OpenCustomer
+from vault.core.consents import ConsentLedger
 from vault.core.indexkeys import IndexKeys
 from vault.core.keyhistory import listed_keys, require_unforked
 from vault.core.rows import Rows
@@ -111,13 +112,15 @@ def _check_records(
             deks=deks,
             suite=suite,
         )
-        yield from _check_rows(snapshot, Rows(secrets, store.vault_id))
+        rows = Rows(secrets, store.vault_id)
+        consents = ConsentLedger(book, rows)
+        yield from _check_rows(snapshot, rows)
         listed = 0
         for key, raw in snapshot.customers(None):
             number = split_value_key(key)[1]
             try:
                 listed += yield from _check_customer(
-                    snapshot, keys, book, index_keys, region, number, CustomerRow.unpack(raw)
+                    snapshot, keys, book, consents, index_keys, region, number, CustomerRow.unpack(raw)
                 )
             except VaultError as error:
                 yield Finding("error", error.reason.value, "values", f"customer {number}: {error}")
@@ -150,6 +153,7 @@ def _check_customer(
     snapshot: Snapshot,
     keys: KeyringSnapshot,
     book: Book,
+    consents: ConsentLedger,
     index_keys: IndexKeys,
     region: Region,
     number: CustomerNo,
@@ -169,6 +173,10 @@ def _check_customer(
         if missing:
             text = f"customer {number}: {missing} surrogates are not in the index"
             yield Finding("error", "INDEX_WRONG", "index", text)
+        try:
+            consents.standings(snapshot, customer)
+        except VaultError:
+            yield Finding("error", "CONSENTS_WRONG", "values", f"customer {number}: its consent events")
         listed = {entry.value_no for entry in customer.sheet.fields}
         for key, record in snapshot.scan_customer(region, number):
             value_no = split_value_key(key)[2]

@@ -3,7 +3,8 @@
 Tables (rows carry the MAC of `rows`):
     names       kind u8 ("d" domain, "f" field class, "p" purpose) + name -> number u32
                 kind alone -> number u32 up to which a restore found numbers given
-    principals  name -> JSON {"id", "created_ms", "revoked_ms", "expires_ms"}
+    principals  name -> JSON {"id", "created_ms", "revoked_ms", "expires_ms", "suspended_ms" (0 if it is not),
+                "break_glass": {purpose: granted until, ms}}
     policies    "current" -> version u64;  version u64 -> applied_ms u64 | principal u32 | document
     each        0xFF "stamp" -> access version u64 of the last change to any of the three
 
@@ -20,7 +21,7 @@ import json
 import struct
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from vault.core.rows import RowReader, Rows, RowWriter
@@ -63,6 +64,19 @@ class RegisteredPrincipal:
     created_ms: int
     revoked_ms: int = 0
     expires_ms: int = 0
+    suspended_ms: int = 0
+    break_glass: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def record(self) -> PrincipalRecord:
+        """What decisions see of it."""
+        return PrincipalRecord(
+            self.id,
+            self.name,
+            revoked=self.revoked_ms > 0,
+            suspended=self.suspended_ms > 0,
+            break_glass=self.break_glass,
+        )
 
     def pack(self) -> bytes:
         """The row's body."""
@@ -71,6 +85,8 @@ class RegisteredPrincipal:
             "created_ms": self.created_ms,
             "revoked_ms": self.revoked_ms,
             "expires_ms": self.expires_ms,
+            "suspended_ms": self.suspended_ms,
+            "break_glass": dict(self.break_glass),
         }
         return json.dumps(document, separators=(",", ":")).encode()
 
@@ -152,7 +168,7 @@ def load_directory(rows: Rows, reader: TableReader, access_version: int) -> Dire
         raise IntegrityFailedError
     access = AccessTable(
         parse_policy(policy.document, numbers[FIELD_CLASS].keys()),
-        {p.name: PrincipalRecord(p.id, p.name, p.revoked_ms > 0) for p in principals.values()},
+        {p.name: p.record for p in principals.values()},
         numbers[DOMAIN],
         numbers[PURPOSE],
         numbers[FIELD_CLASS],
@@ -194,12 +210,19 @@ def stored_policy(rows: Rows, reader: RowReader) -> StoredPolicy | None:
     version = rows.get(reader, "policies", _CURRENT)
     if version is None:
         return None
-    body = rows.get(reader, "policies", version)
-    if body is None:
+    policy = policy_version(rows, reader, int.from_bytes(version, "big"))
+    if policy is None:
         raise IntegrityFailedError
+    return policy
+
+
+def policy_version(rows: Rows, reader: RowReader, version: int) -> StoredPolicy | None:
+    """A policy that is or was in force; None where there was no such version."""
+    body = rows.get(reader, "policies", version.to_bytes(8, "big"))
+    if body is None:
+        return None
     applied_ms, principal_id = _POLICY_HEAD.unpack_from(body)
-    document = body[_POLICY_HEAD.size :].decode()
-    return StoredPolicy(int.from_bytes(version, "big"), document, applied_ms, principal_id)
+    return StoredPolicy(version, body[_POLICY_HEAD.size :].decode(), applied_ms, principal_id)
 
 
 def store_policy(rows: Rows, writer: RowWriter, document: str, *, applied_ms: int, principal_id: int) -> int:

@@ -11,7 +11,9 @@ from typing import Final, Literal, cast
 from vault.audit.segments import SegmentWriter
 from vault.config import Settings
 from vault.core.book import Book
+from vault.core.budgets import Budgets
 from vault.core.committer import Committer
+from vault.core.consents import ConsentLedger
 from vault.core.directory import (
     FIELD_CLASS,
     Directory,
@@ -30,6 +32,7 @@ from vault.core.replay import Part, Request
 from vault.core.rows import Rows
 from vault.core.secrets import SecretRows, VaultSecrets
 from vault.core.surrogates import Surrogates
+from vault.core.trail import Trail
 from vault.core.turn import Turn
 from vault.crypto import hazmat
 from vault.crypto.batches import batch_opener
@@ -44,6 +47,7 @@ from vault.hotpath.detokenize import HotPath
 from vault.keys.keyrings import Keyrings
 from vault.keys.opendek import SLOT_BYTES, DekOpener
 from vault.model.ids import CustomerNo, Epoch, Region
+from vault.store.files import BUDGETS, RUN
 from vault.store.session import WriteSession
 from vault.store.snapshot import Snapshot
 from vault.store.store import Store
@@ -73,6 +77,7 @@ class Engine:
     book: Book
     surrogates: Surrogates
     effects: Effects
+    consents: ConsentLedger
     deks: DekOpener
     write_slots: SlotPool
     catalog: FieldCatalog
@@ -82,6 +87,7 @@ class Engine:
     turn: Turn
     cache: DekCache
     hot: HotPath
+    budgets: Budgets
     forgetting: Forgetting
     suite: int
     now_ms: Callable[[], int]
@@ -94,6 +100,12 @@ class Engine:
             # Not kept: if this session is given up, another may use the same version.
             return load_directory(self.rows, reader, version)
         return self.directories.at(reader, version)
+
+    @property
+    def audit_directory(self) -> Path:
+        """Where the access log stands."""
+        configured = self.settings.audit.directory
+        return Path(configured) if configured else self.data_dir / "audit"
 
     def request(self, principal_id: int, request_id: str, method: str, body: Sequence[Part]) -> Request:
         """One write's request id with the fingerprint of its body.
@@ -161,6 +173,7 @@ def open_engine(data_dir: Path, settings: Settings, edks: EpochKeys, process_nam
         engine = _open_parts(data_dir, settings, held, process_name, opened)
         _declare_field_classes(engine)
         _publish_keys(engine)
+        engine.budgets.now_ms = lambda: engine.now_ms()
         engine.closing = opened.pop_all()
         return engine
 
@@ -228,6 +241,8 @@ def _open_parts(
     directories = DirectoryReader(rows, secrets.refresh)
     cache = DekCache(keyrings, cache_bytes, suite)
     masks = _Masks(catalog, directories)
+    budgets = Budgets(data_dir / RUN / BUDGETS, Trail(audit))
+    closing.callback(budgets.close)
     hot = HotPath(
         store=store,
         codec=secrets.codec,
@@ -239,6 +254,7 @@ def _open_parts(
         judge=_judge(committer, book),
         tombstone_mac=secrets.row_mac,
         mask=masks,
+        budgets=budgets,
         suite=suite,
         batches=batch_opener(suite, store.vault_id),
         reply_bytes=settings.limits.reply_bytes,
@@ -262,6 +278,7 @@ def _open_parts(
             book, index_keys, region, declared=any(each.surrogate is not None for each in catalog)
         ),
         effects=effects,
+        consents=ConsentLedger(book, rows),
         deks=deks,
         write_slots=write_slots,
         catalog=catalog,
@@ -271,6 +288,7 @@ def _open_parts(
         turn=turn,
         cache=cache,
         hot=hot,
+        budgets=budgets,
         forgetting=forgetting,
         suite=suite,
         now_ms=lambda: time.time_ns() // 1_000_000,

@@ -1,5 +1,7 @@
-"""A new epoch: every data key wrapped anew, the old epoch's root key destroyed. It makes shreds final.
+"""A new epoch: every data key wrapped anew, the old epoch's root key destroyed. It makes erasures final.
 
+    reseal    customers of whom a value was deleted or corrected get a new data key; replaced ones that no
+              data backup needs are destroyed (`resealing`)
     begin     ledger: epoch, attempt, root key id; empty keyring and index; then the provider makes the key,
               and every process of the vault gets it
     copy      customers in key order, in pieces: keys unwrapped, checked, wrapped; index hash from the sheet
@@ -18,6 +20,8 @@ Rules:
   (new ones), and from the index, which notes who gets surrogates.
 - Before `CURRENT` is renamed, a crash means: give the attempt up, destroy its root key too, begin again.
   After it there is only forward. `resume` finds out which, and whoever runs rotations calls it first.
+- Data keys end before the new epoch is announced, so that none of them is ever wrapped in it. Those that are
+  kept are carried like those in use. What is deleted after that waits for the next rotation.
 - Until the copies are verified, the old root key and keyring stay: with them, the loss of the new keyring's
   only file has not ended every value. Reads and writes go on; `resume` destroys them when it is time.
 - Nothing here holds a key in `bytes`: keys go from slot to slot of guarded memory.
@@ -31,7 +35,8 @@ from vault.core.engine import Engine
 from vault.core.epochhistory import History
 from vault.core.finality import LedgerFinality
 from vault.core.indexkeys import EXTERNAL_INDEX
-from vault.core.rewrapping import Rewrapping
+from vault.core.resealing import Resealing
+from vault.core.rewrapping import Rewrapping, next_customers
 from vault.crypto import hazmat
 from vault.errors import IntegrityFailedError, KeyUnavailableError, OverloadedError
 from vault.keys.keyrings import held_alone
@@ -48,11 +53,11 @@ from vault.store.entries import (
     Shred,
 )
 from vault.store.epochs import keyring_path
-from vault.store.layout import CUSTOMER_KEY_BYTES, customer_key
+from vault.store.layout import customer_key
 from vault.store.meta import Meta
 from vault.store.session import WriteSession
 from vault.store.snapshot import KeyringReader, ValuesReader
-from vault.store.staging import Changed, NextEpoch, Row, discard_epoch
+from vault.store.staging import Changed, NextEpoch, discard_epoch
 
 PIECE: Final = 2_000  # customers copied in one transaction
 LAST_CUSTOMERS: Final = 1_000  # as many may be left for the swap, which holds the write lock
@@ -127,7 +132,9 @@ class EpochRotation:
         epoch = Epoch(engine.store.epoch + 1)
         attempt = self._next_attempt(epoch)
         root_key_id = f"root-{epoch}-{attempt}-{hazmat.random_bytes(4).hex()}"
-        progress = Progress(epoch, "begin", started_ms=engine.now_ms())
+        progress = Progress(epoch, "reseal", started_ms=engine.now_ms())
+        self._reseal(progress)
+        progress.step, progress.done, progress.total = "begin", 0, 0
         self._report(progress)
         self._append(EpochIntent(epoch, attempt, root_key_id, self._custodian.provider))
         self._after_step("intent")
@@ -147,6 +154,17 @@ class EpochRotation:
         progress.step = "done" if self.waits_for is None else "copies"
         self._report(progress)
         return epoch
+
+    def _reseal(self, progress: Progress) -> None:
+        """Replaces the data keys that open what was deleted or corrected."""
+
+        def report(done: int, total: int) -> None:
+            progress.done, progress.total = done, total
+            self._report(progress)
+
+        self._report(progress)
+        Resealing(self._engine).all_waiting(report, self._after_step)
+        self._after_step("resealed")
 
     def resume(self) -> None:
         """Ends what an earlier rotation left: attempts given up, former epochs not yet destroyed.
@@ -295,7 +313,7 @@ class _Copy:
         while True:
             with engine.store.snapshot() as snapshot, engine.store.keyring() as keys:
                 self._require_epoch(keys)
-                customers = _next_customers(keys, engine.region, after, PIECE)
+                customers = next_customers(keys, engine.region, after, PIECE)
                 changed = [self._rewrapping.carried(snapshot, *each) for each in customers.items()]
             if not customers:
                 return
@@ -387,16 +405,3 @@ class _Copy:
     def _step(self, name: str, total: int) -> None:
         self._progress.step, self._progress.done, self._progress.total = name, 0, total
         self._report(self._progress)
-
-
-def _next_customers(keys: KeyringReader, region: int, after: int, limit: int) -> dict[bytes, list[Row]]:
-    """The wrapped DEKs of customers with higher numbers, in order, of at most `limit` customers."""
-    found: dict[bytes, list[Row]] = {}
-    for each in keys.deks(customer_key(region, after + 1)):
-        customer = each[0][:CUSTOMER_KEY_BYTES]
-        if customer not in found:
-            if len(found) == limit:
-                break
-            found[customer] = []
-        found[customer].append(each)
-    return found

@@ -10,6 +10,7 @@
     NUMBERS_RESERVED                     NumbersReserved
     GENERATION_REPLACED, _SHREDDED       GenerationCreated, GenerationShredded
     SHRED                                CustomerShredded
+    VALUES_DELETED, VALUES_CORRECTED     ValuesErased
     others                               nothing
 
 Rules:
@@ -21,6 +22,7 @@ Rules:
 """
 
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,6 +52,21 @@ _READ: Final = frozenset(
         EntryType.KEYRING_VERIFIED,
     }
 )
+
+_VOIDS: Final = frozenset({EntryType.VOID})
+_ABOUT_VALUES: Final = frozenset(
+    {
+        EntryType.SHRED,
+        EntryType.VALUES_DELETED,
+        EntryType.VALUES_CORRECTED,
+        EntryType.GENERATION_REPLACED,
+        EntryType.GENERATION_SHREDDED,
+        EntryType.EPOCH_INTENT,
+        EntryType.EPOCH_CURRENT,
+        EntryType.RESTORED,
+    }
+)
+"""Of a restore it matters how old the values were; the two before it say of which keyring it was."""
 
 
 class LedgerEvents:
@@ -83,12 +100,19 @@ class LedgerEvents:
                 return _confirmed(seq, time_ms, payload)
             case entries.NumbersReserved(region=region, up_to=up_to):
                 return events.NumbersReserved(seq, Region(region), up_to)
-            case entries.GenerationReplaced(region=region, customer_no=number, new=new):
-                return events.GenerationCreated(seq, _unit(region, number, new))
+            case entries.GenerationReplaced(region=region, customer_no=number, old=old, new=new):
+                return events.GenerationCreated(seq, _unit(region, number, new), Generation(old), time_ms)
             case entries.GenerationShredded(region=region, customer_no=number, generation=generation):
                 return events.GenerationShredded(seq, _unit(region, number, generation), time_ms)
-            case entries.Shred(region=region, customer_no=number):
-                return events.CustomerShredded(seq, Region(region), CustomerNo(number), time_ms)
+            case entries.Shred(region=region, customer_no=number, generations=numbers):
+                generations = tuple([Generation(each) for each in numbers])
+                return events.CustomerShredded(seq, Region(region), CustomerNo(number), time_ms, generations)
+            case entries.ValuesDeleted(region=region, values=values):
+                deleted = tuple([(CustomerNo(number), value_no) for number, value_no in values])
+                return events.ValuesErased(seq, Region(region), deleted, corrected=False, time_ms=time_ms)
+            case entries.ValuesCorrected(region=region, values=floors):
+                corrected = tuple([(CustomerNo(number), value_no) for number, value_no, _ in floors])
+                return events.ValuesErased(seq, Region(region), corrected, corrected=True, time_ms=time_ms)
         return None
 
     def _of_epoch(
@@ -190,6 +214,23 @@ class LedgerFinality:
         if len(kept) < len(self._about_root_keys):
             self._about_root_keys, self._events = kept, LedgerEvents()
             self._rule = Finality().after_all([self._events.event(each) for each in kept])
+
+
+def unit_events(store: Store) -> Iterator[events.UnitEvent | events.Restored]:
+    """What the ledger says of customers, values and restores, but for voided entries; nothing is kept."""
+    with store.snapshot() as snapshot:
+        applied = snapshot.meta.applied
+    voided = set()
+    for entry in store.ledger(types=_VOIDS):
+        if entry.seq <= applied and isinstance(entry.payload, entries.Void):
+            voided.add(entry.payload.seq)
+    told = LedgerEvents()
+    for entry in store.ledger(types=_ABOUT_VALUES):
+        if entry.seq > applied:
+            return
+        event = told.event(entry) if entry.seq not in voided else None
+        if isinstance(event, events.UnitEvent | events.Restored):
+            yield event
 
 
 def _confirmed(seq: int, time_ms: int, ended: entries.RootKeyEnded) -> events.DestructionConfirmed:

@@ -37,6 +37,7 @@ from vault.model.ids import Epoch
 from vault.model.secret import Secret
 from vault.policy.bootstrap import initial_policy
 from vault.policy.document import parse_policy
+from vault.policy.examples import require_sound
 from vault.policy.rules import is_principal_name
 from vault.store.entries import EpochCurrent, EpochIntent, Genesis
 from vault.store.files import write_durably
@@ -91,6 +92,7 @@ def found(
     catalog = load_field_classes(settings.fields)
     document = policy if policy is not None else initial_policy(admin)
     parsed = parse_policy(document, catalog.names)
+    require_sound(parsed, catalog.names)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     data_dir.chmod(0o700)
     vault_id = hazmat.random_bytes(16)

@@ -8,6 +8,7 @@ from vault.core.directory import DOMAIN, FIELD_CLASS, Directory
 from vault.core.engine import Engine
 from vault.core.erasures import ERASURES, ErasureRow, shred_id_text
 from vault.core.fieldinput import check_limit
+from vault.core.narrowing import told_of_terms
 from vault.core.references import customer_token, named_id, own_token, own_value, require, token_of
 from vault.core.trail import Trail
 from vault.errors import (
@@ -155,10 +156,10 @@ class Inspecting:
                 for entry in customer.sheet.fields
             ]
             locator = customer.dek.locator(engine.book.key(number))
-        return (
-            Customer(token, customer_state(row), row.jurisdiction, row.created_ms, row.dek_generation, held),
-            [locator],
-        )
+            base = Customer(
+                token, customer_state(row), row.jurisdiction, row.created_ms, row.dek_generation, held
+            )  # fmt: skip
+            return told_of_terms(base, customer.terms, directory), [locator]
 
     def list(
         self, caller: Caller, page_size: int, page_token: str, domain: str, show_shredded: bool

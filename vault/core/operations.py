@@ -3,8 +3,8 @@
 Row of table `operations` (with the MAC of `rows`), key: id 16; body: JSON of what `Operation` holds.
 
 A worker writes a request and answers at once; the keeper finds it, and writes how far it is. At most
-one rotation is under way: asking again meanwhile gives that one. One that has come to its last step, and
-there waits for copies of the keyring, is not finished and keeps nobody from beginning another.
+one rotation is under way: asking again meanwhile gives that one, and takes no approval. One that has come to
+its last step, and there waits for copies of the keyring, keeps nobody from beginning another.
 """
 
 import json
@@ -13,18 +13,34 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from vault.core.approvals import covering, spend
 from vault.core.engine import Engine
+from vault.core.finality import unit_events
+from vault.core.resealing import kept_since_ms
 from vault.core.trail import Trail
+from vault.erasure.waiting import Waiting
 from vault.errors import InvalidRequestError
 from vault.model.access import Action
+from vault.model.controls import ApprovalAct
 from vault.model.erasure import MissingCopies
 from vault.model.requests import Caller
-from vault.store.entries import EpochCurrent, GenerationShredded, Shred
+from vault.store.entries import (
+    EpochCurrent,
+    EpochIntent,
+    GenerationReplaced,
+    GenerationShredded,
+    Restored,
+    Shred,
+    ValuesCorrected,
+    ValuesDeleted,
+    Void,
+)
 from vault.store.session import WriteSession
 from vault.store.snapshot import ValuesReader
 
 OPERATIONS: Final = "operations"
 PREFIX: Final = "operations/"
+_CHANGING_WHAT_IS_KEPT: Final = (GenerationReplaced, GenerationShredded, Restored, Shred, Void)
 _KEPT_MS: Final = 90 * 86_400_000  # how long a finished operation can be asked for
 
 
@@ -43,8 +59,8 @@ class Operation:
     """One rotation of the epoch; times in milliseconds since 1970, 0 for not yet.
 
     Attributes:
-        step: what is being done: begin, copy, index, verify, follow, swap, retire, copies, done.
-        done, total: customers' keys in that step.
+        step: what is being done: reseal, begin, copy, index, verify, follow, swap, retire, copies, done.
+        done, total: customers, or customers' keys, in that step.
         reason: why it failed, as in the errors of the API.
         message: the same in words, or what is waited for.
     """
@@ -112,11 +128,18 @@ def request_rotation(engine: Engine, session: WriteSession, principal: str) -> O
 
 
 class Schedule:
-    """Says when `[keys]` asks for a new epoch: `rotate_hours`, `rotate_shreds`. Reads an entry once."""
+    """Says when `[keys]` asks for a new epoch: `rotate_hours`, `rotate_shreds`. Reads an entry once.
+
+    What goes while a new epoch is being made waits for the one after it. So does a replaced data key whose
+    time comes while nothing else happens.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._seen = self._entered_ms = self._shreds = 0
+        self._seen = self._entered_ms = 0
+        self._replaced_since = False  # whether what is kept is to be read anew
+        self._first_replaced_ms: int | None = None
+        self._waiting, self._since_intent = _Erased(), _Erased()
 
     def due(self) -> bool:
         """Whether a rotation should begin now."""
@@ -126,14 +149,40 @@ class Schedule:
         for entry in self._engine.store.ledger(self._seen):
             self._seen = entry.seq
             match entry.payload:
+                case EpochIntent():
+                    self._since_intent = _Erased()
                 case EpochCurrent():
-                    self._entered_ms, self._shreds = entry.time_ms, 0
+                    self._entered_ms, self._waiting = entry.time_ms, replace(self._since_intent)
                 case Shred() | GenerationShredded():
-                    self._shreds += 1
+                    self._waiting.shreds += 1
+                    self._since_intent.shreds += 1
+                case ValuesDeleted() | ValuesCorrected():
+                    self._waiting.values = self._since_intent.values = True
+                case Restored():  # what was deleted may be under the key in use again
+                    self._waiting.values = self._since_intent.values = True
+            self._replaced_since |= isinstance(entry.payload, _CHANGING_WHAT_IS_KEPT)
         age_ms = self._engine.now_ms() - self._entered_ms
-        # Without a shred since the last one, a rotation by the clock would make nothing final.
-        by_clock = bool(keys.rotate_hours and self._shreds) and age_ms >= keys.rotate_hours * 3_600_000
-        return by_clock or 0 < keys.rotate_shreds <= self._shreds
+        # With nothing erased since the last one, a rotation by the clock would make nothing final.
+        by_clock = bool(keys.rotate_hours) and age_ms >= keys.rotate_hours * 3_600_000
+        if by_clock and (self._waiting.shreds or self._waiting.values or self._kept_is_past()):
+            return True
+        return 0 < keys.rotate_shreds <= self._waiting.shreds
+
+    def _kept_is_past(self) -> bool:
+        """Whether a replaced generation is still wrapped that no data backup needs."""
+        if self._replaced_since:
+            self._first_replaced_ms = Waiting.after(unit_events(self._engine.store)).first_replaced_ms()
+            self._replaced_since = False
+        first_ms = self._first_replaced_ms
+        return first_ms is not None and first_ms <= kept_since_ms(self._engine)
+
+
+@dataclass(slots=True)
+class _Erased:
+    """What waits for a rotation: keys that were shredded, and whether any value went by itself."""
+
+    shreds: int = 0
+    values: bool = False
 
 
 class Operating:
@@ -143,11 +192,12 @@ class Operating:
         self._engine = engine
         self._trail = trail
 
-    def rotate_epoch(self, caller: Caller, request_id: str) -> Operation:
+    def rotate_epoch(self, caller: Caller, request_id: str, approval_id: str = "") -> Operation:
         """Asks for a new epoch, or joins the rotation that is under way.
 
         Raises:
             DeniedError: the caller may not rotate.
+            ApprovalRequiredError: the policy asks for an approval, and this would begin a rotation.
             RequestIdReusedError: the request id was used with another body.
         """
         engine = self._engine
@@ -160,9 +210,16 @@ class Operating:
             remembered = request.recall(session)
             if remembered is not None:
                 return self._find(session, remembered)
-            engine.directory(session).access.principal(caller.principal).require(Action.ROTATE)
+            access = engine.directory(session).access
+            access.principal(caller.principal).require(Action.ROTATE)
+            approval = None
+            joins = any(not each.finished for each in read_operations(engine, session))
+            if access.policy.controls.approvals.destroy_epoch and not joins:
+                approval = covering(engine, session, grants, approval_id, ApprovalAct.ROTATE_EPOCH)
             self._trail.act(grants, "RotateEpoch")
             operation = request_rotation(engine, session, caller.principal)
+            if approval is not None:
+                spend(engine, session, approval)
             request.remember(session, operation.id)
             return operation
 

@@ -6,16 +6,21 @@ there. Here the effect is missing because the values are old, and nothing is voi
     SHRED                 as in recovery: keys removed, tombstone and erasure row written
     VALUES_DELETED        as in recovery: the values become tombstones
     VALUES_CORRECTED      a floor: an older version is removed, so that its token answers DATA_LOSS
-    GENERATION_REPLACED   nothing: the values open under the old generation as long as it is wrapped
+    GENERATION_REPLACED   nothing: the values open under the old generation, which is kept for them, and is
+                          replaced again by the next rotation
     GENERATION_SHREDDED   its key row is removed; a customer whose values need it is lost
     PRINCIPAL_REVOKED     as in recovery
+    TERMS_NARROWED        as in recovery: in order, so that the last word on each restriction and hold counts
+    ERASURE_WAITS         as in recovery
+    CONSENT_ENDED         as in recovery: what was given anew since then is not in the copy, and is lost
     EPOCH_CURRENT         nothing, but void if the crash was before that keyring came into use
     NAMES_NUMBERED        nothing: whatever the ledger says was given is skipped from now on
     VOID                  the entry that it names is passed over
 
 Then keys and values are held against each other. A customer that has keys and no values, or values and no
 key, is lost: nothing of it stays, what is left of its keys is destroyed by an entry GENERATION_SHREDDED each,
-and its tokens answer DATA_LOSS. Last comes RESTORED, with the incarnation that new value numbers carry.
+and its tokens answer DATA_LOSS. An erasure that waited for a hold on such a customer is over: nothing is left
+to hold, and an entry SHRED says so. Last comes RESTORED, with the incarnation that new value numbers carry.
 
 The keyring may be a copy that is older than the values, so the ledger's shreds are done to it from the first.
 """
@@ -24,17 +29,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from vault.core.directory import skip_numbers
+from vault.core.erasures import ERASURES, ErasureRow
 from vault.core.offline import Offline
 from vault.errors import CustomerUnknownError, DataLossError, IntegrityFailedError, ShreddedError
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, ValueNo
 from vault.store.entries import (
+    ConsentEnded,
     EpochCurrent,
+    ErasureWaits,
     GenerationShredded,
     NamesNumbered,
     NumbersReserved,
     PrincipalRevoked,
     Restored,
     Shred,
+    TermsNarrowed,
     ValuesCorrected,
     ValuesDeleted,
     Void,
@@ -100,6 +109,7 @@ class Reapplied:
     shredded: list[int] = field(default_factory=list)
     deleted: list[tuple[int, int]] = field(default_factory=list)
     outdated: list[tuple[int, int]] = field(default_factory=list)  # corrected since: removed
+    consents_ended: int = 0  # withdrawn, refused or objected to since
     lost_newer: list[int] = field(default_factory=list)  # came after the copy
     lost_generation: list[int] = field(default_factory=list)  # re-sealed since, the old key destroyed
     lost_key: list[int] = field(default_factory=list)  # not in the keyring, and no entry says why
@@ -130,6 +140,7 @@ class Reapplying:
             if self._is_older(number, value_no, version):
                 self._remove_value(number, value_no)
         self._compare_with_keyring(facts)
+        self._end_erasures_of_lost()
         for kind, up_to in facts.named_up_to.items():
             skip_numbers(self._vault.rows, session, kind, up_to)
         session.meta.incarnation = done.incarnation
@@ -169,6 +180,12 @@ class Reapplying:
                 case ValuesCorrected(values=values):
                     for number, value_no, version in values:
                         floors[number, value_no] = max(version, floors.get((number, value_no), 0))
+                case TermsNarrowed() | ErasureWaits():
+                    vault.recovery.finish(session, entry)
+                case ConsentEnded(customer_no=number):
+                    if self._row(number) is not None:
+                        done.consents_ended += 1
+                    vault.recovery.finish(session, entry)
                 case PrincipalRevoked() | EpochCurrent():
                     if isinstance(entry.payload, PrincipalRevoked) or (last and entry.seq == last.seq):
                         vault.recovery.finish(session, entry)
@@ -210,10 +227,30 @@ class Reapplying:
                     done.lost_newer.append(number)
                 self._remove_keys(number)
 
+    def _end_erasures_of_lost(self) -> None:
+        """Of a customer that is not there any more no hold keeps anything."""
+        session, vault = self._session, self._vault
+        for key, raw in list(session.rows(ERASURES)):
+            row = ErasureRow.unpack(vault.rows.open(ERASURES, key, raw))
+            if row.waiting is None or self._row(row.customer_no) is not None:
+                continue
+            entry = Shred(
+                shred_id=bytes(key),
+                region=vault.region,
+                customer_no=row.customer_no,
+                generations=row.generations,
+                values=row.values,
+                commitment=row.commitment,
+                principal_id=row.waiting.principal_id,
+            )
+            seq = session.append(entry)
+            vault.effects.shred(session, seq, session.now_ms, entry)
+
     def _remove_customer(self, number: int) -> None:
         session, region = self._session, self._vault.region
         session.delete_customer_values(region, number)
         session.delete_sheet(customer_key(region, number))
+        session.delete_consents(customer_key(region, number))
         session.delete_value(value_key(region, number, CUSTOMER_ROW))
 
     def _remove_keys(self, number: int) -> None:

@@ -48,8 +48,3 @@ def open_record(dek: OpenDek, opener: hazmat.Opener, owner: bytes, record: bytes
         raise IntegrityFailedError
     end = HEADER.size + suite.nonce_bytes
     return dek.open_value(opener, suite.number, record[HEADER.size : end], record[end:], owner + header)
-
-
-def sheet_aad(vault_id: bytes, key: bytes, head: bytes) -> bytes:
-    """Associated data of a customer's sheet."""
-    return vault_id + b"sheet" + key + head

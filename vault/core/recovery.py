@@ -4,7 +4,8 @@ Whoever takes the write lock calls this first. Crash recovery and the unfinished
 this one path, so every effect here is idempotent. A restore (`reapplying`) takes from it what holds for old
 values, too:
 
-    SHRED                 key rows, index row, values and sheet removed; tombstone and erasure row written
+    SHRED                 key rows, index row, values, sheet and consent events removed; tombstone and erasure
+                          row written
     VALUES_DELETED        the values become tombstones
     VALUES_CORRECTED      void, if the new value did not reach the store: its caller was told of no success
     GENERATION_REPLACED   void, if the re-sealed values did not reach the store
@@ -12,6 +13,9 @@ values, too:
     PRINCIPAL_REVOKED     the principal is marked revoked
     SIGNING_KEY_CHANGED   the key that waited in the keyring becomes the signing key
     EPOCH_CURRENT         void, if that keyring did not come into use
+    TERMS_NARROWED        the restriction, hold or expiry is set or ended
+    ERASURE_WAITS         the customer is closed and the erasure listed; the keeper does the rest (`erasing`)
+    CONSENT_ENDED         the consent ends, and an event says so
     others                speak for themselves; nothing to do
 """
 
@@ -27,12 +31,15 @@ from vault.errors import DataLossError
 from vault.keys.keyrings import Keyrings
 from vault.model.ids import CustomerNo, Generation, Region
 from vault.store.entries import (
+    ConsentEnded,
     EpochCurrent,
+    ErasureWaits,
     GenerationReplaced,
     GenerationShredded,
     PrincipalRevoked,
     Shred,
     SigningKeyChanged,
+    TermsNarrowed,
     ValuesCorrected,
     ValuesDeleted,
     Void,
@@ -75,8 +82,7 @@ class Recovery:
             case ValuesDeleted(values=values, request=request):
                 for number, value_no in values:
                     self._effects.delete_value(session, CustomerNo(number), value_no)
-                expires_s = entry.time_ms // 1000 + self._request_id_hours * 3600
-                remember_finished(self._rows, session, request, expires_s)
+                remember_finished(self._rows, session, request, self._expires_s(entry))
             case ValuesCorrected(values=values):
                 if any(self._is_older(session, CustomerNo(c), v, version) for c, v, version in values):
                     session.append(Void(entry.seq))
@@ -92,8 +98,19 @@ class Recovery:
             case SigningKeyChanged(public_key=public_key):
                 adopt(session, self._keyrings.at(session.epoch), public_key)
                 changed(self._rows, session)  # so that every process reads its secrets again
+            case ConsentEnded():
+                self._effects.end_consent(session, entry.payload)
             case PrincipalRevoked(principal_id=principal_id):
                 self._revoke(session, principal_id, entry.time_ms)
+            case TermsNarrowed(customer_no=number, id=narrowed, request=request):
+                self._effects.narrow(session, entry.payload)
+                answer = [number, narrowed]
+                remember_finished(self._rows, session, request, self._expires_s(entry), answer)
+            case ErasureWaits():
+                self._effects.wait(session, entry.seq, entry.time_ms, entry.payload)
+
+    def _expires_s(self, entry: LedgerEntry) -> int:
+        return entry.time_ms // 1000 + self._request_id_hours * 3600
 
     def _is_older(self, session: WriteSession, number: CustomerNo, value_no: int, version: int) -> bool:
         row = self._book.row(session, number)

@@ -11,6 +11,7 @@ from vault.core.book import OpenCustomer
 from vault.core.directory import FIELD_CLASS
 from vault.core.engine import Engine
 from vault.core.fieldinput import prepare_value
+from vault.core.holding import require_not_held, require_open
 from vault.core.references import own_value
 from vault.core.replay import Part, Request
 from vault.core.trail import Trail
@@ -45,6 +46,7 @@ class Rectifying:
         Raises:
             InvalidValueError: the new value does not fit the field class, or is empty.
             TokenUnknownError, ValueDeletedError, ShreddedError: there is nothing to update.
+            HeldError: a legal hold keeps the value, or the customer's erasure waits for one.
         """
         grants, parts = self._authorize(caller, token, domain)
         body: list[Part] = [_named(token, domain), value]
@@ -70,6 +72,7 @@ class Rectifying:
 
         Raises:
             TokenUnknownError, ValueDeletedError, ShreddedError: there is nothing to delete.
+            HeldError: a legal hold keeps the value, or the customer's erasure waits for one.
         """
         grants, parts = self._authorize(caller, token, domain)
         body: list[Part] = [_named(token, domain)]
@@ -101,15 +104,19 @@ class Rectifying:
         engine = self._engine
         with engine.book.open(session, session, parts.customer_no) as customer:
             entry = self._held(session, customer, parts)
+            require_open(customer.terms)
             field_class = engine.field_class(engine.directory(session), entry.field_class)
             if field_class is None:
                 raise InvalidRequestError("the configuration no longer declares this field class")
             if field_class.name == "external_id":
                 raise InvalidRequestError("an external id cannot be updated", field="token")
             made = prepare_value(field_class, value, customer.row.jurisdiction, engine.settings.limits)
+            locator = customer.dek.locator(engine.book.key(customer.number))
+            engine.budgets.compare(grants, locator)
             fingerprint = customer.dek.fingerprint(field_class.name.encode() + b"\0" + made.normalized)
             stored_as_before = made.stored == engine.book.open_value(session, customer, entry.value_no)
-            locator = customer.dek.locator(engine.book.key(customer.number))
+            if not stored_as_before:
+                require_not_held(customer.terms, entry, session.now_ms)
             outcome = Outcome.UNCHANGED if stored_as_before else Outcome.UPDATED
             self._trail.act(
                 grants,
@@ -131,6 +138,7 @@ class Rectifying:
             name = engine.directory(session).names[FIELD_CLASS].get(entry.field_class, "")
             if name == "external_id":
                 raise InvalidRequestError("an external id goes with its customer; shred it", field="token")
+            require_not_held(customer.terms, entry, session.now_ms)
             locator = customer.dek.locator(engine.book.key(customer.number))
             self._trail.act(grants, "DeleteValue", locators=[locator], field_class=name)
             gone = ((customer.number, entry.value_no),)

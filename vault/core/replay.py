@@ -117,11 +117,14 @@ def _text(part: Part) -> str:
     return "" if part is None else part.decode("latin-1")
 
 
-def remember_finished(rows: Rows, session: WriteSession, identity: bytes, expires_s: int) -> None:
-    """Keeps the answer 1 for a request whose work another process has finished."""
+def remember_finished(
+    rows: Rows, session: WriteSession, identity: bytes, expires_s: int, answer: object = 1
+) -> None:
+    """Keeps the answer for a request whose work another process has finished."""
     if identity != NO_REQUEST:
         key, fingerprint = identity[:16], identity[16:]
-        rows.put(session, TABLE, key, _HEAD.pack(fingerprint, expires_s) + b"1")
+        packed = json.dumps(answer, separators=(",", ":")).encode()
+        rows.put(session, TABLE, key, _HEAD.pack(fingerprint, expires_s) + packed)
 
 
 def parse_request_id(text: str) -> bytes:

@@ -1,7 +1,5 @@
 """What auditors and operators see: accesses, the state of the log, the state of the keyring."""
 
-from pathlib import Path
-
 from vault.audit import check, reader
 from vault.audit.folding import AccessSummary
 from vault.core.again import look_again
@@ -12,6 +10,7 @@ from vault.core.trail import Trail
 from vault.errors import PrincipalUnknownError
 from vault.keys.unlock import EdkFile
 from vault.model.access import Action
+from vault.model.controls import BudgetUse
 from vault.model.ids import CustomerNo
 from vault.model.requests import Access, AccessQuery, AuditStatus, Caller, KeyringStatus, Page
 from vault.store.layout import CustomerRow
@@ -52,9 +51,28 @@ class Reporting:
         wanted = reader.AccessFilter(
             locators, principal_id, query.start_ms, query.end_ms, query.page_size, query.page_token
         )
-        page = reader.list_access(self._audit_dir, wanted)
+        page = reader.list_access(self._engine.audit_directory, wanted)
         self._trail.act(grants, "ListAccess", locators=sorted(locators or ()), listed=len(page.accesses))
         return Page([_access(found, directory) for found in page.accesses], page.next_page_token)
+
+    def budget_use(self, caller: Caller, name: str) -> list[BudgetUse]:
+        """What a principal, the caller itself if `name` is empty, has used of its budgets now.
+
+        Raises:
+            ActionDeniedError: it is another one, and the caller neither administers nor audits.
+            PrincipalUnknownError: nobody has this name.
+        """
+        engine = self._engine
+        with engine.store.snapshot() as snapshot:
+            directory = engine.directory(snapshot)
+        grants = directory.access.principal(caller.principal)
+        if name and name != caller.principal and not grants.may(Action.AUDIT):
+            grants.require(Action.ADMIN)
+        known = directory.principals.get(name or caller.principal)
+        if known is None:
+            raise PrincipalUnknownError("no such principal")
+        budgets = directory.access.policy.controls.budgets_of(known.name)
+        return engine.budgets.use(known.id, budgets)
 
     def audit_status(self, caller: Caller) -> AuditStatus:
         """Segments, records, bytes, free space."""
@@ -62,7 +80,7 @@ class Reporting:
             grants = self._engine.directory(snapshot).access.principal(caller.principal)
         if not grants.may(Action.ADMIN):
             grants.require(Action.AUDIT)
-        status = check.status(self._audit_dir, self._engine.settings.audit.segment_bytes)
+        status = check.status(self._engine.audit_directory, self._engine.settings.audit.segment_bytes)
         interval = self._engine.settings.audit.sync_interval_ms
         return AuditStatus(
             segments=status.segments,
@@ -102,11 +120,6 @@ class Reporting:
                 ledger_applied=snapshot.meta.applied,
             )
 
-    @property
-    def _audit_dir(self) -> Path:
-        configured = self._engine.settings.audit.directory
-        return Path(configured) if configured else self._engine.data_dir / "audit"
-
     def _locators(
         self, snapshot: Snapshot, keys: KeyringSnapshot, number: CustomerNo, external_id: bytes
     ) -> list[bytes]:
@@ -130,4 +143,6 @@ def _access(found: AccessSummary, directory: Directory) -> Access:
         field_classes=sorted(name for name in classes if name),
         reasons=sorted(reason.value for reason in found.reasons),
         detail=found.detail,
+        basis=found.basis,
+        break_glass=found.break_glass,
     )

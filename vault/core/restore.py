@@ -60,7 +60,7 @@ from vault.store.files import (
 )
 from vault.store.hashnotes import HashNotes
 from vault.store.inspection import ERROR, inspect
-from vault.store.ledger import Ledger, Verify
+from vault.store.ledger import Ledger
 from vault.store.lineage import Known, copy_ledger, head_of, opened_ledger, require_whole
 from vault.store.meta import Meta
 from vault.store.snapshot import VALUES_TABLES

@@ -27,6 +27,7 @@ class RestoreReport:
     lost_key: list[int]
     damaged: list[int]
     findings: list[str] = field(default_factory=list)  # of the check of what was restored
+    consents_ended: int = 0
 
     @property
     def exact(self) -> bool:
@@ -70,4 +71,5 @@ def report_of(
         lost_key=done.lost_key,
         damaged=found.damaged,
         findings=findings,
+        consents_ended=done.consents_ended,
     )

@@ -17,7 +17,7 @@ from vault.crypto import hazmat, subkeys
 from vault.errors import IntegrityFailedError
 from vault.keys.keyring import Keyring
 from vault.model.ids import CustomerNo
-from vault.store.layout import live_generation, split_dek_key
+from vault.store.layout import CUSTOMER_KEY_BYTES, customer_key, live_generation, split_dek_key
 from vault.store.snapshot import KeyringReader, ValuesReader
 from vault.store.staging import Changed, Row
 
@@ -93,3 +93,16 @@ class Rewrapping:
             (surrogate_hash(self._index, each.domain, each.text), self._book.value_key(number, each.value_no))
             for each in surrogates
         ]
+
+
+def next_customers(keys: KeyringReader, region: int, after: int, limit: int) -> dict[bytes, list[Row]]:
+    """The wrapped DEKs of customers with higher numbers, in order, of at most `limit` customers."""
+    found: dict[bytes, list[Row]] = {}
+    for each in keys.deks(customer_key(region, after + 1)):
+        customer = each[0][:CUSTOMER_KEY_BYTES]
+        if customer not in found:
+            if len(found) == limit:
+                break
+            found[customer] = []
+        found[customer].append(each)
+    return found

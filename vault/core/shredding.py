@@ -7,7 +7,10 @@ Rules:
   made from that id, so that a retry of the same request gets the same one.
 - The access log being unwritable does not stop a single shred: its ledger entry stands in. A bulk
   shred is refused then.
+- More customers than the policy's threshold take another principal's approval, spent in the same commit.
 - A customer whose records are damaged can still be shredded.
+- What a legal hold keeps stays: such a shred is accepted, closes the customer, destroys the rest, and is done
+  by itself when the hold ends (`erasing`). Until then it has no certificate.
 - The certificate is made after the commit, since it proves that the ledger holds the entry. A retry gets
   the newest one. An answer can be without: a reply that would grow too large leaves the last ones out.
 """
@@ -15,14 +18,18 @@ Rules:
 import hashlib
 import secrets as randomness
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice, zip_longest
+from itertools import zip_longest
 from typing import Any
 
+from vault.core.approvals import Approval, covering, spend
 from vault.core.certifying import Certifying, Shredded, effective
 from vault.core.engine import Engine
-from vault.core.erasures import ERASURES, ErasureRow, shred_id_bytes
+from vault.core.erasing import Erasing
+from vault.core.erasures import ERASURES, read_erasure
 from vault.core.fieldinput import check_limit
+from vault.core.holding import held_by_ledger, kept_values
 from vault.core.references import external_id_bytes, named_id, require
 from vault.core.replay import Part, Request
 from vault.core.trail import Trail
@@ -33,18 +40,18 @@ from vault.errors import (
     BatchAbortedError,
     CustomerUnknownError,
     DataLossError,
-    ErasureUnknownError,
+    HeldError,
     IntegrityFailedError,
     Reason,
     VaultError,
     error_for,
 )
 from vault.model.access import Action
-from vault.model.erasure import Stage
+from vault.model.controls import ApprovalAct
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, Generation
-from vault.model.requests import Caller, Certificate, CustomerRef, Erasure, Page, ShredResult
+from vault.model.requests import Caller, Certificate, CustomerRef, Erasure, ShredResult
 from vault.policy.decision import Grants
-from vault.store.entries import Shred
+from vault.store.entries import EntryType, ErasureWaits, Shred
 from vault.store.layout import split_value_key
 from vault.store.session import WriteSession
 from vault.store.sheet import SheetSurrogate
@@ -60,18 +67,19 @@ class _Target:
     generations: tuple[Generation, ...]
     external_id: bytes | None  # None when the sheet cannot be opened
     locator: bytes | None
+    kept: int = 0  # values under a legal hold
     surrogates: tuple[SheetSurrogate, ...] = ()
 
 
 class Shredding:
     """The use case, for one open vault."""
 
-    def __init__(self, engine: Engine, trail: Trail) -> None:
+    def __init__(self, engine: Engine, trail: Trail, certifying: Certifying) -> None:
         self._engine = engine
         self._effects = engine.effects
         self._trail = trail
-        wanted = engine.settings.keys.verified_copies
-        self._certifying = Certifying(engine.store, engine.secrets, lambda: engine.now_ms(), wanted)
+        self._erasing = Erasing(engine, trail)
+        self._certifying = certifying
 
     def shred(
         self,
@@ -81,11 +89,13 @@ class Shredding:
         request_id: str,
         validate_only: bool,
         atomic: bool,
+        approval_id: str = "",
     ) -> list[ShredResult]:
         """Shreds customers in one durable commit, or counts what would go.
 
         Raises:
             DeniedError: the caller may not shred.
+            ApprovalRequiredError: there are more than the policy lets one principal shred alone.
             BatchAbortedError: `atomic`, and a customer could not be shredded; none was.
         """
         engine = self._engine
@@ -102,7 +112,10 @@ class Shredding:
             if remembered is not None:
                 return remembered
             engine.directory(session).access.principal(caller.principal).require(Action.SHRED)
+            approval = self._approved(session, grants, refs, approval_id)
             answers = self._shred_all(session, grants, refs, request, atomic)
+            if approval is not None:
+                spend(engine, session, approval)
             request.remember(session, answers)
             return answers
 
@@ -110,59 +123,28 @@ class Shredding:
         for answer in answers:
             if "customer" in answer:
                 engine.hot.forget(engine.book.key(CustomerNo(answer["customer"])))
+        self._go_on(answers)
         return self._results(answers, request)
-
-    def get_erasure(self, caller: Caller, shred_id: str) -> Erasure:
-        """How far one erasure has come.
-
-        Raises:
-            ErasureUnknownError: no such shred id.
-        """
-        (erasure,) = self._certifying.erasures([self._found(caller, shred_id)])
-        return erasure
-
-    def get_certificate(self, caller: Caller, shred_id: str) -> Certificate:
-        """The newest certificate of one erasure.
-
-        Raises:
-            ErasureUnknownError: no such shred id.
-        """
-        (certificate,) = self._certifying.certificates([self._found(caller, shred_id)])
-        return certificate
-
-    def list_erasures(
-        self, caller: Caller, page_size: int, page_token: str, stage: Stage | None = None
-    ) -> Page[Erasure]:
-        """Erasures, oldest first, of one stage or of all. A page token is a ledger number, to go on after."""
-        after = int(page_token) if page_token.isdecimal() else 0
-        with self._engine.store.snapshot() as snapshot:
-            self._engine.directory(snapshot).access.principal(caller.principal).require(Action.INSPECT)
-            rows = [
-                (bytes(key), ErasureRow.unpack(self._engine.rows.open(ERASURES, key, row)))
-                for key, row in snapshot.rows(ERASURES)
-            ]
-        later = sorted([each for each in rows if each[1].ledger_seq > after], key=_place)
-        page = later[: page_size + 1]
-        if stage is not None:
-            stage_of = self._certifying.stages()
-            page = list(islice((each for each in later if stage_of(each[1]) is stage), page_size + 1))
-        following = str(_place(page[page_size - 1])) if len(page) > page_size else ""
-        return Page(self._certifying.erasures(page[:page_size]), following)
-
-    def _found(self, caller: Caller, shred_id: str) -> Shredded:
-        """An erasure's row, for whoever may shred or inspect."""
-        with self._engine.store.snapshot() as snapshot:
-            grants = self._engine.directory(snapshot).access.principal(caller.principal)
-            if not grants.may(Action.SHRED):
-                grants.require(Action.INSPECT)
-            key = shred_id_bytes(shred_id)
-            return key, self._row(snapshot, key)
 
     def _request(self, grants: Grants, refs: Sequence[CustomerRef], request_id: str, atomic: bool) -> Request:
         body: list[Part] = [bytes([atomic])]
         for ref in refs:
             body += [ref.external_id, (ref.token or "").lower()]
         return self._engine.request(grants.id, request_id, "Shred", body)
+
+    def _approved(
+        self, session: WriteSession, grants: Grants, refs: Sequence[CustomerRef], approval_id: str
+    ) -> Approval | None:
+        """The approval that so many customers at once take; None where they take none."""
+        engine = self._engine
+        limit = engine.directory(session).access.policy.controls.approvals.shred_customers
+        if limit is None or len(refs) <= max(limit, 1):
+            return None
+        numbers: set[int] = set()
+        for ref in refs:
+            with suppress(VaultError):  # whom it does not find it does not shred either
+                numbers.add(require(engine, grants, session, ref))
+        return covering(engine, session, grants, approval_id, ApprovalAct.SHRED, numbers)
 
     def _preview(
         self, snapshot: Snapshot, keys: KeyringSnapshot, grants: Grants, ref: CustomerRef
@@ -171,7 +153,8 @@ class Shredding:
             target = self._target(snapshot, keys, grants, ref)
         except VaultError as error:
             return ShredResult(error=error)
-        return ShredResult(values=target.values, dek_generations=len(target.generations))
+        count = 0 if target.kept else len(target.generations)
+        return ShredResult(target.values - target.kept, count, held_values=target.kept)
 
     def _shred_all(
         self,
@@ -251,18 +234,32 @@ class Shredding:
             commitment=commitment(external_id, salt),
             principal_id=grants.id,
         )
-        seq = session.append(entry)
-        index_hash = (
-            engine.index_keys.external_hash(session, target.external_id)
-            if target.external_id is not None
-            else None
-        )
-        surrogates = engine.surrogates.hashes(session, target.surrogates)
-        self._effects.shred(session, seq, session.entry_time_ms(seq), entry, index_hash, surrogates)
-        answer: dict[str, Any] = {"customer": target.number, "shred_id": entry.shred_id.hex()}
+        if target.kept:
+            gone = target.generations if target.kept < target.values else ()
+            self._erasing.begin(session, ErasureWaits.of(entry, gone))
+        else:
+            self._destroy(session, entry, target)
+        answer: dict[str, Any] = {"customer": target.number, "shred_id": shred_id.hex()}
         if request.salt_seed is None:
             answer["salt"] = salt.hex()  # not remembered: without a request id nothing is
         return answer
+
+    def _destroy(self, session: WriteSession, entry: Shred, target: _Target) -> None:
+        engine, external_id = self._engine, target.external_id
+        seq = session.append(entry)
+        hashed = engine.index_keys.external_hash(session, external_id) if external_id is not None else None
+        surrogates = engine.surrogates.hashes(session, target.surrogates)
+        self._effects.shred(session, seq, session.entry_time_ms(seq), entry, hashed, surrogates)
+
+    def _go_on(self, answers: Sequence[dict[str, Any]]) -> None:
+        """Makes final what no hold keeps; of a damaged customer the keeper tries it again."""
+        with self._engine.store.snapshot() as snapshot:
+            ids = [bytes.fromhex(each["shred_id"]) for each in answers if "shred_id" in each]
+            rows = [read_erasure(self._engine.rows, snapshot, shred_id) for shred_id in ids]
+        for row in rows:
+            if row.waiting is not None:
+                with suppress(DataLossError, IntegrityFailedError):
+                    self._erasing.go_on(CustomerNo(row.customer_no))
 
     def _target(
         self,
@@ -289,47 +286,55 @@ class Shredding:
                 # Tombstones of deleted values are records, but not values that go.
                 values = len(customer.sheet.fields)
                 locator = customer.dek.locator(engine.book.key(number))
-                found, surrogates = customer.external_id, customer.surrogates
+                found, terms, surrogates = customer.external_id, customer.terms, customer.surrogates
+                now_ms = max(engine.now_ms(), reader.meta.time_floor_ms)
+                kept = len(kept_values(customer, now_ms))
         except (IntegrityFailedError, DataLossError, CustomerUnknownError):
+            self._require_not_held(number)
             values = sum(1 for value_no in records if value_no != CUSTOMER_ROW)
             return _Target(number, values, generations, None, None)
         if asked and asked != found:
             raise IntegrityFailedError  # the index names somebody else
-        return _Target(number, values, generations, found, locator, surrogates)
+        if terms.erasure_pending:
+            raise HeldError("the customer's erasure waits for a legal hold already")
+        return _Target(number, values, generations, found, locator, kept, surrogates)
+
+    def _require_not_held(self, number: CustomerNo) -> None:
+        """For a customer who cannot be opened: what is held must not be lost by damage to a record."""
+        engine = self._engine
+        entries = engine.store.ledger(types={EntryType.TERMS_NARROWED})
+        if held_by_ledger(entries, engine.region, number, engine.now_ms()):
+            raise HeldError("a legal hold is on this customer, whose records are damaged")
 
     def _results(self, answers: Sequence[dict[str, Any]], request: Request) -> list[ShredResult]:
         """What the answers say, with the certificates that the reply has room for."""
         with self._engine.store.snapshot() as snapshot:
             ids = [bytes.fromhex(answer["shred_id"]) for answer in answers if "shred_id" in answer]
-            rows = [self._row(snapshot, shred_id) for shred_id in ids]
-        shreds = list(zip(ids, rows, strict=True))
+            rows = [read_erasure(self._engine.rows, snapshot, shred_id) for shred_id in ids]
+        # Those that wait for a hold last: they have no certificate.
+        shreds = sorted(zip(ids, rows, strict=True), key=_waits)
         erasures, certificates = self._told(shreds)
-        given = zip_longest(shreds, erasures, certificates)
+        given = {each[0][0]: each for each in zip_longest(shreds, erasures, certificates)}
         results = []
         for answer in answers:
             if "error" in answer:
                 results.append(ShredResult(error=_remembered_error(answer["error"])))
                 continue
-            (shred_id, row), erasure, certificate = next(given)
+            (shred_id, row), erasure, certificate = given[bytes.fromhex(answer["shred_id"])]
             salt = bytes.fromhex(answer["salt"]) if "salt" in answer else _salt(request, shred_id)
-            count = len(row.generations)
-            results.append(ShredResult(row.values, count, salt, erasure, certificate))
+            gone, count, kept = row.values - row.kept, len(row.generations), row.kept
+            results.append(ShredResult(gone, count, salt, erasure, certificate, held_values=kept))
         return results
 
     def _told(self, shreds: Sequence[Shredded]) -> tuple[list[Erasure], list[Certificate]]:
         """What is said of shreds that are done: they are answered even if no certificate can be made now."""
         limit = self._engine.settings.limits.reply_bytes // 2
         try:
-            return self._certifying.erasures(shreds), self._certifying.certificates(shreds, limit)
+            done = [each for each in shreds if not _waits(each)]
+            return self._certifying.erasures(shreds), self._certifying.certificates(done, limit)
         except VaultError:
             # The salt cannot be had again, the certificate can: GetCertificate says what is wrong.
             return [effective(*each) for each in shreds], []
-
-    def _row(self, snapshot: Snapshot, shred_id: bytes) -> ErasureRow:
-        body = self._engine.rows.get(snapshot, ERASURES, shred_id) if shred_id else None
-        if body is None:
-            raise ErasureUnknownError("no such shred id")
-        return ErasureRow.unpack(body)
 
 
 def _salt(request: Request, shred_id: bytes) -> bytes:
@@ -343,6 +348,7 @@ def _remembered_error(reason: str) -> VaultError:
         Reason.ALREADY_SHREDDED: "the customer was shredded before",
         Reason.CUSTOMER_UNKNOWN: "no such customer",
         Reason.TOKEN_UNKNOWN: "no such token",
+        Reason.HELD: "a legal hold keeps this customer's erasure waiting",
     }
     error_class = error_for(Reason(reason))
     if error_class is IntegrityFailedError:
@@ -350,5 +356,5 @@ def _remembered_error(reason: str) -> VaultError:
     return error_class(texts.get(Reason(reason), "the customer cannot be shredded"))
 
 
-def _place(shred: Shredded) -> int:
-    return shred[1].ledger_seq
+def _waits(shred: Shredded) -> bool:
+    return shred[1].waiting is not None

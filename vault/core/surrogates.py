@@ -10,11 +10,12 @@ Rules:
 - A draw is tried `_TRIES` times, and where there are no more than `_ALL` surrogates, each of them once. Below
   half of the capacity it practically never fails; beyond about 95 % of it, the value gets none.
 - A surrogate stays with its value: a correction keeps it, and of a deleted value it answers VALUE_DELETED. It
-  goes with its customer; only then may the text be given out again.
+  goes with its customer; only then may the text be given out again. Where a legal hold delays the shred, only
+  the values that are held keep theirs.
 """
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Final
 
 from vault.core.again import look_again
@@ -133,6 +134,16 @@ class Surrogates:
         session.surrogate_put(keyed_hash, self._book.value_key(customer.number, value_no))
         customer.surrogates = (*customer.surrogates, made)
         customer.changed = True
+
+    def forget(self, session: WriteSession, customer: OpenCustomer, kept: Container[int]) -> bool:
+        """Lets go of all surrogates but those of some values; returns whether there were any."""
+        gone = [each for each in customer.surrogates if each.value_no not in kept]
+        for keyed_hash in self.hashes(session, gone):
+            session.surrogate_delete(keyed_hash)
+        if gone:
+            customer.surrogates = tuple([each for each in customer.surrogates if each.value_no in kept])
+            customer.changed = True
+        return bool(gone)
 
     def hashes(self, session: WriteSession, surrogates: Sequence[SheetSurrogate]) -> list[bytes]:
         """The keys under which surrogates stand in the index."""

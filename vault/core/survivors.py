@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from vault.core.book import OpenCustomer
+from vault.core.consents import ConsentLedger
 from vault.core.offline import Offline
 from vault.errors import VaultError
 from vault.model.ids import CUSTOMER_ROW, CustomerNo
@@ -23,8 +24,8 @@ class Survivors:
 
 
 def open_survivors(vault: Offline, notes: HashNotes, surrogates: SurrogateNotes) -> Survivors:
-    """Opens every customer's row, sheet and values."""
-    found = Survivors()
+    """Opens every customer's row, sheet, values and consent events."""
+    found, consents = Survivors(), ConsentLedger(vault.book, vault.rows)
     with vault.store.snapshot() as snapshot, vault.store.keyring() as keys:
         for key, raw in snapshot.customers():
             number = CustomerNo(split_value_key(key)[1])
@@ -46,6 +47,7 @@ def open_survivors(vault: Offline, notes: HashNotes, surrogates: SurrogateNotes)
                             for each in customer.surrogates
                         ]
                     )
+                    consents.standings(snapshot, customer)
                     found.values += _open_values(vault, snapshot, customer)
                     found.customers += 1
             except VaultError:

@@ -9,7 +9,8 @@ Which value a field means, in this order:
 3. A new value with a new number.
 
 Values are validated before the write lock is taken and sealed under it, because the associated
-data holds the numbers. An empty value is skipped: a row imported again never empties a field.
+data holds the numbers. An empty value is skipped: a row imported again never empties a field. A legal
+hold refuses the field that would replace what it keeps.
 
 Where a surrogate is wanted (`surrogates`), it is answered in place of the token. One that the request brings
 from another vault never changes what is held: a field under whose label another value stands is refused.
@@ -22,6 +23,7 @@ from vault.core.book import OpenCustomer
 from vault.core.directory import FIELD_CLASS
 from vault.core.engine import Engine
 from vault.core.fieldinput import EXTERNAL_ID, PreparedEntry, PreparedField, check_batch, prepare_entry
+from vault.core.holding import require_not_held, require_open
 from vault.core.references import find
 from vault.core.replay import Part
 from vault.core.trail import Trail
@@ -179,7 +181,7 @@ class Tokenizing:
             number = None  # an index row that a crash left behind
         if number is not None:
             with engine.book.open(session, session, number, entry.external_id) as customer:
-                return self._store(session, customer, numbers, entry, locators, corrected)
+                return self._store(session, grants, customer, numbers, entry, locators, corrected)
         if not entry.external_id:
             raise CustomerUnknownError("no such customer")
         if len(entry.fields) >= engine.settings.limits.fields_per_customer:
@@ -190,11 +192,12 @@ class Tokenizing:
             fingerprint = customer.dek.fingerprint(b"external_id\0" + entry.external_id)
             customer.put_entry(SheetField(own, numbers[EXTERNAL_ID], fingerprint, b"", ("",)))
             engine.book.put_value(session, customer, own, numbers[EXTERNAL_ID], entry.external_id)
-            return self._store(session, customer, numbers, entry, locators, corrected)
+            return self._store(session, grants, customer, numbers, entry, locators, corrected)
 
     def _store(
         self,
         session: WriteSession,
+        grants: Grants,
         customer: OpenCustomer,
         numbers: Mapping[str, int],
         entry: PreparedEntry,
@@ -202,6 +205,10 @@ class Tokenizing:
         corrected: list[tuple[int, int, int]],
     ) -> Answer:
         engine = self._engine
+        require_open(customer.terms)
+        locator = customer.dek.locator(engine.book.key(customer.number))
+        if not customer.created and any(made.error is None and not made.empty for made in entry.fields):
+            engine.budgets.compare(grants, locator)  # before the entry's first write
         fields = []
         for made in entry.fields:
             try:
@@ -213,7 +220,7 @@ class Tokenizing:
             fields.append([int(outcome), value_no if made.error is None else made.error.reason.value])
         if customer.changed:
             engine.book.save(session, customer)
-        locators.append(customer.dek.locator(engine.book.key(customer.number)))
+        locators.append(locator)
         return {"customer": customer.number, "created": customer.created, "fields": fields}
 
     def _store_field(
@@ -248,6 +255,7 @@ class Tokenizing:
                 # The surrogates of the value that is held would stand for this one from now on.
                 raise SurrogateTakenError("another value is held under this class and label")
             if len(held.labels) == 1:
+                require_not_held(customer.terms, held, session.now_ms)
                 surrogate = self._draw(session, customer, made, held.value_no)
                 version = engine.book.rectify(session, customer, held, made.stored, fingerprint)
                 corrected.append((customer.number, held.value_no, version))

@@ -41,13 +41,13 @@ class Trail:
         """
         self._write(grants.id, "", action, locators, reason, detail)
 
-    def local(self, action: str, **detail: object) -> None:
-        """Records an act of whoever has the vault's directory and passphrase.
+    def local(self, action: str, *, locators: Sequence[bytes] = (), **detail: object) -> None:
+        """Records an act of whoever has the vault's directory and passphrase, or of the vault itself.
 
         Raises:
             AuditUnavailableError: it could not be written.
         """
-        self._write(0, OPERATOR, action, (), None, detail)
+        self._write(0, OPERATOR, action, locators, None, detail)
 
     def refusal(self, principal: str, principal_id: int, action: str, reason: Reason) -> None:
         """Records an attempt that was turned away. A full log loses it rather than the answer."""

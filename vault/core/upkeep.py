@@ -6,10 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vault.core.approving import sweep
 from vault.core.engine import Engine
+from vault.core.erasing import Erasing
+from vault.core.holding import is_held
 from vault.core.replay import TABLE as REQUESTS
 from vault.core.replay import expired
+from vault.core.trail import Trail
 from vault.core.vault import Vault
+from vault.errors import DataLossError, IntegrityFailedError, VaultError
 from vault.model.ids import CustomerNo
 from vault.store.entries import ValuesDeleted
 from vault.store.layout import HEADER, ValueFlag, split_value_key
@@ -31,13 +36,16 @@ class Chore:
 def chores(vault: Vault) -> list[Chore]:
     """All background work, with its schedule."""
     engine = vault.engine
-    sweep = _ExpirySweep(engine)
+    expiry = _ExpirySweep(engine)
     return [
         Chore("stale-readers", 5, lambda: _count(engine.store.reader_check(), "stale reader slots cleared")),
         Chore("preallocation", 10, lambda: _preallocate(engine)),
         Chore("request-ids", 300, lambda: _count(_forget_requests(engine), "old request ids forgotten")),
         Chore("time-floor", 60, lambda: _raise_time_floor(engine)),
-        Chore("expiry", 30, lambda: _count(sweep.run(), "expired values deleted")),
+        Chore("budgets", 300, lambda: _count(engine.budgets.forget(), "old budget windows removed")),
+        Chore("approvals", 30, lambda: _count(sweep(engine), "ended grants and old requests removed")),
+        Chore("expiry", 30, lambda: _count(expiry.run(), "expired values deleted")),
+        Chore("erasures", 10, lambda: _go_on_with_erasures(engine)),
     ]
 
 
@@ -92,6 +100,18 @@ def _raise_time_floor(engine: Engine) -> str:
     return ""
 
 
+def _go_on_with_erasures(engine: Engine) -> str:
+    """Ends shreds whose holds are over, and what a crash left of those that began."""
+    erasing, ended, damaged = Erasing(engine, Trail(engine.audit)), 0, 0
+    for number in erasing.ready():
+        try:
+            ended += erasing.go_on(number)
+        except (DataLossError, IntegrityFailedError):
+            damaged += 1
+    told = [_count(ended, "shreds done after a hold"), _count(damaged, "shreds wait for damaged customers")]
+    return "; ".join(filter(None, told))
+
+
 class _ExpirySweep:
     """Deletes expired values, some thousand rows a run, in key order."""
 
@@ -119,10 +139,22 @@ class _ExpirySweep:
             else:
                 self._after = b""
         if overdue:
-            self._engine.committer.submit(lambda session: self._bury(session, overdue), erase=True)
-        return len(overdue)
+            return self._engine.committer.submit(lambda session: self._bury(session, overdue), erase=True)
+        return 0
 
-    def _bury(self, session: WriteSession, overdue: list[tuple[CustomerNo, int]]) -> None:
-        session.append(ValuesDeleted(self._engine.region, tuple(overdue)))
-        for number, value_no in overdue:
+    def _bury(self, session: WriteSession, overdue: list[tuple[CustomerNo, int]]) -> int:
+        freed = [each for each in overdue if not self._held(session, *each)]
+        if freed:
+            session.append(ValuesDeleted(self._engine.region, tuple(freed)))
+        for number, value_no in freed:
             self._engine.effects.delete_value(session, number, value_no)
+        return len(freed)
+
+    def _held(self, session: WriteSession, number: CustomerNo, value_no: int) -> bool:
+        """Whether a legal hold keeps a value beyond its time."""
+        try:
+            with self._engine.book.open(session, session, number) as customer:
+                entry = customer.entry(value_no)
+                return entry is not None and is_held(customer.terms, entry.field_class, session.now_ms)
+        except VaultError:
+            return False  # gone or damaged, which deleting a value copes with

@@ -4,26 +4,54 @@ Each method takes the `Caller` first and raises `VaultError`. The use cases' own
 rules; this one only joins them, so that a server or a test has one object to talk to.
 """
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from vault.config import Settings
+from vault.consent.events import ConsentEvent
 from vault.core.administering import Administering
+from vault.core.approving import Approving
+from vault.core.certifying import Certifying
+from vault.core.consenting import Consenting
+from vault.core.consentreading import ConsentReading
 from vault.core.engine import Engine, EpochKeys, open_engine
+from vault.core.erasurerecord import ErasureRecord
+from vault.core.explaining import Explaining
 from vault.core.exporting import Exporting
 from vault.core.fieldinput import check_limit
 from vault.core.inspecting import Inspecting
+from vault.core.narrowing import Narrowing
 from vault.core.operations import Operating, Operation
 from vault.core.rectifying import Rectifying
 from vault.core.reporting import Reporting
 from vault.core.rotating import Rotating
 from vault.core.shredding import Shredding
 from vault.core.surrogates import Lookup, domains_of
+from vault.core.suspending import Suspending, suspend_due
 from vault.core.tokenizing import Tokenizing
+from vault.core.tracing import Tracing
 from vault.core.trail import Trail
 from vault.errors import VaultError
 from vault.model.access import Reveal
+from vault.model.consent import LawfulBasis
+from vault.model.consents import (
+    ConsentAct,
+    ConsentAnswer,
+    Evidence,
+    PurposeConsent,
+    Receipt,
+    SignalAnswer,
+)
+from vault.model.controls import (
+    ApprovalInfo,
+    ApprovalRequest,
+    ApprovalState,
+    BudgetUse,
+    CustomersRead,
+    CustomersReadQuery,
+)
 from vault.model.erasure import Stage
 from vault.model.requests import (
     Access,
@@ -36,19 +64,24 @@ from vault.model.requests import (
     Entry,
     EntryResult,
     Erasure,
+    ExplainQuery,
     Export,
     KeyringStatus,
     Outcome,
     Page,
     PolicyInForce,
+    PolicyVersion,
     PrincipalInfo,
     Revealed,
+    Scope,
     ShredResult,
     TokenForm,
     TokenInfo,
     Translated,
 )
 from vault.model.secret import Secret
+from vault.policy.explaining import Explanation
+from vault.store.entries import TermsKind
 from vault.store.snapshot import Snapshot
 
 _DEFAULT_PAGE = 100
@@ -65,11 +98,26 @@ class Vault:
         self._rectifying = Rectifying(engine, self._trail)
         self._inspecting = Inspecting(engine, self._trail)
         self._exporting = Exporting(engine, self._inspecting)
-        self._shredding = Shredding(engine, self._trail)
+        certifying = Certifying(
+            engine.store,
+            engine.secrets,
+            lambda: engine.now_ms(),
+            engine.settings.keys.verified_copies,
+            engine.settings.backup.keep_days,
+        )
+        self._shredding = Shredding(engine, self._trail, certifying)
+        self._erasures = ErasureRecord(engine, certifying)
+        self._narrowing = Narrowing(engine, self._trail)
+        self._consenting = Consenting(engine, self._trail)
+        self._consent_reading = ConsentReading(engine, self._trail)
         self._rotating = Rotating(engine, self._trail)
         self._operating = Operating(engine, self._trail)
         self._administering = Administering(engine, self._trail)
         self._reporting = Reporting(engine, self._trail)
+        self._explaining = Explaining(engine, self._trail)
+        self._suspending = Suspending(engine, self._trail)
+        self._approving = Approving(engine, self._trail)
+        self._tracing = Tracing(engine, self._trail)
 
     @classmethod
     def open(cls, data_dir: Path, settings: Settings, edks: EpochKeys, *, process_name: str) -> "Vault":
@@ -101,28 +149,38 @@ class Vault:
     ) -> list[EntryResult]:
         """Stores customers' fields; see `tokenizing`."""
         method = "BatchTokenize" if batch else "Tokenize"
-        return self._tokenizing.tokenize(
-            caller, entries, domain=domain, request_id=request_id, atomic=atomic, method=method, form=form
-        )
+        with self._suspending_who_goes_beyond():
+            return self._tokenizing.tokenize(
+                caller, entries, domain=domain, request_id=request_id, atomic=atomic, method=method, form=form
+            )
 
     def detokenize(
-        self, caller: Caller, tokens: Sequence[str], purpose: str, reveal: Reveal, domain: str = ""
+        self,
+        caller: Caller,
+        tokens: Sequence[str],
+        purpose: str,
+        reveal: Reveal,
+        basis: LawfulBasis | None = None,
+        domain: str = "",
     ) -> Revealed:
         """Opens tokens for a purpose; see `hotpath.detokenize`. `domain` is that of surrogates among them."""
         engine = self.engine
         check_limit("batch_tokens", len(tokens), engine.settings.limits.batch_tokens)
+        self._approving.require_grant(caller, purpose)
 
         def domains(snapshot: Snapshot) -> Sequence[int]:
             return domains_of(engine.directory(snapshot).access.principal(caller.principal), domain)
 
         lookup = Lookup(engine.store, engine.surrogates, domains)
-        return engine.hot.detokenize(caller, tokens, purpose, reveal, foreign=lookup)
+        with self._suspending_who_goes_beyond():
+            return engine.hot.detokenize(caller, tokens, purpose, reveal, foreign=lookup, basis=basis)
 
     def update_value(
         self, caller: Caller, token: str, value: Secret, request_id: str, domain: str = ""
     ) -> Outcome:
         """Rectifies one value; see `rectifying`."""
-        return self._rectifying.update(caller, token, value, request_id, domain)
+        with self._suspending_who_goes_beyond():
+            return self._rectifying.update(caller, token, value, request_id, domain)
 
     def delete_value(self, caller: Caller, token: str, request_id: str, domain: str = "") -> None:
         """Deletes one value; see `rectifying`."""
@@ -138,9 +196,9 @@ class Vault:
         """Describes a token; see `inspecting`."""
         return self._inspecting.inspect(caller, token, domain)
 
-    def rotate_epoch(self, caller: Caller, request_id: str) -> Operation:
+    def rotate_epoch(self, caller: Caller, request_id: str, approval_id: str = "") -> Operation:
         """Asks for a new epoch; see `operations`."""
-        return self._operating.rotate_epoch(caller, request_id)
+        return self._operating.rotate_epoch(caller, request_id, approval_id)
 
     def operation(self, caller: Caller, name: str) -> Operation:
         """How far long work is; see `operations`."""
@@ -168,9 +226,19 @@ class Vault:
         """Customers by number; see `inspecting`."""
         return self._inspecting.list(caller, _page(page_size), page_token, domain, show_shredded)
 
-    def export_customer(self, caller: Caller, ref: CustomerRef, purpose: str, domain: str) -> Export:
+    def export_customer(
+        self,
+        caller: Caller,
+        ref: CustomerRef,
+        purpose: str,
+        domain: str,
+        basis: LawfulBasis | None = None,
+        approval_id: str = "",
+    ) -> Export:
         """All values of a customer; see `exporting`."""
-        return self._exporting.export(caller, ref, purpose, domain)
+        self._approving.require_grant(caller, purpose)
+        with self._suspending_who_goes_beyond():
+            return self._exporting.export(caller, ref, purpose, domain, basis, approval_id)
 
     def shred(
         self,
@@ -180,33 +248,120 @@ class Vault:
         request_id: str,
         validate_only: bool,
         atomic: bool,
+        approval_id: str = "",
     ) -> list[ShredResult]:
         """Ends customers; see `shredding`."""
         return self._shredding.shred(
-            caller, refs, request_id=request_id, validate_only=validate_only, atomic=atomic
+            caller,
+            refs,
+            request_id=request_id,
+            validate_only=validate_only,
+            atomic=atomic,
+            approval_id=approval_id,
         )
+
+    def restrict_customer(
+        self, caller: Caller, ref: CustomerRef, scope: Scope, until_ms: int, request_id: str
+    ) -> int:
+        """Restricts processing; see `narrowing`."""
+        return self._narrowing.restrict(caller, ref, scope, until_ms, request_id)
+
+    def lift_restriction(self, caller: Caller, ref: CustomerRef, number: int, request_id: str) -> None:
+        """Ends a restriction; see `narrowing`."""
+        self._narrowing.end(caller, ref, TermsKind.RESTRICTED, number, request_id)
+
+    def place_hold(
+        self,
+        caller: Caller,
+        ref: CustomerRef,
+        field_classes: Sequence[str],
+        until_ms: int,
+        reference: str,
+        request_id: str,
+    ) -> int:
+        """Places a legal hold; see `narrowing`."""
+        return self._narrowing.hold(caller, ref, field_classes, until_ms, reference, request_id)
+
+    def release_hold(self, caller: Caller, ref: CustomerRef, number: int, request_id: str) -> None:
+        """Ends a legal hold, and does the shred that waited for it; see `narrowing`."""
+        self._narrowing.end(caller, ref, TermsKind.HELD, number, request_id)
+
+    def set_expiry(self, caller: Caller, ref: CustomerRef, scope: Scope, at_ms: int, request_id: str) -> int:
+        """Sets a time from which nothing is revealed; see `narrowing`."""
+        return self._narrowing.expire(caller, ref, scope, at_ms, request_id)
+
+    def clear_expiry(self, caller: Caller, ref: CustomerRef, number: int, request_id: str) -> None:
+        """Ends an expiry; see `narrowing`."""
+        self._narrowing.end(caller, ref, TermsKind.EXPIRING, number, request_id)
 
     def rotate_dek(self, caller: Caller, ref: CustomerRef, request_id: str) -> tuple[int, int]:
         """A new DEK generation; see `rotating`."""
         return self._rotating.rotate(caller, ref, request_id)
+
+    def record_consents(
+        self,
+        caller: Caller,
+        acts: Sequence[ConsentAct],
+        *,
+        request_id: str,
+        atomic: bool = False,
+        method: str = "BatchRecordConsents",
+    ) -> list[ConsentAnswer]:
+        """What customers say of purposes; see `consenting`."""
+        return self._consenting.record(caller, acts, request_id=request_id, atomic=atomic, method=method)
+
+    def record_consent(
+        self, caller: Caller, act: ConsentAct, *, request_id: str, method: str = "RecordConsent"
+    ) -> ConsentAnswer:
+        """What one customer says of one purpose; see `consenting`."""
+        (answer,) = self.record_consents(caller, [act], request_id=request_id, method=method)
+        if answer.error is not None:
+            raise answer.error
+        return answer
+
+    def ingest_signal(
+        self, caller: Caller, ref: CustomerRef, sec_gpc: str | None, evidence: Evidence, request_id: str
+    ) -> SignalAnswer:
+        """A browser's signal; see `consenting`."""
+        return self._consenting.ingest(caller, ref, sec_gpc, evidence, request_id)
+
+    def consent_state(
+        self, caller: Caller, ref: CustomerRef, purposes: Sequence[str] = ()
+    ) -> list[PurposeConsent]:
+        """Where purposes stand with a customer; see `consentreading`."""
+        return self._consent_reading.state(caller, ref, purposes)
+
+    def list_consent_events(
+        self, caller: Caller, ref: CustomerRef, purpose: str, page_size: int, page_token: str
+    ) -> Page[ConsentEvent]:
+        """A customer's consent events; see `consentreading`."""
+        return self._consent_reading.events(caller, ref, purpose, _page(page_size), page_token)
+
+    def consent_receipt(self, caller: Caller, ref: CustomerRef, event: int, domain: str) -> Receipt:
+        """A signed receipt of one event; see `consentreading`."""
+        return self._consent_reading.receipt(caller, ref, event, domain)
+
+    def export_consents(self, caller: Caller, ref: CustomerRef, domain: str) -> bytes:
+        """A customer's consent records as JSON-LD; see `consent.records`."""
+        return self._consent_reading.export(caller, ref, domain)
 
     def keyring_status(self, caller: Caller) -> KeyringStatus:
         """State of the keyring; see `reporting`."""
         return self._reporting.keyring_status(caller)
 
     def get_erasure(self, caller: Caller, shred_id: str) -> Erasure:
-        """One erasure; see `shredding`."""
-        return self._shredding.get_erasure(caller, shred_id)
+        """One erasure; see `erasurerecord`."""
+        return self._erasures.get(caller, shred_id)
 
     def get_certificate(self, caller: Caller, shred_id: str) -> Certificate:
         """The newest certificate of one erasure; see `certifying`."""
-        return self._shredding.get_certificate(caller, shred_id)
+        return self._erasures.certificate(caller, shred_id)
 
     def list_erasures(
         self, caller: Caller, page_size: int, page_token: str, stage: Stage | None = None
     ) -> Page[Erasure]:
         """Erasures, oldest first; see `shredding`."""
-        return self._shredding.list_erasures(caller, _page(page_size), page_token, stage)
+        return self._erasures.page(caller, _page(page_size), page_token, stage)
 
     def list_access(self, caller: Caller, query: AccessQuery) -> Page[Access]:
         """Accesses, newest first; see `reporting`."""
@@ -216,9 +371,17 @@ class Vault:
         """State of the access log; see `reporting`."""
         return self._reporting.audit_status(caller)
 
-    def get_policy(self, caller: Caller) -> PolicyInForce:
-        """The policy in force; see `administering`."""
-        return self._administering.get_policy(caller)
+    def get_policy(self, caller: Caller, version: int = 0) -> PolicyInForce:
+        """The policy in force, or a version of it; see `administering`."""
+        return self._administering.get_policy(caller, version)
+
+    def list_policy_versions(self, caller: Caller, page_size: int, page_token: str) -> Page[PolicyVersion]:
+        """Versions of the policy, the newest first; see `administering`."""
+        return self._administering.list_policy_versions(caller, _page(page_size), page_token)
+
+    def explain(self, caller: Caller, query: ExplainQuery) -> Explanation:
+        """Why a read is answered as it is; see `explaining`."""
+        return self._explaining.explain(caller, query)
 
     def apply_policy(
         self, caller: Caller, document: str, *, validate_only: bool, request_id: str
@@ -243,6 +406,56 @@ class Vault:
     def revoke_principal(self, caller: Caller, name: str, request_id: str) -> PrincipalInfo:
         """Revokes a principal; see `administering`."""
         return self._administering.revoke_principal(caller, name, request_id)
+
+    def suspend_principal(self, caller: Caller, name: str, reason: str, request_id: str) -> PrincipalInfo:
+        """Suspends a principal; see `suspending`."""
+        return self._suspending.suspend(caller, name, reason, request_id)
+
+    def resume_principal(self, caller: Caller, name: str, reason: str, request_id: str) -> PrincipalInfo:
+        """Ends a suspension; see `suspending`."""
+        return self._suspending.resume(caller, name, reason, request_id)
+
+    def budget_use(self, caller: Caller, name: str) -> list[BudgetUse]:
+        """What a principal has used of its budgets; see `reporting`."""
+        return self._reporting.budget_use(caller, name)
+
+    def customers_read(self, caller: Caller, query: CustomersReadQuery) -> CustomersRead:
+        """Of whom a principal was shown a value; see `tracing`."""
+        return self._tracing.customers_read(caller, replace(query, page_size=_page(query.page_size)))
+
+    def request_approval(self, caller: Caller, wanted: ApprovalRequest, request_id: str) -> ApprovalInfo:
+        """Asks another principal to approve an act; see `approving`."""
+        return self._approving.request(caller, wanted, request_id)
+
+    def approve(self, caller: Caller, approval_id: str, note: str, request_id: str) -> ApprovalInfo:
+        """Approves another principal's request; see `approving`."""
+        return self._approving.approve(caller, approval_id, note, request_id)
+
+    def reject(self, caller: Caller, approval_id: str, note: str, request_id: str) -> ApprovalInfo:
+        """Refuses another principal's request; see `approving`."""
+        return self._approving.reject(caller, approval_id, note, request_id)
+
+    def cancel_approval(self, caller: Caller, approval_id: str, note: str, request_id: str) -> ApprovalInfo:
+        """Withdraws a request, or ends what it gave; see `approving`."""
+        return self._approving.cancel(caller, approval_id, note, request_id)
+
+    def get_approval(self, caller: Caller, approval_id: str) -> ApprovalInfo:
+        """One request for approval; see `approving`."""
+        return self._approving.get(caller, approval_id)
+
+    def list_approvals(
+        self, caller: Caller, state: ApprovalState | None, page_size: int, page_token: str
+    ) -> Page[ApprovalInfo]:
+        """Requests for approval, newest first; see `approving`."""
+        return self._approving.list(caller, state, _page(page_size), page_token)
+
+    @contextmanager
+    def _suspending_who_goes_beyond(self) -> Iterator[None]:
+        """Suspends whom a budget says so of, before the call that went beyond it is answered."""
+        try:
+            yield
+        finally:
+            suspend_due(self.engine, self._trail)
 
     def record_refusal(self, principal: str, action: str, error: VaultError) -> None:
         """Records an attempt that was turned away before or inside a use case."""

@@ -8,6 +8,7 @@
     11   fingerprint            keyed BLAKE2b of a value, to find it again
     12   sheet                  the customer's index sheet (XChaCha20-Poly1305)
     13   audit locator          keyed BLAKE2b that stands for the customer in audit records
+    14   consent events         the customer's consent events (XChaCha20-Poly1305)
     255  key check value        its first 8 bytes lie beside the wrapped key
 
 Every derivation is libsodium's crypto_kdf with the context `cv-dek-1`. A number is never given a
@@ -27,6 +28,7 @@ ROW_MAC: Final = 10
 FINGERPRINT: Final = 11
 SHEET: Final = 12
 AUDIT_LOCATOR: Final = 13
+CONSENT_EVENTS: Final = 14
 KEY_CHECK: Final = 255
 
 KEY_CHECK_BYTES: Final = 8
@@ -93,6 +95,11 @@ def derive_sheet_key(dek: KeyPointer, destination: KeyPointer) -> None:
 def derive_locator_key(dek: KeyPointer, destination: KeyPointer) -> None:
     """Writes the key of the customer's locator in audit records."""
     hazmat.derive_subkey(dek, AUDIT_LOCATOR, CONTEXT, destination)
+
+
+def derive_consent_key(dek: KeyPointer, destination: KeyPointer) -> None:
+    """Writes the key that seals the customer's consent events."""
+    hazmat.derive_subkey(dek, CONSENT_EVENTS, CONTEXT, destination)
 
 
 def key_check_value(key: KeyPointer) -> bytes:

@@ -10,6 +10,8 @@ Rules:
   of finality, when a certificate is made as well as when it is checked. So it cannot claim a stage
   too early.
 - Root keys that do not concern the erasure are left out.
+- A customer that lives on, and its values that went, are named by number and not by a commitment: nobody was
+  given a salt when they went.
 - The facts end at `issued_ms`: nothing later has happened.
 - The first certificate of an erasure is at stage `effective`; a later one replaces it.
 """
@@ -23,8 +25,9 @@ from typing import Final
 
 from vault.erasure.canonical import Json, canonical
 from vault.erasure.finality import Attempt, Destroyed, Finality, Span, Stage, Verdict
+from vault.erasure.partial import ErasedValue
 from vault.model.assurance import Assurance, weakest
-from vault.model.ids import Generation
+from vault.model.ids import CustomerNo, Generation, Region
 
 TYPE: Final = "customervault/erasure-certificate/v1"
 SIGNED_PREFIX: Final = b"customervault erasure certificate v1\0"
@@ -79,6 +82,8 @@ class Statement:
         entry_seq: the erasure's ledger entry.
         held_outside: whether a mirror or witness outside of the machine holds that entry.
         not_covered: sentences; see `not_covered`.
+        customer: region and number, of scope `generations` alone; there the commitment is empty.
+        erased_values: what was deleted or corrected, of the same scope.
     """
 
     vault_id: bytes
@@ -93,6 +98,8 @@ class Statement:
     held_outside: bool
     proof: LedgerProof | None
     not_covered: tuple[str, ...]
+    customer: tuple[Region, CustomerNo] | None = None
+    erased_values: tuple[ErasedValue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +177,12 @@ def issue(statement: Statement, sign: Callable[[bytes], bytes], key_id: str) -> 
 def to_json(statement: Statement) -> dict[str, Json]:
     """The document without its signature: the facts, and what follows from them."""
     found = conclude(statement)
-    return {
+    document: dict[str, Json] = {
         "type": TYPE,
         "vault_id": statement.vault_id.hex(),
         "erasure_id": statement.erasure_id,
         "scope": statement.scope.value,
-        "commitment": {"algorithm": COMMITMENT_ALGORITHM, "value": statement.commitment.hex()},
+        "commitment": None,
         "stage": found.stage.value,
         "issued": _time(statement.issued_ms),
         "effective": _time(found.effective_ms),
@@ -198,6 +205,23 @@ def to_json(statement: Statement) -> dict[str, Json]:
             "proof": _proof(statement.proof) if statement.proof else None,
         },
         "not_covered": list(statement.not_covered),
+    }
+    if statement.customer is None:
+        value = statement.commitment.hex()
+        document["commitment"] = {"algorithm": COMMITMENT_ALGORITHM, "value": value}
+    else:
+        region, number = statement.customer
+        document["customer"] = {"region": region, "customer_no": number}
+        document["erased_values"] = [_erased_value(each) for each in statement.erased_values]
+    return document
+
+
+def _erased_value(erased: ErasedValue) -> Json:
+    return {
+        "value_no": erased.value_no,
+        "kind": "corrected" if erased.corrected else "deleted",
+        "entry_seq": erased.seq,
+        "erased": _time(erased.time_ms),
     }
 
 

@@ -2,15 +2,16 @@
 
 Each event carries the number of its ledger entry (`seq`), which is all the time that the rule of
 finality knows; clock times (milliseconds since 1970) are only reported, except where a root key's
-end depends on them. Two groups, for two readers:
+end depends on them. Three groups, for three readers:
 
     about root keys     AttemptBegun, EpochEntered, AttemptAbandoned, DestructionRequested,
                         DestructionConfirmed, Restored, KeyringCopied,
                         KeyringVerified                                      -> `finality.Finality`
     about generations   NumbersReserved, GenerationCreated, GenerationShredded,
                         CustomerShredded                                     -> `spans.Spans`
+    about values        ValuesErased, and those about generations            -> `partial.PartialErasures`
 
-Each reader passes over the other's events, so both can be fed the whole ledger.
+Each reader passes over the others' events, so all can be fed the whole ledger.
 """
 
 from dataclasses import dataclass
@@ -143,10 +144,12 @@ class NumbersReserved:
 
 @dataclass(frozen=True, slots=True)
 class GenerationCreated:
-    """A customer got a further generation of its key."""
+    """A customer got a further generation of its key, in the place of `former`."""
 
     seq: int
     unit: Unit
+    former: Generation
+    time_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +163,28 @@ class GenerationShredded:
 
 @dataclass(frozen=True, slots=True)
 class CustomerShredded:
-    """All generations of a customer were shredded."""
+    """All generations of a customer were shredded; `generations` are those that were still wrapped."""
 
     seq: int
     region: Region
     customer_no: CustomerNo
     time_ms: int
+    generations: tuple[Generation, ...] = ()
 
 
-UnitEvent = NumbersReserved | GenerationCreated | GenerationShredded | CustomerShredded
+@dataclass(frozen=True, slots=True)
+class ValuesErased:
+    """Values were deleted, or their former content corrected; their customers live on.
+
+    Attributes:
+        values: customer and value number.
+    """
+
+    seq: int
+    region: Region
+    values: tuple[tuple[CustomerNo, int], ...]
+    corrected: bool
+    time_ms: int
+
+
+UnitEvent = NumbersReserved | GenerationCreated | GenerationShredded | CustomerShredded | ValuesErased

@@ -16,7 +16,7 @@ truth, and that the ledger that it quotes is the only one.
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -38,9 +38,10 @@ from vault.erasure.certificate import (
 from vault.erasure.commitment import SALT_BYTES, commitment
 from vault.erasure.finality import Attempt, Destroyed
 from vault.erasure.inclusion import check_proof
+from vault.erasure.partial import ErasedValue
 from vault.errors import IntegrityFailedError, InvalidRequestError
 from vault.model.assurance import Assurance
-from vault.model.ids import Epoch, Generation
+from vault.model.ids import CustomerNo, Epoch, Generation, Region
 from vault.store.proofs import ledger_key
 
 MAX_BYTES: Final = 16 * 2**20
@@ -88,7 +89,7 @@ def verify(
     """
     if (external_id is None) != (salt is None):
         raise InvalidRequestError("external id and salt are only of use together")
-    document, key_id = _signed_document(certificate, keys)
+    document, key_id = signed_document(certificate, keys, SIGNED_PREFIX)
     if document.get("type") != TYPE:
         raise InvalidRequestError("signed by the vault, but not a certificate of erasure of version 1")
     try:
@@ -110,10 +111,21 @@ def verify(
     )
 
 
-def _signed_document(certificate: bytes, keys: Mapping[str, bytes]) -> tuple[dict[str, Json], str]:
-    if len(certificate) > MAX_BYTES:
+def signed_document(content: bytes, keys: Mapping[str, bytes], prefix: bytes) -> tuple[dict[str, Json], str]:
+    """A signed document without its signature, and the id of the key that signed it.
+
+    Args:
+        content: canonical JSON with the member `signature`.
+        keys: public keys by key id.
+        prefix: stands before the canonical form in what is signed, and tells kinds of documents apart.
+
+    Raises:
+        IntegrityFailedError: it is not as the key signed it.
+        InvalidRequestError: none of the keys is the one that it names.
+    """
+    if len(content) > MAX_BYTES:
         raise IntegrityFailedError
-    document = read_canonical(certificate)
+    document = read_canonical(content)
     signature = document.pop("signature", None) if isinstance(document, dict) else None
     if not isinstance(document, dict) or not isinstance(signature, dict):
         raise IntegrityFailedError
@@ -123,12 +135,12 @@ def _signed_document(certificate: bytes, keys: Mapping[str, bytes]) -> tuple[dic
     if not isinstance(key_id, str):
         raise IntegrityFailedError
     if key_id not in keys:
-        raise InvalidRequestError("none of the public keys is the one that the certificate names")
+        raise InvalidRequestError("none of the public keys is the one that the document names")
     try:
         raw = _unbase64(value)
     except (TypeError, ValueError):
         raise IntegrityFailedError from None
-    hazmat.verify(keys[key_id], raw, SIGNED_PREFIX + canonical(document))
+    hazmat.verify(keys[key_id], raw, prefix + canonical(document))
     return document, key_id
 
 
@@ -142,6 +154,8 @@ def _check_ledger(statement: Statement, proof: LedgerProof, keys: Mapping[str, b
 
 
 def _check_commitment(statement: Statement, external_id: bytes, salt: bytes) -> None:
+    if statement.scope is not Scope.CUSTOMER:
+        raise InvalidRequestError("the certificate is about a customer that it names by number only")
     if len(salt) != SALT_BYTES:
         raise InvalidRequestError("a salt has 32 bytes")
     if not hazmat.constant_time_equal(commitment(external_id, salt), statement.commitment):
@@ -155,21 +169,44 @@ def _check_commitment(statement: Statement, external_id: bytes, salt: bytes) -> 
 
 
 def _statement(document: dict[str, Any]) -> Statement:
-    ledger = document["ledger"]
+    ledger, scope = document["ledger"], Scope(document["scope"])
+    customer = scope is Scope.CUSTOMER
+    generations = tuple([_generation(each) for each in document["generations"]])
     return Statement(
         vault_id=_hex(document["vault_id"], 16),
         erasure_id=_text(document["erasure_id"]),
-        scope=Scope(document["scope"]),
-        commitment=_hex(document["commitment"]["value"], 32),
+        scope=scope,
+        commitment=_hex(document["commitment"]["value"], 32) if customer else b"",
         values=_number(document["counts"]["values"]),
-        generations=tuple([_generation(each) for each in document["generations"]]),
+        generations=generations,
         attempts=tuple([_attempt(each) for each in document["root_keys"]]),
         issued_ms=_ms(document["issued"]),
         entry_seq=_number(ledger["entry_seq"]),
         held_outside=_flag(ledger["held_outside"]),
         proof=None if ledger["proof"] is None else _proof(ledger["proof"]),
         not_covered=tuple([_text(each) for each in document["not_covered"]]),
+        customer=None if customer else _customer(document["customer"]),
+        erased_values=() if customer else _erased_values(document["erased_values"], generations),
     )
+
+
+def _customer(stated: dict[str, Any]) -> tuple[Region, CustomerNo]:
+    return Region(_number(stated["region"])), CustomerNo(_number(stated["customer_no"], at_least=1))
+
+
+def _erased_values(stated: list[Any], generations: Sequence[ErasedGeneration]) -> tuple[ErasedValue, ...]:
+    erased = tuple([_erased_value(each) for each in stated])
+    if not erased:
+        raise ValueError("no value was erased")
+    if max(each.seq for each in erased) > min(each.shredded_seq for each in generations):
+        raise ValueError("a value that went after its key cannot have gone with it")
+    return erased
+
+
+def _erased_value(stated: dict[str, Any]) -> ErasedValue:
+    corrected = {"corrected": True, "deleted": False}[stated["kind"]]
+    value_no, seq = _number(stated["value_no"], at_least=1), _number(stated["entry_seq"])
+    return ErasedValue(value_no, corrected, seq, _ms(stated["erased"]))
 
 
 def _generation(stated: dict[str, Any]) -> ErasedGeneration:

@@ -5,6 +5,8 @@ Slot (64 bytes of guarded memory): DEK | sealing subkey of the configured suite.
 Rules:
 - An entry also keeps the last verified bytes of its customer row: a hot read compares them to the
   row it just read, and only a difference costs a MAC. A shred changes the row, so no entry outlives it.
+- What the row says to decisions is worked out when it is verified: `place` and `consents` (`policy.reads`).
+  Of a row that does not tell all (SLOW_PATH) the terms are kept, `consents` is 0, and a batch sets `place`.
 - The owner serializes all use (one batch at a time): a slot is never recycled while a batch uses it.
 - Bounded in bytes. Eviction is a clock over insertion order: an entry used since the hand last
   passed gets a second round.
@@ -16,8 +18,14 @@ from typing import Final
 
 from vault.crypto import hazmat, subkeys
 from vault.crypto.slots import SlotPool
+from vault.crypto.suites import XCHACHA20_POLY1305
 from vault.keys.keyrings import Keyrings
 from vault.model.ids import CustomerNo, Generation, Region
+from vault.model.situation import Situation
+from vault.policy.reads import row_place
+from vault.store.layout import JURISDICTION_AT, CustomerRow, RowState
+from vault.store.sheet import SealedSheet, sheet_aad
+from vault.store.terms import Terms
 
 SLOT_BYTES: Final = 64
 _SPARE_SLOTS: Final = 4  # for subkeys of the moment
@@ -28,7 +36,20 @@ Derive = Callable[[hazmat.KeyPointer, hazmat.KeyPointer], None]
 class CachedDek:
     """One customer's key and verified row. `seal` points into guarded memory, at `address`."""
 
-    __slots__ = ("address", "generation", "locator", "row", "seal", "slot", "used")
+    __slots__ = (
+        "address",
+        "consents",
+        "generation",
+        "locator",
+        "place",
+        "placed",
+        "row",
+        "seal",
+        "situations",
+        "slot",
+        "terms",
+        "used",
+    )
 
     def __init__(
         self, slot: int, seal: hazmat.KeyPointer, generation: int, row: bytes, locator: bytes
@@ -40,6 +61,18 @@ class CachedDek:
         self.row = row
         self.locator = locator
         self.used = True
+        self.place = self.consents = 0
+        self.terms: Terms | None = None
+        self.situations: dict[int, tuple[Situation, int]] = {}  # by purpose: what it is, and until when
+        self.placed = (0, 0)  # the decisions that `place` is for, and until when it holds
+
+    def verified(self, row: bytes, parsed: CustomerRow, terms: Terms | None) -> None:
+        """Takes over a row whose MAC was verified, with the terms that a decision has to look at."""
+        self.row, self.terms, self.situations = row, terms, {}
+        self.placed = (0, 0)
+        jurisdiction = row[JURISDICTION_AT : JURISDICTION_AT + 2]
+        self.place = row_place(jurisdiction, parsed.state is RowState.RESTRICTED)
+        self.consents = 0 if terms is not None else parsed.consents
 
 
 class DekCache:
@@ -99,6 +132,24 @@ class DekCache:
             key = self._pool.pointer(slot)
             subkeys.derive_seal_key(self._pool.pointer(entry.slot), suite, key)
             return opener.open(suite, key, nonce, ciphertext, aad)
+        finally:
+            self._pool.release(slot)
+
+    def open_sheet(
+        self, entry: CachedDek, opener: hazmat.Opener, vault_id: bytes, customer: bytes, sealed: bytes
+    ) -> bytes:
+        """The plaintext of a customer's sheet.
+
+        Raises:
+            IntegrityFailedError: the sheet was changed or is another's.
+        """
+        slot = self._pool.acquire()
+        try:
+            key = self._pool.pointer(slot)
+            subkeys.derive_sheet_key(self._pool.pointer(entry.slot), key)
+            sheet = SealedSheet.unpack(sealed)
+            aad = sheet_aad(vault_id, customer, sheet.header())
+            return opener.open(XCHACHA20_POLY1305, key, sheet.nonce, sheet.ciphertext, aad)
         finally:
             self._pool.release(slot)
 

@@ -5,10 +5,12 @@ A batch, in order:
 2. One read transaction, begun after the request arrived. Its first read is the meta row, which
    carries epoch and access version: a changed policy or a revoked principal takes effect here.
 3. For each run of one customer's tokens the customer row is read and compared with the bytes that
-   were last verified. A shred rewrites that row, so a shredded customer never passes.
+   were last verified. A shred rewrites that row, so a shredded customer never passes; so does a consent, an
+   objection, a restriction.
 4. For each value one record is read. All are opened in one call of `crypto.batches`, which looks into the
-   decision table for each; what is not the usual record is looked into here.
-5. One audit record, accepted by the kernel before any value is returned. If that fails, none is.
+   decision table of the run's situation; what is not the usual record is looked into here.
+5. The customers count against the principal's budgets; a batch that goes beyond one is refused whole.
+6. One audit record, accepted by the kernel before any value is returned. If that fails, none is.
 
 Rules:
 - Batches of one process run one after the other (`_turn`), and what was gathered is opened before another
@@ -27,6 +29,7 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from vault.audit.records import (
+    BREAK_GLASS,
     MASKED,
     PLAIN,
     ReadAction,
@@ -50,14 +53,16 @@ from vault.errors import (
     VaultError,
 )
 from vault.hotpath.dekcache import CachedDek, DekCache
+from vault.hotpath.situations import judge_terms, read_terms
 from vault.model.access import Denial, Reveal
+from vault.model.consent import LawfulBasis
 from vault.model.requests import Caller, Revealed
-from vault.policy.decision import DENIALS, AccessTable
-from vault.store.layout import HEADER, CustomerRow, RowState, ValueFlag
+from vault.policy.decision import DENIALS, AccessTable, Grants
+from vault.policy.reads import CONSENT_BITS, Reads
+from vault.store.layout import HEADER, CustomerRow, RowFlag, RowState, ValueFlag
 from vault.store.snapshot import Snapshot
 from vault.store.store import Store
 
-_ACTIVE: Final = int(RowState.ACTIVE)
 _TOKEN_UNKNOWN: Final = reason_code(Reason.TOKEN_UNKNOWN)
 _INTEGRITY_FAILED: Final = reason_code(Reason.INTEGRITY_FAILED)
 _DELETED: Final = int(ValueFlag.DELETED)
@@ -82,6 +87,15 @@ class Foreign(Protocol):
         """Those that it knows, by their index."""
 
 
+class Budgets(Protocol):
+    """Counts whom principals read."""
+
+    def charge(
+        self, grants: Grants, purpose: str, locators: Sequence[bytes], groups: Sequence[bytes]
+    ) -> None:
+        """Counts the customers of a batch's groups, or raises BudgetExceededError; see `core.budgets`."""
+
+
 class _StaleSnapshotError(Exception):
     """A generation that the snapshot shows was replaced and destroyed since: look again, newly."""
 
@@ -102,6 +116,7 @@ class HotPath:
         judge: Judge,
         tombstone_mac: Callable[[bytes], bytes],
         mask: Masks,
+        budgets: Budgets,
         suite: int,
         batches: BatchOpener,
         reply_bytes: int,
@@ -117,6 +132,7 @@ class HotPath:
         self._judge = judge
         self._tombstone_mac = tombstone_mac
         self._mask = mask
+        self._budgets = budgets
         self._reply_bytes = reply_bytes
         self._suite = suite
         self._opener = Opener()
@@ -131,16 +147,19 @@ class HotPath:
         purpose: str,
         wanted: Reveal,
         action: ReadAction = ReadAction.DETOKENIZE,
-        foreign: "Foreign | None" = None,
+        basis: LawfulBasis | None = None,
+        foreign: Foreign | None = None,
     ) -> Revealed:
         """Opens tokens for a purpose; values come back in their order, denials with their index.
 
-        `foreign` finds what texts stand for that are no tokens.
+        `foreign` finds what texts stand for that are no tokens. Without a `basis` the read stands on the
+        purpose's first one in each customer's jurisdiction.
 
         Raises:
             UnauthenticatedError: the principal is not registered.
             SuspendedError: the principal is revoked.
             AuditUnavailableError: the access could not be recorded; nothing is revealed.
+            BudgetExceededError: the batch goes beyond a budget of the principal; nothing is revealed.
             OverloadedError: too many batches are waiting.
             DeadlineExceededError: the caller's deadline passed before its turn.
         """
@@ -155,7 +174,7 @@ class HotPath:
                 for _ in range(_ATTEMPTS):
                     with self._store.snapshot() as snapshot, suppress(_StaleSnapshotError):
                         return self._batch(
-                            caller, tokens, deciphered, known, purpose, wanted, action, snapshot
+                            caller, tokens, deciphered, known, (purpose, wanted, basis), action, snapshot
                         )
                 raise OverloadedError("the keys of these customers change too fast to be read")
         finally:
@@ -182,18 +201,16 @@ class HotPath:
         tokens: Sequence[str],
         deciphered: Sequence[Deciphered | None],
         known: Mapping[int, Reason],
-        purpose: str,
-        wanted: Reveal,
+        asked: tuple[str, Reveal, LawfulBasis | None],
         action: ReadAction,
         snapshot: Snapshot,
     ) -> Revealed:
         grants = self._access_of(snapshot).principal(caller.principal)
         region = bytes((self._region,))
         homes = {region + bytes((domain,)) for domain in grants.domains}
-        verdicts = (
-            grants.reveals(purpose, wanted),
-            grants.reveals(purpose, wanted, restricted=True),
-        )
+        purpose, wanted, basis = asked
+        now_ms = max(time.time_ns() // 1_000_000, snapshot.meta.time_floor_ms)
+        reads = grants.reads(purpose, wanted, basis, now_ms)
         opened = _Opened(room=self._reply_bytes)
         get, cached = snapshot.get, self._cache.get
         keys: list[bytes] = []  # what is gathered to be opened in one call: key and record of each value,
@@ -220,10 +237,12 @@ class HotPath:
                 entry, failed = cached(prefix), 0
                 if entry is None or entry.row != row:
                     # What is gathered first: letting a key in may push one of theirs out.
-                    self._open(keys, records, runs, verdicts, snapshot, opened)
-                    entry, failed = self._admit(prefix, row)
+                    self._open(keys, records, runs, reads, snapshot, opened)
+                    entry, failed = self._admit(prefix, row, snapshot)
                 if entry is not None:
                     entry.used = True
+                    if entry.terms is not None:
+                        judge_terms(entry, reads, now_ms)
                     runs.append((entry, len(keys)))
             if entry is None:
                 missed.append((index, failed))
@@ -231,18 +250,20 @@ class HotPath:
             key = prefix + value_no
             add_key(key)
             add_record(get(key) or b"")
-        self._open(keys, records, runs, verdicts, snapshot, opened)
+        self._open(keys, records, runs, reads, snapshot, opened)
 
+        self._budgets.charge(grants, purpose, opened.locators, opened.groups)
         unknown = Counter(code for _, code in missed)  # denials without a customer's name
         self._audit.append(
             encode_read(
                 self._audit.next_seq(),
                 time.time_ns() // 1_000_000,
                 grants.id,
-                action,
-                grants.purpose_id(purpose),
+                action | BREAK_GLASS if grants.breaks_glass(purpose) else action,
+                reads.purpose_no,
                 b"".join(opened.groups),
                 unknown_counts({_reason(code): count for code, count in unknown.items()}) if unknown else b"",
+                basis,
             )
         )
         return _revealed(opened, missed)
@@ -252,7 +273,7 @@ class HotPath:
         keys: list[bytes],
         records: list[bytes],
         runs: list[tuple[CachedDek, int]],
-        verdicts: tuple[bytes, bytes],
+        reads: Reads,
         snapshot: Snapshot,
         opened: "_Opened",
     ) -> None:
@@ -262,26 +283,33 @@ class HotPath:
             return
         ends = [start for _, start in runs[1:]]
         ends.append(len(keys))
+        pack, numbers, shift = RUN.pack, reads.numbers, reads.consent_shift
         packed = b"".join(
             [
-                RUN.pack(entry.address, end, entry.generation, entry.row[1] != _ACTIVE)
+                pack(
+                    entry.address,
+                    end,
+                    entry.generation,
+                    numbers[entry.place | entry.consents >> shift & CONSENT_BITS],
+                )
                 for (entry, _), end in zip(runs, ends, strict=True)
             ]
         )
-        growth = _MASK_GROWTH if MASKED in verdicts[0] or MASKED in verdicts[1] else 1
+        growth = _MASK_GROWTH if MASKED in reads.tables else 1
         if sum(map(len, records)) * growth < opened.room:
-            items, plain = self._batches.open(keys, records, packed, b"".join(verdicts))
+            items, plain = self._batches.open(keys, records, packed, reads.tables)
             texts = plain.decode().split("\0")
             opened.room -= len(plain)
         else:  # near the limit of a reply, value by value, each measured
             items, texts = b"".join([key[6:] + b"\0\0" for key in keys]), [""] * len(keys)
         outcomes = items[4::ITEM_BYTES]
         if 0 in outcomes or MASKED in outcomes:
-            items = self._finish(keys, records, runs, verdicts, snapshot, opened, bytearray(items), texts)
+            items = self._finish(keys, records, runs, reads, snapshot, opened, bytearray(items), texts)
             outcomes = items[4::ITEM_BYTES]
         opened.texts += texts
         opened.outcomes += outcomes
         add_group, start = opened.groups.append, 0
+        opened.locators += [entry.locator for entry, _ in runs]
         for (entry, _), end in zip(runs, ends, strict=True):
             count = (end - start).to_bytes(2, "big")
             add_group(entry.locator + count + items[ITEM_BYTES * start : ITEM_BYTES * end])
@@ -295,7 +323,7 @@ class HotPath:
         keys: list[bytes],
         records: list[bytes],
         runs: list[tuple[CachedDek, int]],
-        verdicts: tuple[bytes, bytes],
+        reads: Reads,
         snapshot: Snapshot,
         opened: "_Opened",
         items: bytearray,
@@ -313,7 +341,7 @@ class HotPath:
                 texts[position] = text
             elif not outcome:
                 entry = runs[at][0]
-                levels = verdicts[entry.row[1] != _ACTIVE]
+                levels = reads.of(entry.place | entry.consents >> reads.consent_shift & CONSENT_BITS)
                 field_class, outcome, texts[position] = self._unusual(
                     entry, keys[position], records[position], levels, opened.room, snapshot
                 )
@@ -362,15 +390,15 @@ class HotPath:
             return reason_code(error.reason)
         return reason_code(Reason.INTERNAL)
 
-    def _admit(self, customer: bytes, row: bytes | None) -> tuple[CachedDek | None, int]:
+    def _admit(self, customer: bytes, row: bytes | None, snapshot: Snapshot) -> tuple[CachedDek | None, int]:
         """Verifies a customer row that is new or has changed: the entry, or the run's reason code."""
         try:
-            return self._verified(customer, row), 0
+            return self._verified(customer, row, snapshot), 0
         except VaultError as error:
             self._cache.evict(customer)
             return None, reason_code(error.reason)
 
-    def _verified(self, customer: bytes, row: bytes | None) -> CachedDek:
+    def _verified(self, customer: bytes, row: bytes | None, snapshot: Snapshot) -> CachedDek:
         if row is None:
             raise DataLossError("a genuine token's customer is missing from the store")
         parsed = CustomerRow.unpack(row)
@@ -387,7 +415,11 @@ class HotPath:
             entry = self._cache.admit(customer, parsed.dek_generation, dek_row, epoch)
         if not constant_time_equal(self._cache.row_mac(entry, message), row[-16:]):
             raise IntegrityFailedError
-        entry.row = row
+        terms = None
+        if parsed.flags & RowFlag.SLOW_PATH:
+            owner = self._vault_id, customer
+            terms = read_terms(self._cache, entry, self._opener, owner, parsed, snapshot)
+        entry.verified(row, parsed, terms)
         return entry
 
     def _dek_row(self, customer: bytes, generation: int) -> tuple[bytes, int]:
@@ -442,10 +474,11 @@ def _revealed(opened: "_Opened", missed: list[tuple[int, int]]) -> Revealed:
 class _Opened:
     """What a batch has come to so far; `texts` and `outcomes` are without the tokens that were missed."""
 
-    __slots__ = ("groups", "outcomes", "room", "texts")
+    __slots__ = ("groups", "locators", "outcomes", "room", "texts")
 
     def __init__(self, room: int) -> None:
         self.room = room  # bytes that the reply may still take
         self.texts: list[str] = []
         self.outcomes = bytearray()  # PLAIN, MASKED or a reason's code
-        self.groups: list[bytes] = []
+        self.groups: list[bytes] = []  # one for each run, as in the access record
+        self.locators: list[bytes] = []  # of the same runs

@@ -78,6 +78,17 @@ class OpenDek:
         finally:
             self._pool.release(slot)
 
+    @contextmanager
+    def consent_key(self) -> Iterator[hazmat.KeyPointer]:
+        """The key of the customer's consent events, in a slot of its own until the context ends."""
+        slot = self._pool.acquire()
+        try:
+            key = self._pool.pointer(slot)
+            subkeys.derive_consent_key(self.pointer, key)
+            yield key
+        finally:
+            self._pool.release(slot)
+
     def row_mac(self, data: bytes) -> bytes:
         """MAC (16 bytes) of a customer row."""
         return hazmat.keyed_hash(self._row, data)

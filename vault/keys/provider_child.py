@@ -7,9 +7,9 @@
     destroy DATA_DIR PROVIDER ROOT_KEY_ID          JSON of a Destruction
     check DATA_DIR                                 JSON of a Destruction, of a key made for the purpose
 
-Standard input brings the passphrase or PIN, standard output takes the answer, and standard error one line of
-JSON, `{"error": ...}`, when the command fails. Libraries of providers may print: what they write to
-descriptor 1 goes to standard error.
+It forbids dumps of its memory before it reads a secret. Standard input brings the passphrase or PIN, standard
+output takes the answer, and standard error one line of JSON, `{"error": ...}`, when the command fails.
+Libraries of providers may print: what they write to descriptor 1 goes to standard error.
 
 Whoever makes, disables, enables or destroys a root key does so alone; see `resealing`. A new epoch is only
 made by a secret that also opens the present one, so that a supervisor which still has a former passphrase
@@ -27,6 +27,7 @@ from typing import Any
 from vault.config import load_settings
 from vault.crypto import hazmat
 from vault.errors import KeyUnavailableError, VaultError
+from vault.keys.hardening import forbid_dumps
 from vault.keys.provider import KeyProvider, now_ms, open_provider
 from vault.keys.resealing import root_keys_alone
 from vault.keys.unlock import EDK_BYTES, EdkFile
@@ -145,6 +146,7 @@ def _json(said: Any) -> bytes:
 
 def main() -> int:
     """Entry point of the child process."""
+    forbid_dumps()
     with os.fdopen(os.dup(1), "wb") as out:
         os.dup2(2, 1)
         try:

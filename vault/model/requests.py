@@ -8,8 +8,10 @@ from typing import Generic, NamedTuple, TypeVar
 from vault.errors import VaultError
 from vault.model.access import Denial, Reveal
 from vault.model.assurance import Assurance
+from vault.model.consent import LawfulBasis
 from vault.model.erasure import Awaited, Stage
 from vault.model.secret import Secret
+from vault.model.situation import Situation
 
 T = TypeVar("T")
 
@@ -129,7 +131,47 @@ class HeldValue:
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """What a restriction or expiry is about; empty for every purpose, every field class."""
+
+    purposes: Sequence[str] = ()
+    field_classes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RestrictionInfo:
+    """A restriction of one purpose and field class; empty for every one. Those set together share the id."""
+
+    id: int
+    purpose: str = ""
+    field_class: str = ""
+    until_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HoldInfo:
+    """A legal hold on one field class; empty for every one."""
+
+    id: int
+    field_class: str = ""
+    until_ms: int = 0
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryInfo:
+    """From `at_ms` on nothing is revealed; empty for every purpose, every field class."""
+
+    id: int
+    purpose: str = ""
+    field_class: str = ""
+    at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Customer:
+    """A customer without values. `shred_id` is set once its shred was asked for."""
+
     customer_token: str
     state: CustomerState
     jurisdiction: str = ""
@@ -137,6 +179,9 @@ class Customer:
     dek_generation: int = 0
     held: Sequence[HeldValue] = ()
     shred_id: str = ""
+    restrictions: Sequence[RestrictionInfo] = ()
+    holds: Sequence[HoldInfo] = ()
+    expiries: Sequence[ExpiryInfo] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +217,10 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """One shred. `final_ms` is 0 before it is; `assurance` is None while a root key stands."""
+    """One erasure. `final_ms` is 0 before it is; `assurance` is None while a root key stands.
+
+    `shred_id` names a customer's shred, or values that went of one; of these the commitment is empty.
+    """
 
     shred_id: str
     stage: Stage
@@ -182,11 +230,15 @@ class Erasure:
     final_ms: int = 0
     assurance: Assurance | None = None
     waits_for: Sequence[Awaited] = ()
+    held_values: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ShredResult:
-    """`certificate` is None where the reply would have become too large; it can be had later."""
+    """`certificate` is None where the reply would have become too large; it can be had later.
+
+    `held_values` are those that a legal hold keeps; the shred is done when it ends.
+    """
 
     values: int = 0
     dek_generations: int = 0
@@ -194,6 +246,7 @@ class ShredResult:
     erasure: Erasure | None = None
     certificate: Certificate | None = None
     error: VaultError | None = None
+    held_values: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +291,8 @@ class Access:
     field_classes: Sequence[str] = ()
     reasons: Sequence[str] = ()
     detail: str = ""
+    basis: LawfulBasis | None = None
+    break_glass: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +312,27 @@ class PolicyInForce:
     version: int
     applied_ms: int
     warnings: Sequence[str] = ()
+    changes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyVersion:
+    version: int
+    applied_ms: int
+    principal: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainQuery:
+    """`principal` empty is the caller; `customer` None is a situation that nobody has to be in."""
+
+    principal: str
+    purpose: str
+    field_class: str
+    reveal: Reveal = Reveal.BEST
+    basis: LawfulBasis | None = None
+    customer: CustomerRef | None = None
+    situation: Situation = field(default_factory=Situation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,3 +344,4 @@ class PrincipalInfo:
     certificate_expires_ms: int = 0
     certificate_pem: str = ""  # only in the answer that issued it
     ca_pem: str = ""
+    suspended_ms: int = 0

@@ -3,97 +3,89 @@
 An `AccessTable` joins a policy to the registry of principals and to the numbers of names. It is
 built anew whenever the version of either changes, so whatever it has cached dies with it.
 
-A read is decided for a whole batch at once by `Grants.reveals`: 256 bytes, indexed by field class
-id, each a `Verdict`. Everything that may bear on a read is an argument of `reveals`; what a
-customer's row says (today: restricted) comes in there and nowhere else.
+A read is decided for a whole batch at once: `Grants.reads` gives the tables of one principal, purpose, wanted
+reveal and lawful basis (`reads`), in which a customer's situation is looked up. Cedar decides (`judging`),
+once for each distinct situation.
 
 Rules:
-- An unregistered or revoked principal is nobody, whatever the policy says of its name.
+- An unregistered, revoked or suspended principal is nobody, whatever the policy says of its name.
 - A registered principal that the policy does not mention is granted nothing.
-- BEST gives the most that is granted, MASKED never more than a mask, PLAIN all or REVEAL_DENIED.
-- A restricted customer is closed to every purpose without `allow_restricted`. Where nothing was
-  granted to begin with the answer stays PURPOSE_DENIED: it tells a stranger nothing of the customer.
+- Guards and the precedence of reasons: see `judging` and `guards.cedar`.
 - A domain that does not exist and one that the principal is not in get the same answer.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import IntEnum
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from vault.errors import (
     ActionDeniedError,
     DomainDeniedError,
     InvalidRequestError,
-    Reason,
     SuspendedError,
     UnauthenticatedError,
     VaultError,
 )
 from vault.model.access import Action, Reveal
-from vault.policy.rules import Policy, Rules, spell
+from vault.model.consent import LawfulBasis
+from vault.policy.cedar import Ruling
+from vault.policy.compiling import Compiled
+from vault.policy.judging import Judge
+from vault.policy.reads import FOREVER_MS, Reads
+from vault.policy.rules import Policy, Rules
+from vault.policy.verdicts import DENIALS, Verdict
 
+__all__ = ["DENIALS", "AccessTable", "Grants", "PrincipalRecord", "Verdict"]
 
-class Verdict(IntEnum):
-    """An entry of the table. PLAIN and MASKED have the numbers of `Reveal`; the rest deny."""
-
-    PURPOSE_DENIED = 0
-    PLAIN = Reveal.PLAIN
-    MASKED = Reveal.MASKED
-    REVEAL_DENIED = 4
-    RESTRICTED = 5
-
-
-DENIALS: Mapping[int, Reason] = {
-    Verdict.PURPOSE_DENIED: Reason.PURPOSE_DENIED,
-    Verdict.REVEAL_DENIED: Reason.REVEAL_DENIED,
-    Verdict.RESTRICTED: Reason.RESTRICTED,
-}
-
-_NOTHING = bytes(256)
 _IDS = range(1, 256)
-
-
-def _sieve(verdicts: Mapping[Verdict, Verdict]) -> bytes:
-    """A translation table (`bytes.translate`) that replaces some verdicts and keeps the others."""
-    sieve = bytearray(range(256))
-    for verdict, replacement in verdicts.items():
-        sieve[verdict] = replacement
-    return bytes(sieve)
-
-
-_BEST = _sieve({})
-_WANTED: Mapping[Reveal, bytes] = {
-    Reveal.NONE: _BEST,
-    Reveal.BEST: _BEST,
-    Reveal.PLAIN: _sieve({Verdict.MASKED: Verdict.REVEAL_DENIED}),
-    Reveal.MASKED: _sieve({Verdict.PLAIN: Verdict.MASKED}),
-}
-_RESTRICTED = _sieve(dict.fromkeys((Verdict.PLAIN, Verdict.MASKED), Verdict.RESTRICTED))
+_REVEALS = frozenset(Reveal)
+_MAX_READS = 256  # kept for one principal
 
 
 @dataclass(frozen=True, slots=True)
 class PrincipalRecord:
-    """What the registry says of a principal; `name` is as in its certificate."""
+    """What the registry says of a principal; `name` is as in its certificate.
+
+    `break_glass` says until when, in milliseconds since 1970, it has an approval for a purpose.
+    """
 
     id: int
     name: str
     revoked: bool = False
+    suspended: bool = False
+    break_glass: Mapping[str, int] = field(default_factory=dict)  # purpose -> until, ms since 1970
 
 
 class Grants:
     """What one registered principal may do. Obtained from `AccessTable.principal`."""
 
-    __slots__ = ("_rules", "_table", "_tables", "default_domain", "domains", "id", "name")
+    __slots__ = (
+        "_acts",
+        "_record",
+        "_rules",
+        "_table",
+        "_tables",
+        "budgets",
+        "default_domain",
+        "domains",
+        "id",
+        "judge",
+        "name",
+    )
 
     def __init__(self, record: PrincipalRecord, rules: Rules, table: "AccessTable") -> None:
         self.id = record.id
         self.name = record.name
+        self.budgets = table.policy.controls.budgets_of(record.name)
         domains = [table.domain_ids[name] for name in rules.domains]
         self.domains = frozenset(domains)
         self.default_domain = domains[0] if domains else None
+        self.judge = Judge(table.compiled, record.name)
+        self._record = record
         self._rules = rules
         self._table = table
-        self._tables: dict[tuple[str, Reveal, bool], bytes] = {}
+        self._acts: dict[bool, Mapping[Action, Ruling]] = {}
+        self._tables: dict[tuple[str, Reveal, LawfulBasis | None], Reads] = {}
 
     def domain(self, name: str) -> int:
         """The number of the domain `name`; the empty name is the principal's first domain.
@@ -108,52 +100,82 @@ class Grants:
         return self._table.domain_ids[name]
 
     def may(self, action: Action) -> bool:
-        """Whether the principal may perform `action`."""
-        return action in self._rules.may
+        """Whether the principal may perform `action` now."""
+        return self.act(action, trained=self.trained_at(self._table.now_ms())).allowed
 
     def require(self, action: Action) -> None:
         """Raises ActionDeniedError unless the principal may perform `action`."""
         if not self.may(action):
             raise ActionDeniedError(f"the principal may not {action.value}", action=action.value)
 
-    def reveals(self, purpose: str, wanted: Reveal, restricted: bool = False) -> bytes:
-        """Decides a read: the verdict for each field class of a customer.
+    def act(self, action: Action, *, trained: bool) -> Ruling:
+        """Which policies permit and forbid an act."""
+        acts = self._acts.get(trained)
+        if acts is None:
+            acts = self._acts[trained] = self.judge.acts(trained=trained)
+        return acts[action]
+
+    def trained_at(self, now_ms: int) -> bool:
+        """Whether the principal's training is valid."""
+        return self._rules.training_until_ms > now_ms
+
+    def reads(self, purpose: str, wanted: Reveal, basis: LawfulBasis | None, now_ms: int) -> Reads:
+        """Decides reads: the tables in which each customer's situation is looked up.
 
         Args:
             purpose: As the caller states it; an undeclared one is denied throughout.
             wanted: NONE counts as BEST.
-            restricted: Whether processing of this customer is restricted.
-
-        Returns:
-            256 bytes indexed by field class id, each a `Verdict`. Id 0 and unknown ids are denied.
+            basis: The lawful basis that the caller states, if it does.
+            now_ms: The time to judge by.
 
         Raises:
             InvalidRequestError: `wanted` is none of the four.
         """
-        verdicts = self._tables.get((purpose, wanted, restricted))
-        return verdicts if verdicts is not None else self._decide(purpose, wanted, restricted)
+        key = (purpose, wanted, basis)
+        reads = self._tables.get(key)
+        if reads is None or now_ms >= reads.valid_until_ms or reads.full:
+            reads = self._begin(purpose, wanted, basis, now_ms)
+            if (
+                purpose in self._table.policy.purposes
+            ):  # callers choose other texts, and could fill the memory
+                if len(self._tables) >= _MAX_READS:
+                    self._tables.clear()
+                self._tables[key] = reads
+        return reads
 
     def purpose_id(self, purpose: str) -> int:
         """The number under which `purpose` is audited; 0 when it has none."""
         return self._table.purpose_ids.get(purpose, 0)
 
-    def _decide(self, purpose: str, wanted: Reveal, restricted: bool) -> bytes:
-        if wanted not in _WANTED:
-            raise InvalidRequestError("reveal has to be BEST, PLAIN or MASKED", field="reveal")
+    def glass_broken_at(self, purpose: str, now_ms: int) -> bool:
+        """Whether an approval for the purpose is in force."""
+        return self._record.break_glass.get(purpose, 0) > now_ms
+
+    def breaks_glass(self, purpose: str) -> bool:
+        """Whether reads for `purpose` need a grant that another principal approved."""
         declared = self._table.policy.purposes.get(purpose)
-        if declared is None:
-            return _NOTHING  # not cached: callers choose this text, and could fill the memory
-        granted = bytearray(_NOTHING)
-        for field_class, number in self._table.class_ids.items():
-            grant = self._rules.grant(purpose, field_class)
-            if grant is not None:
-                granted[number] = grant.reveal
-        verdicts = bytes(granted)
-        if restricted and not declared.allow_restricted:
-            verdicts = verdicts.translate(_RESTRICTED)
-        verdicts = verdicts.translate(_WANTED[wanted])
-        self._tables[purpose, wanted, restricted] = verdicts
-        return verdicts
+        return declared is not None and declared.break_glass
+
+    def granted_until(self, purpose: str) -> int:
+        """Until when reads for a break-glass purpose are approved (ms since 1970); 0 for never."""
+        return self._record.break_glass.get(purpose, 0)
+
+    def _begin(self, purpose: str, wanted: Reveal, basis: LawfulBasis | None, now_ms: int) -> Reads:
+        if wanted not in _REVEALS:
+            raise InvalidRequestError("reveal has to be BEST, PLAIN or MASKED", field="reveal")
+        declared = purpose in self._table.policy.purposes
+        ends = (self._rules.training_until_ms, self._record.break_glass.get(purpose, 0))
+        return Reads(
+            self.judge if declared else None,
+            purpose,
+            self.purpose_id(purpose),
+            wanted,
+            basis,
+            self._table.class_ids,
+            trained=self.trained_at(now_ms),
+            break_glass=self.glass_broken_at(purpose, now_ms),
+            valid_until_ms=min((end for end in ends if end > now_ms), default=FOREVER_MS),
+        )
 
 
 class AccessTable:
@@ -165,6 +187,7 @@ class AccessTable:
         domain_ids: Number of each domain, 1 to 255.
         purpose_ids: Number of each purpose, from 1.
         class_ids: Number of each field class, 1 to 255; `"*"` in the policy covers exactly these.
+        now_ms: The clock by which acts are judged, milliseconds since 1970; reads bring their own time.
 
     Raises:
         VaultError: The policy names something that has no number, or a number is out of range.
@@ -177,16 +200,19 @@ class AccessTable:
         domain_ids: Mapping[str, int],
         purpose_ids: Mapping[str, int],
         class_ids: Mapping[str, int],
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         if not (policy.domains.keys() <= domain_ids.keys() and policy.purposes.keys() <= purpose_ids.keys()):
             raise VaultError("a domain or a purpose of the policy has no number")
         if not all(number in _IDS for number in (*domain_ids.values(), *class_ids.values())):
             raise VaultError("the number of a domain or of a field class is not within 1 to 255")
         self.policy = policy
+        self.compiled = Compiled(policy, class_ids)
         self.domain_ids = dict(domain_ids)
         self.purpose_ids = dict(purpose_ids)
         self.class_ids = dict(class_ids)
-        self._principals = dict(principals)
+        self.now_ms = now_ms
+        self.records = dict(principals)
         self._grants: dict[str, Grants] = {}
 
     def principal(self, name: str) -> Grants:
@@ -194,38 +220,19 @@ class AccessTable:
 
         Raises:
             UnauthenticatedError: It is not registered.
-            SuspendedError: It was revoked.
+            SuspendedError: It was revoked or is suspended.
         """
         grants = self._grants.get(name)
         return grants if grants is not None else self._admit(name)
 
-    def explain(self, principal: str, purpose: str, field_class: str) -> str:
-        """Says in one or two sentences what the principal reads, and which line grants it."""
-        who, what = spell(principal), f"{spell(field_class)} for {spell(purpose)}"
-        record = self._principals.get(principal)
-        if record is None or record.revoked:
-            return f"{who} reads nothing: it is {'not registered' if record is None else 'revoked'}."
-        if purpose not in self.policy.purposes:
-            return f"{who} does not read {what}: the policy declares no such purpose."
-        if field_class not in self.class_ids:
-            return f"{who} does not read {what}: there is no such field class."
-        number = self.class_ids[field_class]
-        grants = self.principal(principal)
-        verdict = grants.reveals(purpose, Reveal.BEST)[number]
-        grant = self.policy.principals.get(principal, Rules()).grant(purpose, field_class)
-        if verdict in DENIALS or grant is None:
-            return f"{who} does not read {what}: no line of the policy grants it."
-        closed = grants.reveals(purpose, Reveal.BEST, restricted=True)[number] in DENIALS
-        how = "in plain" if verdict == Verdict.PLAIN else "masked"
-        then = "nothing" if closed else "the same"
-        return f"{who} reads {what} {how}, because of {grant.line}. Of a restricted customer: {then}."
-
     def _admit(self, name: str) -> Grants:
-        record = self._principals.get(name)
+        record = self.records.get(name)
         if record is None:
             raise UnauthenticatedError("the certificate names no registered principal")
         if record.revoked:
             raise SuspendedError("the principal is revoked")
+        if record.suspended:
+            raise SuspendedError("the principal is suspended")
         grants = Grants(record, self.policy.principals.get(name, Rules()), self)
         self._grants[name] = grants
         return grants

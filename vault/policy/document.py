@@ -1,12 +1,16 @@
 """Reads the policy document: TOML in, `Policy` out, or every problem at once.
 
     version = 1
+    rules = '...'               Cedar policies of one's own; see `compiling`
     [domains.<domain>]          description (optional)
-    [purposes.<purpose>]        description, allow_restricted = false
-    [roles.<role>]              domains, may
+    [purposes.<purpose>]        see `purposes`
+    [residency]                 see `purposes`
+    [roles.<role>]              domains, may, training = false
     [roles.<role>.reveal.<purpose>]           <field class or "*"> = "PLAIN" | "MASKED"
-    [principals.<name>]         roles, domains, may
+    [principals.<name>]         roles, domains, may, training = false, training_valid_until, region
     [principals.<name>.reveal.<purpose>]      as for roles
+    [[examples]]                see `examples`
+    [budgets.<budget>]  [approvals]           see `controls`
 
 Rules:
 - An unknown key is a problem, not a remark: a typing error must not quietly grant less or more.
@@ -16,20 +20,24 @@ Rules:
 
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
 
 from vault.errors import PolicyInvalidError
 from vault.model.access import Action, Reveal
-from vault.model.ids import is_name
+from vault.policy.cedar import read_rules
+from vault.policy.controls import read_controls
+from vault.policy.examples import read_examples
+from vault.policy.jurisdictions import is_place
+from vault.policy.purposes import read_purposes, read_residency
+from vault.policy.reading import Path, Reader, Table, known, place
 from vault.policy.rules import (
     ANY_CLASS,
     Grant,
     Policy,
-    Purpose,
     Rules,
     is_principal_name,
     merge,
-    quote,
-    spell,
 )
 
 __all__ = ["MAX_DOCUMENT_BYTES", "Policy", "parse_policy"]
@@ -40,13 +48,24 @@ MAX_DOTS_PER_LINE = 64  # tomllib takes memory by the square of a dotted key's p
 MAX_MESSAGE_CHARACTERS = 4000  # a reply's status has to fit into the trailers of one call
 
 _MAX_LINE_CHARACTERS = 500
-_MAX_NAMES_SHOWN = 20
 _VERSION = 1
 _LEVELS = {"PLAIN": Reveal.PLAIN, "MASKED": Reveal.MASKED}
+_PRINCIPAL_KEYS = ("roles", "domains", "may", "reveal", "training", "training_valid_until", "region")
+_A_DAY = timedelta(days=1)
 _ACTIONS = {action.value: action for action in Action}
 
-_Table = Mapping[str, object]
-_Path = tuple[str, ...]
+_SECTIONS = (
+    "version",
+    "rules",
+    "domains",
+    "purposes",
+    "residency",
+    "roles",
+    "principals",
+    "examples",
+    "budgets",
+    "approvals",
+)
 
 
 def parse_policy(text: str, field_classes: Collection[str]) -> Policy:
@@ -61,14 +80,14 @@ def parse_policy(text: str, field_classes: Collection[str]) -> Policy:
             4,000 characters is counted instead.
     """
     root = _load(text)
-    reader = _Reader(field_classes)
+    reader = _DocumentReader(text, field_classes)
     policy = reader.read(root)
     if reader.problems:
         raise _invalid(reader.problems)
     return policy
 
 
-def _load(text: str) -> _Table:
+def _load(text: str) -> Table:
     size = len(text.encode(errors="surrogatepass"))
     if size > MAX_DOCUMENT_BYTES:
         raise _invalid([f"the document has {size} bytes; the limit is {MAX_DOCUMENT_BYTES}"])
@@ -97,160 +116,147 @@ def _invalid(problems: Sequence[str]) -> PolicyInvalidError:
     return PolicyInvalidError("\n".join(lines), problems=str(len(problems)))
 
 
-class _Reader:
-    """Walks one document and collects its problems."""
+class _DocumentReader(Reader):
+    """Walks one document."""
 
-    def __init__(self, field_classes: Collection[str]) -> None:
-        self.problems: list[str] = []
+    def __init__(self, document: str, field_classes: Collection[str]) -> None:
+        super().__init__()
+        self._document = document
         self._field_classes = frozenset(field_classes)
         self._domains: Collection[str] = ()
         self._purposes: Collection[str] = ()
+        self._members: dict[str, Collection[str]] = {}  # each principal's roles
 
-    def read(self, root: _Table) -> Policy:
-        self._known_keys((), root, ("version", "domains", "purposes", "roles", "principals"))
+    def read(self, root: Table) -> Policy:
+        self.known_keys((), root, _SECTIONS)
         version = root.get("version")
         if type(version) is not int or version != _VERSION:
-            self._problem(("version",), f"has to be {_VERSION}")
+            self.problem(("version",), f"has to be {_VERSION}")
         # Known names first, so that one bad declaration is not also reported at each use.
-        domains, purposes = self._section(root, "domains"), self._section(root, "purposes")
+        domains, purposes = self.section(root, "domains"), self.section(root, "purposes")
         self._domains, self._purposes = domains.keys(), purposes.keys()
-        roles = self._read_roles(self._section(root, "roles"))
+        roles = self._read_roles(self.section(root, "roles"))
+        own = self._read_principals(self.section(root, "principals"), roles)
         policy = Policy(
             domains=self._read_domains(domains),
-            purposes=self._read_purposes(purposes),
-            principals=self._read_principals(self._section(root, "principals"), roles),
+            purposes=read_purposes(self, purposes),
+            principals={
+                name: merge([rules, *(roles[role] for role in rules.roles)]) for name, rules in own.items()
+            },
+            own=own,
+            controls=read_controls(
+                root,
+                members={name: rules.roles for name, rules in own.items()},
+                roles=roles,
+                purposes=purposes,
+                problem=self.problem,
+            ),
+            roles=roles,
+            residency=read_residency(self, root.get("residency", {})),
+            rules=self._read_rules(self.text((), root, "rules"), own, roles),
+            examples=read_examples(
+                self,
+                root.get("examples", []),
+                {"principal": own, "purpose": purposes, "field_class": self._field_classes},
+            ),
         )
         if not policy.administrators:
-            self._problem(("principals",), 'nobody may "admin"; this policy could never be changed again')
+            self.problem(("principals",), 'nobody may "admin"; this policy could never be changed again')
         return policy
 
-    def _read_domains(self, section: Mapping[str, _Table]) -> Mapping[str, str]:
+    def _read_domains(self, section: Mapping[str, Table]) -> Mapping[str, str]:
         domains = {}
         for name, table in section.items():
             where = ("domains", name)
-            self._declared_name(where)
-            self._known_keys(where, table, ("description",))
-            domains[name] = self._text(where, table, "description")
+            self.declared_name(where)
+            self.known_keys(where, table, ("description",))
+            domains[name] = self.text(where, table, "description")
         if len(domains) > MAX_DOMAINS:
-            self._problem(("domains",), f"{len(domains)} domains; the limit is {MAX_DOMAINS}")
+            self.problem(("domains",), f"{len(domains)} domains; the limit is {MAX_DOMAINS}")
         return domains
 
-    def _read_purposes(self, section: Mapping[str, _Table]) -> Mapping[str, Purpose]:
-        purposes = {}
-        for name, table in section.items():
-            where = ("purposes", name)
-            self._declared_name(where)
-            self._known_keys(where, table, ("description", "allow_restricted"))
-            if "description" not in table:
-                self._problem(where, "needs a description: what the values are read for")
-            allow_restricted = table.get("allow_restricted", False)
-            if not isinstance(allow_restricted, bool):
-                self._problem((*where, "allow_restricted"), "has to be true or false")
-            purposes[name] = Purpose(self._text(where, table, "description"), allow_restricted is True)
-        return purposes
-
-    def _read_roles(self, section: Mapping[str, _Table]) -> Mapping[str, Rules]:
+    def _read_roles(self, section: Mapping[str, Table]) -> Mapping[str, Rules]:
         roles = {}
         for name, table in section.items():
             where = ("roles", name)
-            self._declared_name(where)
-            self._known_keys(where, table, ("domains", "may", "reveal"))
+            self.declared_name(where)
+            self.known_keys(where, table, ("domains", "may", "reveal", "training"))
             roles[name] = self._rules(where, table)
         return roles
 
     def _read_principals(
-        self, section: Mapping[str, _Table], roles: Mapping[str, Rules]
+        self, section: Mapping[str, Table], roles: Mapping[str, Rules]
     ) -> Mapping[str, Rules]:
         principals = {}
         for name, table in section.items():
             where = ("principals", name)
             if not is_principal_name(name):
-                self._problem(where, "a principal's name is 1 to 255 printable characters, no outer spaces")
-            self._known_keys(where, table, ("roles", "domains", "may", "reveal"))
-            chosen = self._choices(where, table, "roles", roles, "role")
-            principals[name] = merge([self._rules(where, table), *(roles[role] for role in chosen)])
+                self.problem(where, "a principal's name is 1 to 255 printable characters, no outer spaces")
+            self.known_keys(where, table, _PRINCIPAL_KEYS)
+            chosen = self.choices(where, table, "roles", roles, "role")
+            region = self.text(where, table, "region")
+            if region and not is_place(region):
+                self.problem((*where, "region"), 'has to be a code such as "DE", or "EU" or "EEA"')
+            principals[name] = replace(
+                self._rules(where, table),
+                roles=chosen,
+                region=region,
+                training_until_ms=self._moment(where, table, "training_valid_until"),
+            )
         return principals
 
-    def _rules(self, where: _Path, table: _Table) -> Rules:
-        acts = self._choices(where, table, "may", _ACTIONS, "action")
+    def _read_rules(self, text: str, principals: Collection[str], roles: Collection[str]) -> str:
+        """The document's own Cedar policies; a problem names the line of the document, if it can be told."""
+        names = {
+            "Principal": principals,
+            "Role": roles,
+            "Purpose": self._purposes,
+            "FieldClass": self._field_classes,
+        }
+        position = self._document.find(text)
+        before = self._document.count("\n", 0, position) if position > 0 else 0
+        for line, problem in read_rules(text, names)[1]:
+            where = f"line {line + before}" if position > 0 else f"its line {line}"
+            self.problem(("rules",), f"{where}: {problem}")
+        return text
+
+    def _rules(self, where: Path, table: Table) -> Rules:
+        acts = self.choices(where, table, "may", _ACTIONS, "action")
         return Rules(
-            domains=self._choices(where, table, "domains", self._domains, "domain"),
+            domains=self.choices(where, table, "domains", self._domains, "domain"),
             may=frozenset(_ACTIONS[act] for act in acts),
             grants={
                 purpose: self._grants((*where, "reveal", purpose), by_class)
-                for purpose, by_class in self._table((*where, "reveal"), table.get("reveal", {})).items()
+                for purpose, by_class in self.table((*where, "reveal"), table.get("reveal", {})).items()
             },
+            training=self.flag(where, table, "training"),
         )
 
-    def _grants(self, where: _Path, value: object) -> Mapping[str, Grant]:
+    def _grants(self, where: Path, value: object) -> Mapping[str, Grant]:
         if where[-1] not in self._purposes:
-            self._problem(where, f"unknown purpose; {_known(self._purposes)}")
+            self.problem(where, f"unknown purpose; {known(self._purposes)}")
         grants = {}
-        for field_class, level in self._table(where, value).items():
+        for field_class, level in self.table(where, value).items():
             line = (*where, field_class)
             if field_class != ANY_CLASS and field_class not in self._field_classes:
-                self._problem(line, f"unknown field class; {_known(self._field_classes)}")
+                self.problem(line, f"unknown field class; {known(self._field_classes)}")
             reveal = _LEVELS.get(level) if isinstance(level, str) else None
             if reveal is None:
-                self._problem(line, 'has to be "PLAIN" or "MASKED"; to deny, leave the line out')
+                self.problem(line, 'has to be "PLAIN" or "MASKED"; to deny, leave the line out')
             else:
-                grants[field_class] = Grant(reveal, _place(line))
+                grants[field_class] = Grant(reveal, place(line))
         return grants
 
-    def _section(self, root: _Table, name: str) -> Mapping[str, _Table]:
-        section = self._table((name,), root.get(name, {}))
-        return {key: self._table((name, key), value) for key, value in section.items()}
-
-    def _known_keys(self, where: _Path, table: _Table, known: Sequence[str]) -> None:
-        for key in sorted(table.keys() - set(known)):
-            self._problem((*where, key), f"unknown key; {_known(known)}")
-
-    def _table(self, where: _Path, value: object) -> _Table:
-        if isinstance(value, dict):
-            return value
-        self._problem(where, "has to be a table")
-        return {}
-
-    def _text(self, where: _Path, table: _Table, key: str) -> str:
-        value = table.get(key, "")
-        if key in table and not (isinstance(value, str) and value.strip()):
-            self._problem((*where, key), "has to be text, and not empty")
-        return value if isinstance(value, str) else ""
-
-    def _choices(
-        self, where: _Path, table: _Table, key: str, known: Collection[str], kind: str
-    ) -> tuple[str, ...]:
-        """The strings of a list that are among `known`; everything else in it is a problem."""
-        value = table.get(key, [])
-        if not isinstance(value, list):
-            self._problem((*where, key), f"has to be a list of {kind}s")
-            return ()
-        chosen: dict[str, None] = {}
-        for item in value:
-            if not isinstance(item, str):
-                self._problem((*where, key), f"has to be a list of {kind}s, each in quotes")
-            elif item not in known:
-                self._problem((*where, key), f"unknown {kind} {spell(item)}; {_known(known)}")
-            elif item in chosen:
-                self._problem((*where, key), f"{kind} {spell(item)} stands there twice")
-            else:
-                chosen[item] = None
-        return tuple(chosen)
-
-    def _declared_name(self, where: _Path) -> None:
-        if not is_name(where[-1]):
-            self._problem(where, "a name is a lower-case letter, then up to 62 of a-z, 0-9 and _")
-
-    def _problem(self, where: _Path, what: str) -> None:
-        self.problems.append(f"{_place(where)}: {what}")
-
-
-def _place(where: _Path) -> str:
-    return ".".join(quote(key) if key == ANY_CLASS else spell(key) for key in where)
-
-
-def _known(names: Collection[str]) -> str:
-    if not names:
-        return "none is declared"
-    shown = [spell(name) for name in sorted(names)[:_MAX_NAMES_SHOWN]]
-    return f"known: {', '.join(shown)}{', ...' if len(names) > len(shown) else ''}"
+    def _moment(self, where: Path, table: Table, key: str) -> int:
+        """The end of a day, or a moment, in milliseconds since 1970; 0 where there is none. UTC."""
+        value = table.get(key)
+        if value is None:
+            return 0
+        if isinstance(value, datetime):
+            moment = value if value.tzinfo else value.replace(tzinfo=UTC)
+        elif isinstance(value, date):
+            moment = datetime.combine(value, time(0), UTC) + _A_DAY  # the day itself is included
+        else:
+            self.problem((*where, key), "has to be a date such as 2027-01-31, not in quotes")
+            return 0
+        return max(1, int(moment.timestamp() * 1000))

@@ -1,18 +1,23 @@
 """The policy as types.
 
 Rules:
-- What no rule grants is denied; there is no rule that denies.
+- What no rule grants is denied. Grants never deny; what denies is a guard of the vault, or one of the
+  document's own Cedar rules.
 - A grant is a principal, a purpose and a field class at `Reveal.PLAIN` or `Reveal.MASKED`.
 - `ANY_CLASS` stands for every class that the same table does not name.
 - Roles add up: domains, acts and grants are united, and the higher reveal wins. A role can
-  therefore never take anything away.
+  therefore never take anything away, except by `training`.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vault.model.access import Action, Reveal
+from vault.model.consent import LawfulBasis
+from vault.model.situation import Situation
+from vault.policy.budgets import Controls
+from vault.policy.jurisdictions import by_place
 
 ANY_CLASS = "*"
 MAX_PRINCIPAL_CHARACTERS = 255
@@ -23,10 +28,44 @@ _SHOWN_CHARACTERS = 64
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
-    """Why values are read. Without `allow_restricted` it ends where a customer is restricted."""
+    """Why values are read.
+
+    Attributes:
+        description: plain language, in English.
+        allow_restricted: goes on where processing of a customer is restricted, as for legal claims.
+        iri: of the purpose in the W3C Data Privacy Vocabulary.
+        descriptions: further ones, by BCP 47 locale.
+        benefits: what the customer has from it, by BCP 47 locale.
+        bases: lawful bases by jurisdiction, group of them or `*`; the first is meant where none is stated.
+        sale_or_sharing: sells or shares data, so that a browser's Global Privacy Control opts out of it.
+        direct_marketing: an objection ends it, whatever the basis (GDPR art. 21(3)).
+        break_glass: open only to whoever has an approval that has not ended.
+        training: open only to principals whose training is valid.
+    """
 
     description: str
     allow_restricted: bool = False
+    iri: str = ""
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    benefits: Mapping[str, str] = field(default_factory=dict)
+    bases: Mapping[str, Sequence[LawfulBasis]] = field(default_factory=dict)
+    sale_or_sharing: bool = False
+    direct_marketing: bool = False
+    break_glass: bool = False
+    training: bool = False
+
+    def bases_in(self, jurisdiction: str) -> tuple[LawfulBasis, ...]:
+        """The lawful bases in a jurisdiction, the default one first; none where the purpose is closed.
+
+        A purpose that declares no bases stands on legitimate interests everywhere.
+        """
+        if not self.bases:
+            return (LawfulBasis.LEGITIMATE_INTERESTS,)
+        return tuple(by_place(self.bases, jurisdiction) or ())
+
+    def needs_consent(self, jurisdiction: str) -> bool:
+        """Whether it stands on consent there, unless the caller states another basis."""
+        return self.bases_in(jurisdiction)[:1] == (LawfulBasis.CONSENT,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +78,25 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What one principal, or one role, is granted. `grants` is by purpose, then field class."""
+    """What one principal, or one role, is granted. `grants` is by purpose, then field class.
+
+    Attributes:
+        domains: the first is the default one.
+        may: acts.
+        grants: reads.
+        training: whether reading takes a valid training.
+        roles: of a principal.
+        region: where a principal is: a jurisdiction or a group of them, empty where the policy does not say.
+        training_until_ms: when a principal's training ends, in milliseconds since 1970; 0 for none.
+    """
 
     domains: Sequence[str] = ()
     may: frozenset[Action] = frozenset()
     grants: Mapping[str, Mapping[str, Grant]] = field(default_factory=dict)
+    training: bool = False
+    roles: Sequence[str] = ()
+    region: str = ""
+    training_until_ms: int = 0
 
     def grant(self, purpose: str, field_class: str) -> Grant | None:
         """The grant that holds for `field_class`: its own line, else the one for every other class."""
@@ -52,12 +105,49 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """A question and the answer that the policy has to give.
+
+    `expect` is PLAIN, MASKED, ALLOWED or a reason. Either `action` is set, or `purpose` and `field_class`.
+    """
+
+    line: str
+    principal: str
+    expect: str
+    purpose: str = ""
+    field_class: str = ""
+    action: str = ""
+    reveal: Reveal = Reveal.BEST
+    basis: LawfulBasis | None = None
+    situation: Situation = field(default_factory=Situation)
+    trained: bool = True
+    break_glass: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
-    """A valid policy. `domains` maps to descriptions; roles are merged into their principals."""
+    """A valid policy.
+
+    Attributes:
+        domains: their descriptions.
+        purposes: by name.
+        principals: by name, their roles merged into them.
+        own: the same without their roles.
+        roles: by name.
+        residency: by jurisdiction, group or `*`: from which regions its customers may be read.
+        rules: the document's own Cedar policies.
+        examples: what the policy is expected to answer.
+    """
 
     domains: Mapping[str, str]
     purposes: Mapping[str, Purpose]
     principals: Mapping[str, Rules]
+    own: Mapping[str, Rules] = field(default_factory=dict)
+    roles: Mapping[str, Rules] = field(default_factory=dict)
+    residency: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    rules: str = ""
+    examples: Sequence[Example] = ()
+    controls: Controls = field(default_factory=Controls)
 
     @property
     def administrators(self) -> frozenset[str]:
@@ -66,12 +156,18 @@ class Policy:
 
 
 def merge(parts: Sequence[Rules]) -> Rules:
-    """Unites `parts`; of equal grants the first part's is kept, and its first domain is the default."""
+    """Unites `parts`, a principal's own and its roles'.
+
+    Of equal grants the first part's is kept, and its first domain is the default. Where one part needs
+    training, the whole does.
+    """
     purposes = dict.fromkeys(purpose for part in parts for purpose in part.grants)
-    return Rules(
+    return replace(
+        parts[0],
         domains=tuple(dict.fromkeys(domain for part in parts for domain in part.domains)),
         may=frozenset[Action]().union(*(part.may for part in parts)),
         grants={purpose: _merge_purpose(parts, purpose) for purpose in purposes},
+        training=any(part.training for part in parts),
     )
 
 

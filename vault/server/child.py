@@ -20,12 +20,13 @@ from typing import Protocol
 
 from vault.crypto.hazmat import GuardedMemory
 from vault.errors import VaultError
+from vault.keys.hardening import forbid_dumps
 from vault.keys.unlock import receive_edk
 from vault.model.ids import Epoch
 from vault.server import logs
 from vault.server.control import Channel, Message, Start
-from vault.server.hardening import end_with_parent, forbid_dumps
 from vault.server.logs import log
+from vault.server.orphans import end_with_parent
 
 ORPHAN_SECONDS = 2.0
 PATIENCE_SECONDS = 3.0  # beyond the drain, before the timer ends the process

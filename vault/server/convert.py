@@ -37,6 +37,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from vault.core import operations
 from vault.errors import InvalidRequestError, Reason, error_for
 from vault.model.access import Denial, Reveal
+from vault.model.consent import ConsentState, LawfulBasis
 from vault.model.erasure import Awaited, Stage, Step
 from vault.model.requests import (
     Access,
@@ -48,12 +49,14 @@ from vault.model.requests import (
     Entry,
     EntryResult,
     Erasure,
+    ExplainQuery,
     Export,
     ExportedValue,
     FieldInput,
     HeldValue,
     KeyringStatus,
     PolicyInForce,
+    PolicyVersion,
     PrincipalInfo,
     ShredResult,
     TokenForm,
@@ -61,6 +64,9 @@ from vault.model.requests import (
     Translated,
 )
 from vault.model.secret import Secret
+from vault.model.situation import Situation
+from vault.policy.explaining import Explanation
+from vault.server.convert_terms import add_terms
 from vault.server.status import status_of, status_of_reason
 
 DEFAULT_PAGE = 100
@@ -70,16 +76,21 @@ _STAGES = {
     Stage.EFFECTIVE: erasure_pb.ERASURE_STAGE_EFFECTIVE,
     Stage.FINAL_BEST_EFFORT: erasure_pb.ERASURE_STAGE_FINAL_BEST_EFFORT,
     Stage.FINAL: erasure_pb.ERASURE_STAGE_FINAL,
+    Stage.HELD: erasure_pb.ERASURE_STAGE_HELD,
 }
 _STEPS = {
     Step.ROTATION: erasure_pb.AWAITED_STEP_ROTATION,
     Step.DESTRUCTION: erasure_pb.AWAITED_STEP_DESTRUCTION,
     Step.CONFIRMATION: erasure_pb.AWAITED_STEP_CONFIRMATION,
     Step.COPIES: erasure_pb.AWAITED_STEP_COPIES,
+    Step.RESEALING: erasure_pb.AWAITED_STEP_RESEALING,
+    Step.KEPT: erasure_pb.AWAITED_STEP_KEPT,
     Step.BACKUPS: erasure_pb.AWAITED_STEP_BACKUPS,
+    Step.HOLD: erasure_pb.AWAITED_STEP_HOLD,
 }
 
 # Requests
+_BASIS_PREFIX = "LAWFUL_BASIS_"
 
 
 def to_ref(message: common_pb.CustomerRef) -> CustomerRef:
@@ -118,6 +129,55 @@ def to_form(number: int) -> TokenForm:
         return TokenForm(number)
     except ValueError:
         raise InvalidRequestError("form: unknown number", field="form") from None
+
+
+def to_basis(number: int) -> LawfulBasis | None:
+    """The lawful basis that is stated; unspecified means none."""
+    if not number:
+        return None
+    if number not in common_pb.LawfulBasis.values():
+        raise InvalidRequestError("lawful_basis: unknown number", field="lawful_basis")
+    name = common_pb.LawfulBasis.Name(common_pb.LawfulBasis.ValueType(number))
+    return LawfulBasis(name.removeprefix(_BASIS_PREFIX).lower())
+
+
+def from_basis(basis: LawfulBasis | None) -> common_pb.LawfulBasis.ValueType:
+    """A lawful basis, or none."""
+    return common_pb.LawfulBasis.Value(_BASIS_PREFIX + (basis.value.upper() if basis else "UNSPECIFIED"))
+
+
+def to_explain_query(request: policy_pb.ExplainRequest) -> ExplainQuery:
+    """What is to be explained."""
+    given = request.situation
+    if given.consent not in policy_pb.ExplainedSituation.Consent.values():
+        raise InvalidRequestError("situation.consent: unknown number", field="situation.consent")
+    return ExplainQuery(
+        principal=request.principal,
+        purpose=request.purpose,
+        field_class=request.field_class,
+        reveal=to_reveal(request.reveal),
+        basis=to_basis(request.lawful_basis),
+        customer=to_ref(request.customer) if request.HasField("customer") else None,
+        situation=Situation(
+            consent=ConsentState(given.consent),
+            jurisdiction=given.jurisdiction,
+            restricted=given.restricted,
+            held=given.held,
+            expired=given.expired,
+        ),
+    )
+
+
+def explanation(model: Explanation) -> policy_pb.ExplainResponse:
+    return policy_pb.ExplainResponse(
+        reveal=common_pb.Reveal.ValueType(model.reveal),
+        reason=model.reason.value if model.reason else "",
+        lawful_basis=from_basis(model.basis),
+        deciders=model.deciders,
+        granted_by=model.granted_by,
+        explanation=model.text,
+        changes=model.changes,
+    )
 
 
 def to_atomic(mode: int) -> bool:
@@ -215,7 +275,7 @@ def token_info(info: TokenInfo) -> token_pb.InspectTokenResponse:
 
 
 def customer(model: Customer) -> customer_pb.Customer:
-    return customer_pb.Customer(
+    message = customer_pb.Customer(
         customer_token=model.customer_token,
         state=common_pb.CustomerState.ValueType(model.state),
         jurisdiction=model.jurisdiction,
@@ -224,6 +284,8 @@ def customer(model: Customer) -> customer_pb.Customer:
         held=[_held(each) for each in model.held],
         shred_id=model.shred_id,
     )
+    add_terms(message, model)
+    return message
 
 
 def _held(value: HeldValue) -> customer_pb.HeldValue:
@@ -257,6 +319,7 @@ def shred_result(result: ShredResult) -> customer_pb.ShredResult:
         erasure=erasure(result.erasure) if result.erasure else None,
         certificate=certificate(result.certificate) if result.certificate else None,
         error=status_of(result.error) if result.error else None,
+        held_values=result.held_values,
     )
 
 
@@ -270,6 +333,7 @@ def erasure(model: Erasure) -> erasure_pb.Erasure:
         final_time=timestamp(model.final_ms),
         assurance=model.assurance.value if model.assurance else "",
         waits_for=[_awaited(each) for each in model.waits_for],
+        held_values=model.held_values,
     )
 
 
@@ -345,6 +409,8 @@ def access(record: Access) -> audit_pb.Access:
         field_classes=record.field_classes,
         reasons=record.reasons,
         detail=record.detail,
+        lawful_basis=from_basis(record.basis),
+        break_glass=record.break_glass,
     )
 
 
@@ -366,12 +432,21 @@ def policy(model: PolicyInForce) -> policy_pb.GetPolicyResponse:
     )
 
 
+def policy_version(model: PolicyVersion) -> policy_pb.PolicyVersion:
+    return policy_pb.PolicyVersion(
+        version=model.version, apply_time=timestamp(model.applied_ms), principal=model.principal
+    )
+
+
 def principal(info: PrincipalInfo) -> policy_pb.Principal:
-    state = policy_pb.PRINCIPAL_STATE_REVOKED if info.revoked else policy_pb.PRINCIPAL_STATE_ACTIVE
+    state = policy_pb.PRINCIPAL_STATE_SUSPENDED if info.suspended_ms else policy_pb.PRINCIPAL_STATE_ACTIVE
+    if info.revoked:
+        state = policy_pb.PRINCIPAL_STATE_REVOKED
     return policy_pb.Principal(
         name=info.name,
         state=state,
         create_time=timestamp(info.created_ms),
         revoke_time=timestamp(info.revoked_ms),
         certificate_expire_time=timestamp(info.certificate_expires_ms),
+        suspend_time=timestamp(info.suspended_ms),
     )

@@ -30,6 +30,7 @@ ALLOWED = frozenset(
         *("exception", "frames", "library", "place"),
         *("address", "metrics", "workers", "worker", "signal", "exit_code", "attempt", "chore", "outcome"),
         *("epoch", "action", "step", "waited_ms", "worked_ms", "synced_ms"),
+        *("budget", "kind", "customers", "limit"),
     )
 )
 LEVEL_VARIABLE = "CVAULT_LOG_LEVEL"

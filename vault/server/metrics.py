@@ -34,6 +34,11 @@ COMMIT_SECONDS = Histogram(
     buckets=_SECONDS,
 )
 _WAIT, _WORK, _SYNC = [COMMIT_SECONDS.labels(part) for part in ("wait", "work", "sync")]
+BUDGET_EVENTS = Counter(
+    "cvault_budget_events",
+    "Windows in which a principal came to a budget's alert level, or was first refused.",
+    ("kind", "level"),
+)
 CHORES = Counter("cvault_chores", "Runs of background work.", ("chore", "outcome"))
 CHORE_SECONDS = Gauge(
     "cvault_chore_seconds",

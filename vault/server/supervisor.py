@@ -26,13 +26,13 @@ from typing import TextIO
 from vault.config import ServerSettings, Settings
 from vault.crypto.hazmat import GuardedMemory
 from vault.errors import InvalidRequestError
+from vault.keys.hardening import forbid_dumps
 from vault.keys.unlock import unlock
 from vault.model.secret import Secret
 from vault.policy.bootstrap import DEVELOPER
 from vault.server import address, logs
 from vault.server.control import Message, Start
 from vault.server.epochs import EpochKeys
-from vault.server.hardening import forbid_dumps
 from vault.server.logs import log
 from vault.server.notify import notify
 from vault.server.ready import Certificates, Ready

@@ -19,6 +19,7 @@ from vault.config import Settings
 from vault.core.vault import Vault
 from vault.crypto.hazmat import GuardedMemory
 from vault.errors import InvalidRequestError, KeyUnavailableError
+from vault.model.controls import BudgetEvent
 from vault.model.ids import Epoch
 from vault.server import child, metrics
 from vault.server.anchors import Anchors
@@ -42,6 +43,7 @@ class Worker:
         settings = start.settings
         self._vault = Vault.open(start.data_dir, settings, edks, process_name=start.name)
         self._vault.engine.committer.observe = metrics.count_commit
+        self._vault.engine.budgets.notify = tell_budget_event
         self._server = grpc.server(
             ThreadPoolExecutor(settings.server.threads, thread_name_prefix="call"),
             options=options(settings),
@@ -97,6 +99,20 @@ def _anchors(files: TlsFiles) -> Anchors:
         return Anchors(files.client_cas)
     except (OSError, InvalidRequestError) as error:
         raise KeyUnavailableError("the files of the CAs whose clients are let in cannot be used") from error
+
+
+def tell_budget_event(event: BudgetEvent) -> None:
+    """Says in log and metrics that a principal nears or passes a budget, once a window for all workers."""
+    level = "exceeded" if event.exceeded else "alert"
+    metrics.BUDGET_EVENTS.labels(event.kind.value, level).inc()
+    log.warning(
+        "a principal has passed a budget" if event.exceeded else "a principal nears a budget",
+        principal=event.principal,
+        budget=event.budget,
+        kind=event.kind.value,
+        customers=event.customers,
+        limit=event.limit,
+    )
 
 
 def _spare_what_stays() -> None:

@@ -8,6 +8,7 @@
 - `environment`, `epochs`: LMDB, which no other package sees.
 - `files`, `runfiles`, `space`: small files, what processes tell each other, full disks.
 - `copying`, `bundle`: copies of environments, and directories of copies. `lineage`: which ledger is whole.
+- `sharedset`: a bounded set in one file that processes share.
 - `staging`, `hashnotes`: the keyring and index of a next epoch. `swapping`: restored stores come into place.
 - `inspection`: the offline check of what can be seen without keys.
 """

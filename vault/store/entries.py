@@ -24,7 +24,13 @@ of a request's id and of its body, 16 bytes each, so that whoever finishes the e
     16 KEYRING_COPIED        epoch u32: a copy of its keyring was made
     17 KEYRING_VERIFIED      epoch u32 | copy u64, its entry KEYRING_COPIED: every key in that copy was opened
     18 NAMES_NUMBERED        kind u8 | up_to u32: names of this kind ("d", "f", "p") have numbers up to that
+    19 TERMS_NARROWED        request 32 | customer | kind u8 | id u32 | until_ms u64 | text, reference
+                             | n u16 | n x (purpose u32 | field_class u8); 0 = every, every, no end
+                             kind: 1 restricted, 2 held, 3 expiring (at until_ms), 4 ended, which names an id
+    20 CONSENT_ENDED         customer | ending u8 (see `Ending`) | purpose u32 | time_ms u64
     21 SIGNING_KEY_CHANGED   public key 32 (Ed25519): verifies the entries after this one
+    22 ERASURE_WAITS         as SHRED: a shred that waits for a legal hold. values: all that are to go;
+                             generations: those that open what went already
 
 A text is n u16 and n bytes of UTF-8.
 
@@ -45,8 +51,11 @@ _GENERATION = struct.Struct(">6sH")
 _ATTEMPT = struct.Struct(">II")
 _ENDED = struct.Struct(">QQ")
 _RESTORED = struct.Struct(">BQ")
+_NARROWED = struct.Struct(">6sBIQ")
+_SCOPE = struct.Struct(">IB")
 _VERIFIED = struct.Struct(">IQ")
 _NUMBERED = struct.Struct(">cI")
+_CONSENT_ENDED = struct.Struct(">6sBIQ")
 _UNKNOWN_MS = 2**64 - 1
 
 NO_REQUEST = bytes(32)
@@ -73,7 +82,19 @@ class EntryType(IntEnum):
     KEYRING_COPIED = 16
     KEYRING_VERIFIED = 17
     NAMES_NUMBERED = 18
+    TERMS_NARROWED = 19
+    CONSENT_ENDED = 20
     SIGNING_KEY_CHANGED = 21
+    ERASURE_WAITS = 22
+
+
+class TermsKind(IntEnum):
+    """What a `TermsNarrowed` sets or ends; numbers are part of the format."""
+
+    RESTRICTED = 1
+    HELD = 2
+    EXPIRING = 3
+    ENDED = 4
 
 
 class Payload(Protocol):
@@ -138,25 +159,12 @@ class Shred:
 
     def pack(self) -> bytes:
         """64 bytes and 2 for each generation."""
-        head = _SHRED.pack(
-            self.shred_id,
-            customer_key(self.region, self.customer_no),
-            self.principal_id,
-            self.values,
-            self.commitment,
-            len(self.generations),
-        )
-        return head + b"".join([each.to_bytes(2, "big") for each in self.generations])
+        return _pack_shred(self)
 
     @classmethod
     def unpack(cls, payload: bytes) -> Self:
         """Read a payload."""
-        _expect_at_least(payload, _SHRED.size)
-        shred_id, customer, principal_id, values, commitment, count = _SHRED.unpack_from(payload)
-        _expect(payload, _SHRED.size + 2 * count)
-        generations = struct.unpack_from(f">{count}H", payload, _SHRED.size)
-        region, customer_no = _customer(customer)
-        return cls(shred_id, region, customer_no, generations, values, commitment, principal_id)
+        return cls(*_read_shred(payload))
 
 
 @dataclass(frozen=True, slots=True)
@@ -488,6 +496,132 @@ class SigningKeyChanged:
         return cls(payload)
 
 
+class Ending(IntEnum):
+    """How a consent ended; numbers are part of the format."""
+
+    WITHDRAWN = 1
+    REFUSED = 2
+    OBJECTED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentEnded:
+    """A customer withdrew, refused or objected; no restore may bring the consent back."""
+
+    TYPE: ClassVar[EntryType] = EntryType.CONSENT_ENDED
+    region: int
+    customer_no: int
+    ending: Ending
+    purpose: int
+    time_ms: int
+
+    def pack(self) -> bytes:
+        """19 bytes."""
+        customer = customer_key(self.region, self.customer_no)
+        return _CONSENT_ENDED.pack(customer, self.ending, self.purpose, self.time_ms)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Self:
+        """Read a payload."""
+        _expect(payload, _CONSENT_ENDED.size)
+        customer, ending, purpose, time_ms = _CONSENT_ENDED.unpack(payload)
+        try:
+            return cls(*_customer(customer), Ending(ending), purpose, time_ms)
+        except ValueError as error:
+            raise IntegrityFailedError from error
+
+
+@dataclass(frozen=True, slots=True)
+class TermsNarrowed:
+    """A restriction, legal hold or expiry of a customer, set or ended; no restore undoes it.
+
+    Attributes:
+        id: of what is set or ended; unique within the customer.
+        scopes: pairs of purpose and field class; 0 stands for every one. A hold has no purpose.
+        until_ms: when it ends by itself, 0 for never; of an expiry, when it begins.
+    """
+
+    TYPE: ClassVar[EntryType] = EntryType.TERMS_NARROWED
+    region: int
+    customer_no: int
+    kind: TermsKind
+    id: int
+    scopes: tuple[tuple[int, int], ...] = ()
+    until_ms: int = 0
+    reference: str = ""
+    request: bytes = NO_REQUEST
+
+    def pack(self) -> bytes:
+        """55 bytes, a text, and 5 for each scope."""
+        head = _NARROWED.pack(
+            customer_key(self.region, self.customer_no), self.kind, self.id, self.until_ms
+        )  # fmt: skip
+        scopes = b"".join([_SCOPE.pack(*each) for each in self.scopes])
+        return self.request + head + _texts(self.reference) + len(self.scopes).to_bytes(2, "big") + scopes
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Self:
+        """Read a payload."""
+        start = len(NO_REQUEST) + _NARROWED.size
+        _expect_at_least(payload, start + 4)
+        customer, kind, number, until_ms = _NARROWED.unpack_from(payload, len(NO_REQUEST))
+        text_end = start + 2 + int.from_bytes(payload[start : start + 2], "big")
+        (reference,) = _read_texts(payload[start:text_end], 1)
+        count = int.from_bytes(payload[text_end : text_end + 2], "big")
+        _expect(payload, text_end + 2 + count * _SCOPE.size)
+        try:
+            known = TermsKind(kind)
+        except ValueError as error:
+            raise IntegrityFailedError from error
+        scopes = tuple([(each[0], each[1]) for each in _SCOPE.iter_unpack(payload[text_end + 2 :])])
+        return cls(
+            *_customer(customer), known, number, scopes, until_ms, reference, payload[: len(NO_REQUEST)]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureWaits:
+    """A customer's shred was asked for, and a legal hold keeps some of it; `SHRED` will end it.
+
+    It may be written again as more of the customer goes; the newest one counts.
+
+    Attributes:
+        generations: those that open values which went already.
+        values: all that are to go, those that are held included.
+    """
+
+    TYPE: ClassVar[EntryType] = EntryType.ERASURE_WAITS
+    shred_id: bytes
+    region: int
+    customer_no: int
+    generations: tuple[int, ...]
+    values: int
+    commitment: bytes
+    principal_id: int
+
+    @classmethod
+    def of(cls, shred: Shred, generations: tuple[int, ...]) -> Self:
+        """The entry of a shred that cannot be done yet."""
+        return cls(
+            shred.shred_id,
+            shred.region,
+            shred.customer_no,
+            generations,
+            shred.values,
+            shred.commitment,
+            shred.principal_id,
+        )
+
+    def pack(self) -> bytes:
+        """64 bytes and 2 for each generation."""
+        return _pack_shred(self)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Self:
+        """Read a payload."""
+        return cls(*_read_shred(payload))
+
+
 AnyPayload = (
     Genesis
     | NumbersReserved
@@ -505,9 +639,12 @@ AnyPayload = (
     | RootKeyEnded
     | Restored
     | KeyringCopied
+    | TermsNarrowed
+    | ErasureWaits
     | KeyringVerified
     | NamesNumbered
     | SigningKeyChanged
+    | ConsentEnded
 )
 
 _CLASSES: dict[int, type[AnyPayload]] = {
@@ -529,9 +666,12 @@ _CLASSES: dict[int, type[AnyPayload]] = {
         RootKeyEnded,
         Restored,
         KeyringCopied,
+        TermsNarrowed,
+        ErasureWaits,
         KeyringVerified,
         NamesNumbered,
         SigningKeyChanged,
+        ConsentEnded,
     )
 }
 
@@ -547,6 +687,27 @@ def unpack_payload(entry_type: int, payload: bytes) -> AnyPayload:
     if known is None:
         raise StorageFormatError("the ledger holds an entry of an unknown type", type=str(entry_type))
     return known.unpack(payload)
+
+
+def _pack_shred(entry: "Shred | ErasureWaits") -> bytes:
+    head = _SHRED.pack(
+        entry.shred_id,
+        customer_key(entry.region, entry.customer_no),
+        entry.principal_id,
+        entry.values,
+        entry.commitment,
+        len(entry.generations),
+    )
+    return head + b"".join([each.to_bytes(2, "big") for each in entry.generations])
+
+
+def _read_shred(payload: bytes) -> tuple[bytes, int, int, tuple[int, ...], int, bytes, int]:
+    """The fields of a shred, in their order."""
+    _expect_at_least(payload, _SHRED.size)
+    shred_id, customer, principal_id, values, commitment, count = _SHRED.unpack_from(payload)
+    _expect(payload, _SHRED.size + 2 * count)
+    generations = struct.unpack_from(f">{count}H", payload, _SHRED.size)
+    return shred_id, *_customer(customer), generations, values, commitment, principal_id
 
 
 def _texts(*texts: str) -> bytes:

@@ -33,6 +33,7 @@ _SLICE_BYTES: Final = 4 << 20  # freed at a time
 _SLICE_PAUSE_SECONDS: Final = 0.01
 LEDGER: Final = "ledger"
 RUN: Final = "run"
+BUDGETS: Final = "budgets"  # in RUN
 PLANES: Final = (VALUES, KEYRING, INDEX, LEDGER, RUN)
 _MADE = (VALUES, KEYRING, INDEX, LEDGER)
 _VAULT_ID_BYTES = 16

@@ -2,8 +2,9 @@
 
     ledger    chain, numbers, signatures where `verify` is given; nothing behind `applied` is missing
     meta      checksum, region, epoch; numbers given out < next_customer_no <= what the ledger has reserved
-    values    every value and every sheet has its customer; an active customer has a sheet; a shredded one has
-              neither values nor sheet, and its shred is in the ledger; whom the ledger says shredded, is
+    values    every value, sheet and consent event has its customer; an active customer has a sheet; a
+              shredded one has none of them, and its shred is in the ledger; whom the ledger says shredded, is
+    consents  a customer's events are numbered without gaps, each under a DEK that is there
     keyring   an active customer has the DEK of its generation; a shredded one has none
     index     rows point at customers that are not shredded, at most one to each; so do those of surrogates
 
@@ -17,6 +18,7 @@ from itertools import groupby
 from typing import Final
 
 from vault.errors import VaultError
+from vault.store.consents import SealedEvent, seq_of
 from vault.store.entries import EpochCurrent, NumbersReserved, Shred, Void
 from vault.store.files import read_current
 from vault.store.layout import (
@@ -180,11 +182,12 @@ def _check_customer(
         return
     row, values = CustomerRow.unpack(rows[0][1]), rows[1:]
     generations = keys.generations(region, customer_no)
-    sheet = snapshot.sheet(customer)
+    sheet, events = snapshot.sheet(customer), list(snapshot.consents_of(customer))
     if row.shredded:
         for left, plane, what in (
             (len(values), "values", "values"),
             (int(sheet is not None), "values", "sheets"),
+            (len(events), "values", "consent events"),
             (len(generations), "keyring", "keys"),
         ):
             if left:
@@ -202,6 +205,12 @@ def _check_customer(
         yield Finding(ERROR, "DEK_MISSING", "keyring", customer_no, "of the sheet")
     for key, record in values:
         yield from _check_value(key, record, row, generations)
+    for expected, (key, sealed) in enumerate(events, 1):
+        if seq_of(key) != expected:
+            yield Finding(ERROR, "CONSENT_EVENT_MISSING", "values", customer_no, f"event {expected}")
+            break
+        if SealedEvent.unpack(sealed).dek_generation not in generations:
+            yield Finding(ERROR, "DEK_MISSING", "keyring", customer_no, f"of consent event {expected}")
 
 
 def _check_value(key: bytes, record: bytes, row: CustomerRow, generations: list[int]) -> Iterator[Finding]:
@@ -218,6 +227,11 @@ def _check_sheets(snapshot: Snapshot) -> Iterator[Finding]:
     for customer, _ in snapshot.rows("sheets"):
         if snapshot.get(customer + _CUSTOMER_ROW) is None:
             yield Finding(ERROR, "CUSTOMER_ROW_MISSING", "values", _number(customer), "its sheet is there")
+    for customer, _ in groupby(snapshot.rows("consents"), key=lambda item: item[0][:CUSTOMER_KEY_BYTES]):
+        if snapshot.get(customer + _CUSTOMER_ROW) is None:
+            yield Finding(
+                ERROR, "CUSTOMER_ROW_MISSING", "values", _number(customer), "its consents are there"
+            )
 
 
 def _check_deks(snapshot: Snapshot, keys: KeyringSnapshot, meta: Meta) -> Iterator[Finding]:

@@ -43,6 +43,7 @@ ROW_STATE_AT = 1
 _ROW_GENERATION = slice(5, 7)
 ROW_FLAGS_AT = 2
 ROW_GENERATION_AT = 5  # u16
+JURISDICTION_AT = 3  # 2 bytes
 
 WRAPPED = struct.Struct(">B8s24s")
 DEK_ROW_BYTES = WRAPPED.size + 48

@@ -95,9 +95,14 @@ class WriteSession(PlaneWriter):
         """Whether this session has moved the access version, so that what it reads is not yet anybody's."""
         return self.meta.access_version != self._meta_before.access_version
 
+    @property
+    def next_seq(self) -> int:
+        """The number that the next appended entry will have."""
+        return self._shared.ledger.last.seq + len(self._bodies) + 1
+
     def append(self, entry: Payload) -> int:
         """Adds an entry to the ledger, written with the commit; returns its number."""
-        seq = self._shared.ledger.last.seq + len(self._bodies) + 1
+        seq = self.next_seq
         self._bodies.append(pack_body(seq, self.now_ms, entry))
         self.writes += 1
         return seq

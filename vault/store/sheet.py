@@ -143,6 +143,11 @@ class SealedSheet:
         return cls(generation, row[SHEET_HEADER.size : sealed_at], row[sealed_at:], version)
 
 
+def sheet_aad(vault_id: bytes, key: bytes, head: bytes) -> bytes:
+    """Associated data of a customer's sheet."""
+    return vault_id + b"sheet" + key + head
+
+
 class _Reader:
     """Takes bytes from the front; running out of them is an integrity failure."""
 

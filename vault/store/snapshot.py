@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from vault.store.epochs import EpochPlanes
 
 VALUES_TABLES: Final = (
-    *("values", "sheets", "meta"),
-    *("names", "principals", "policies", "requests", "erasures", "operations"),
+    *("values", "sheets", "consents", "meta"),
+    *("names", "principals", "policies", "requests", "erasures", "operations", "approvals"),
 )
 KEYRING_TABLES: Final = ("deks", "secrets")
 INDEX_TABLES: Final = ("external", "surrogates", "changes")
@@ -64,6 +64,10 @@ class ValuesReader:
     def scan_customer(self, region: int, customer_no: int) -> Iterator[tuple[bytes, bytes]]:
         """Every row of one customer, the customer row (value_no 0) first if it is there."""
         return _with_prefix(self._transaction, self._tables["values"], customer_key(region, customer_no))
+
+    def consents_of(self, customer: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Every consent event of a customer (6 bytes) as (key of 10 bytes, row), by ascending number."""
+        return _with_prefix(self._transaction, self._tables["consents"], customer)
 
     def customers(self, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Customer rows as (value key of 9 bytes, row), seeking past the values.

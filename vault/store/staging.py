@@ -94,7 +94,7 @@ class NextEpoch:
                     transaction.put(key, row, db=table)
         with translated(self._index.path), self._index.write() as transaction:
             table = self._index.tables["external"]
-            for customer, deks, hashed, surrogates in changed:
+            for customer, _, hashed, surrogates in changed:
                 number = int.from_bytes(customer[1:], "big")
                 former = self._hashes.at(number)
                 if former:
@@ -102,16 +102,15 @@ class NextEpoch:
                 if hashed:
                     transaction.put(hashed, customer, db=table)
                 self.note_hashes(number, [hashed])
-                self._replace_surrogates(transaction, customer, bool(deks), surrogates)
+                self._replace_surrogates(transaction, customer, surrogates)
 
     def _replace_surrogates(
-        self, transaction: "lmdb.Transaction[bytes]", customer: bytes, lives: bool, rows: Sequence[Row]
+        self, transaction: "lmdb.Transaction[bytes]", customer: bytes, rows: Sequence[Row]
     ) -> None:
         table = self._index.tables["surrogates"]
-        if not lives:
-            for keyed_hash in self._surrogates.of(customer):
-                if (transaction.get(keyed_hash, db=table) or b"").startswith(customer):
-                    transaction.delete(keyed_hash, db=table)
+        for keyed_hash in self._surrogates.of(customer):
+            if (transaction.get(keyed_hash, db=table) or b"").startswith(customer):
+                transaction.delete(keyed_hash, db=table)
         for keyed_hash, value in rows:
             transaction.put(keyed_hash, value, db=table)
         self._surrogates.add(customer, [keyed_hash for keyed_hash, _ in rows])

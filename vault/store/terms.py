@@ -14,11 +14,11 @@ an earlier moment do not pass for those of now. Its flag SLOW_PATH says that the
 """
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from vault.errors import IntegrityFailedError
+from vault.errors import IntegrityFailedError, LimitExceededError
 from vault.model.consent import ConsentState
 from vault.model.situation import Situation
 
@@ -96,6 +96,12 @@ class Terms:
         """Whether an erasure waits for a hold to end."""
         return self.shred_id != _NO_SHRED
 
+    @property
+    def closes(self) -> bool:
+        """Whether the customer as a whole is restricted, with no end in sight."""
+        whole = any(not (each.purpose or each.field_class or each.until_ms) for each in self.restrictions)
+        return whole or self.erasure_pending
+
     def situation(
         self, purpose: int, now_ms: int, consent: ConsentState, jurisdiction: str, restricted: bool
     ) -> tuple[Situation, int]:
@@ -135,6 +141,21 @@ class Terms:
             expired_classes=ended - {0},
         )
         return found, min(ends, default=0)
+
+    def with_consent(self, purpose: int, state: ConsentState, expires_ms: int) -> "Terms":
+        """The terms with a consent that the row cannot hold; with NONE, without one of this purpose.
+
+        Raises:
+            LimitExceededError: there would be too many.
+        """
+        others = [each for each in self.consents if each.purpose != purpose]
+        if state is not ConsentState.NONE:
+            others.append(TimedConsent(purpose, state, expires_ms))
+        if len(others) > MAX_OF_A_KIND:
+            raise LimitExceededError(
+                f"a customer has at most {MAX_OF_A_KIND} consents with an end", limit="consents_with_an_end"
+            )
+        return replace(self, consents=tuple(sorted(others)))
 
     def pack(self) -> bytes:
         """The terms' bytes; none where they say nothing."""
@@ -185,6 +206,25 @@ class Terms:
 
 
 NO_TERMS: Final = Terms()
+
+
+def terms_digest(terms: Terms, row_mac: Callable[[bytes], bytes]) -> int:
+    """What a customer row says of the terms in its sheet, by the MAC of its rows; 0 where there are none."""
+    packed = terms.pack()
+    return int.from_bytes(row_mac(b"terms" + packed)[:8], "big") if packed else 0
+
+
+def row_consent(consents: int, purpose: int) -> ConsentState:
+    """What the `consents` of a customer row say of a purpose; NONE for one beyond the row."""
+    if not 0 < purpose <= ROW_PURPOSES:
+        return ConsentState.NONE
+    return ConsentState(consents >> 2 * (purpose - 1) & 3)
+
+
+def with_row_consent(consents: int, purpose: int, state: ConsentState) -> int:
+    """The `consents` of a customer row with another state for a purpose within the row."""
+    shift = 2 * (purpose - 1)
+    return consents & ~(3 << shift) | state << shift
 
 
 class _Reader:

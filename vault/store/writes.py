@@ -59,6 +59,11 @@ class PlaneWriter(ValuesReader, KeyringReader):
         keys = [key for key, _ in self.scan_customer(region, customer_no)]
         return sum([self.delete_value(key) for key in keys if key[CUSTOMER_KEY_BYTES:] != _CUSTOMER_ROW])
 
+    def delete_consents(self, customer: bytes) -> int:
+        """Removes every consent event of a customer (6 bytes); returns how many."""
+        keys = [key for key, _ in self.consents_of(customer)]
+        return sum([self.delete_row("consents", key) for key in keys])
+
     def put_dek(
         self, region: int, customer_no: int, generation: int, row: bytes, overwrite: bool = False
     ) -> bool:

@@ -24,6 +24,7 @@ class Config:
     max_batch: int
     max_attempts: int
     server_name: str | None
+    coalesce: bool
 
 
 def resolve(
@@ -39,6 +40,7 @@ def resolve(
     max_batch: int,
     max_attempts: int,
     server_name: str | None,
+    coalesce: bool,
 ) -> Config:
     """Settings from arguments and environment.
 
@@ -57,6 +59,7 @@ def resolve(
         max_batch=_at_least_one("max_batch", max_batch),
         max_attempts=_at_least_one("max_attempts", max_attempts),
         server_name=server_name,
+        coalesce=coalesce,
     )
 
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 from google.longrunning.operations_proto_pb2 import Operation
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from customervault import results
+from customervault import control_results, results
 from customervault._status import error_of_status
 from customervault.errors import AlreadyShreddedError, InvalidRequestError, NotFoundError, VaultError
-from customervault.inputs import CustomerRef, Entry, Field, as_ref
+from customervault.inputs import Consent, CustomerRef, Entry, Field, Situation, as_ref
 from customervault.v1 import (
+    approval_service_pb2,
     audit_service_pb2,
     common_pb2,
     customer_service_pb2,
@@ -20,7 +21,7 @@ from customervault.v1 import (
     policy_service_pb2,
     token_service_pb2,
 )
-from customervault.values import Reveal, RevealLevel, TokenForm, Value
+from customervault.values import LawfulBasis, Reveal, RevealLevel, TokenForm, Value
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -30,6 +31,7 @@ REVEALS: dict[Reveal, "common_pb2.Reveal.ValueType"] = {
     "plain": common_pb2.REVEAL_PLAIN,
     "masked": common_pb2.REVEAL_MASKED,
 }
+BASES: Sequence[LawfulBasis] = get_args(LawfulBasis)
 LEVELS: dict[int, RevealLevel | None] = {
     common_pb2.REVEAL_UNSPECIFIED: None,
     common_pb2.REVEAL_PLAIN: "plain",
@@ -43,12 +45,16 @@ FORMS: dict[TokenForm, "token_service_pb2.TokenForm.ValueType"] = {
 Name = TypeVar("Name", bound=str)
 
 # Each literal stands at the index of its number in the API.
+_CONSENTS: Sequence[Consent] = get_args(Consent)
 _OUTCOMES: Sequence[results.FieldOutcome] = get_args(results.FieldOutcome)
 _CUSTOMER_STATES: Sequence[results.CustomerState] = get_args(results.CustomerState)
 _VALUE_STATES: Sequence[results.ValueState] = get_args(results.ValueState)
 _STAGES: Sequence[results.ErasureStage] = get_args(results.ErasureStage)
 _STEPS: Sequence[results.AwaitedStep] = get_args(results.AwaitedStep)
 _PRINCIPAL_STATES: Sequence[results.PrincipalState] = get_args(results.PrincipalState)
+_APPROVAL_ACTS: Sequence[control_results.ApprovalAct] = get_args(control_results.ApprovalAct)
+_APPROVAL_STATES: Sequence[control_results.ApprovalState] = get_args(control_results.ApprovalState)
+_BUDGET_KINDS: Sequence[control_results.BudgetKind] = get_args(control_results.BudgetKind)
 
 
 def batch_mode(atomic: bool) -> "common_pb2.BatchMode.ValueType":
@@ -65,6 +71,20 @@ def token_form(form: TokenForm) -> "token_service_pb2.TokenForm.ValueType":
     if form not in FORMS:
         raise InvalidRequestError(f"form must be one of {', '.join(FORMS)}")
     return FORMS[form]
+
+
+def basis_number(name: LawfulBasis | None) -> "common_pb2.LawfulBasis.ValueType":
+    """A lawful basis as the API states it; unspecified for None."""
+    if name is None:
+        return common_pb2.LAWFUL_BASIS_UNSPECIFIED
+    if name not in BASES:
+        raise InvalidRequestError(f"basis must be one of {', '.join(BASES)}")
+    return common_pb2.LawfulBasis.Value(f"LAWFUL_BASIS_{name.upper()}")
+
+
+def basis(number: int) -> LawfulBasis | None:
+    """The client's word for a lawful basis."""
+    return BASES[number - 1] if 0 < number <= len(BASES) else None
 
 
 def ref_message(ref: CustomerRef) -> common_pb2.CustomerRef:
@@ -145,6 +165,18 @@ def customer(message: customer_service_pb2.Customer) -> results.Customer:
             for held in message.held
         ),
         shred_id=message.shred_id,
+        restrictions=tuple(
+            results.Restriction(each.id, each.purpose, each.field_class, _time(each, "until_time"))
+            for each in message.restrictions
+        ),
+        holds=tuple(
+            results.Hold(each.id, each.field_class, _time(each, "until_time"), each.reference)
+            for each in message.holds
+        ),
+        expiries=tuple(
+            results.Expiry(each.id, each.purpose, each.field_class, _time(each, "expire_time"))
+            for each in message.expiries
+        ),
     )
 
 
@@ -186,6 +218,7 @@ def erasure(message: erasure_service_pb2.Erasure) -> results.Erasure:
             )
             for each in message.waits_for
         ),
+        held_values=message.held_values,
     )
 
 
@@ -210,13 +243,15 @@ def shredded(
     error = _item_error(result)
     if error is not None:
         return shred_failed(error, missing_ok=missing_ok)
+    done: results.ShredOutcome = "held" if result.held_values else "shredded"
     return results.Shredded(
-        outcome="validated" if validate_only else "shredded",
+        outcome="validated" if validate_only else done,
         values=result.values,
         dek_generations=result.dek_generations,
         salt=result.salt,
         erasure=erasure(result.erasure) if result.HasField("erasure") else None,
         certificate=certificate(result.certificate) if result.HasField("certificate") else None,
+        held_values=result.held_values,
     )
 
 
@@ -243,6 +278,8 @@ def access(message: audit_service_pb2.Access) -> results.Access:
         field_classes=tuple(message.field_classes),
         reasons=tuple(message.reasons),
         detail=message.detail,
+        basis=basis(message.lawful_basis),
+        break_glass=message.break_glass,
     )
 
 
@@ -303,6 +340,38 @@ def policy(reply: policy_service_pb2.GetPolicyResponse) -> results.Policy:
     return results.Policy(reply.document, reply.version, _time(reply, "apply_time"))
 
 
+def situation_message(situation: Situation) -> policy_service_pb2.ExplainedSituation:
+    """A situation that nobody has to be in."""
+    if situation.consent not in _CONSENTS:
+        raise InvalidRequestError(f"consent must be one of {', '.join(_CONSENTS)}")
+    number = policy_service_pb2.ExplainedSituation.Consent.ValueType(_CONSENTS.index(situation.consent))
+    return policy_service_pb2.ExplainedSituation(
+        jurisdiction=situation.jurisdiction,
+        consent=number,
+        restricted=situation.restricted,
+        held=situation.held,
+        expired=situation.expired,
+    )
+
+
+def policy_version(message: policy_service_pb2.PolicyVersion) -> results.PolicyVersion:
+    """One version of the policy."""
+    return results.PolicyVersion(message.version, _time(message, "apply_time"), message.principal)
+
+
+def explanation(reply: policy_service_pb2.ExplainResponse) -> results.Explanation:
+    """Why a read is answered as it is."""
+    return results.Explanation(
+        reveal=LEVELS.get(reply.reveal),
+        reason=reply.reason,
+        basis=basis(reply.lawful_basis),
+        deciders=tuple(reply.deciders),
+        granted_by=tuple(reply.granted_by),
+        text=reply.explanation,
+        changes=tuple(reply.changes),
+    )
+
+
 def principal(message: policy_service_pb2.Principal) -> results.Principal:
     """An authenticated caller."""
     return results.Principal(
@@ -311,6 +380,57 @@ def principal(message: policy_service_pb2.Principal) -> results.Principal:
         created=_time(message, "create_time"),
         revoked=_time(message, "revoke_time"),
         certificate_expires=_time(message, "certificate_expire_time"),
+        suspended=_time(message, "suspend_time"),
+    )
+
+
+def approval(message: approval_service_pb2.Approval) -> control_results.Approval:
+    """A request for approval."""
+    return control_results.Approval(
+        approval_id=message.approval_id,
+        act=_named(_APPROVAL_ACTS, message.act),
+        state=_named(_APPROVAL_STATES, message.state),
+        requester=message.requester,
+        reason=message.reason,
+        digest=message.digest,
+        customers=message.customers,
+        customers_used=message.customers_used,
+        customer_tokens=tuple(message.customer_tokens),
+        purpose=message.purpose,
+        minutes=message.minutes,
+        grant_ends=_time(message, "grant_end_time"),
+        requested=_time(message, "request_time"),
+        expires=_time(message, "expire_time"),
+        decided=_time(message, "decide_time"),
+        decider=message.decider,
+        note=message.note,
+    )
+
+
+def approval_state_number(
+    state: control_results.ApprovalState | None,
+) -> "approval_service_pb2.ApprovalState.ValueType":
+    """The API's number of a state; unspecified for None.
+
+    Raises:
+        ValueError: There is no such state.
+    """
+    return approval_service_pb2.ApprovalState.values()[_APPROVAL_STATES.index(state) if state else 0]
+
+
+def budget_use(message: policy_service_pb2.BudgetUse) -> control_results.BudgetUse:
+    """One budget's window."""
+    return control_results.BudgetUse(
+        budget=message.budget,
+        kind=_named(_BUDGET_KINDS, message.kind),
+        purposes=tuple(message.purposes),
+        start=_time(message, "start_time"),
+        end=_time(message, "end_time"),
+        customers=message.customers,
+        alert_customers=message.alert_customers,
+        limit_customers=message.limit_customers,
+        alerted=message.alerted,
+        exceeded=message.exceeded,
     )
 
 

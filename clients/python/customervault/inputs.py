@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,28 @@ class Field:
     value: str = field(repr=False)
     label: str = ""
     surrogate: str = field(default="", repr=False)
+
+
+Consent = Literal["none", "given", "withdrawn", "objected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What of a customer bears on a read of one field class, for one purpose.
+
+    Attributes:
+        jurisdiction: ISO 3166-1 alpha-2; empty where it is not known.
+        consent: What the customer last said of the purpose.
+        restricted: Whether processing is restricted.
+        held: Whether a legal hold is on it.
+        expired: Whether its time has passed.
+    """
+
+    jurisdiction: str = ""
+    consent: Consent = "none"
+    restricted: bool = False
+    held: bool = False
+    expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)

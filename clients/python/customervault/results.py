@@ -6,16 +6,18 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from customervault.errors import NotFoundError, VaultError
-from customervault.values import Value
+from customervault.values import LawfulBasis, RevealLevel, Value
 
 # Literals of the API stand in the order of its numbers; "unknown" is 0 or newer than this client.
 FieldOutcome = Literal["unknown", "created", "unchanged", "updated", "empty", "refused"]
 CustomerState = Literal["unknown", "active", "restricted", "shredded"]
 ValueState = Literal["unknown", "live", "deleted", "shredded"]
-ErasureStage = Literal["unknown", "effective", "final-best-effort", "final"]
-AwaitedStep = Literal["unknown", "rotation", "destruction", "confirmation", "backups", "copies"]
-ShredOutcome = Literal["shredded", "validated", "already_shredded", "missing", "failed"]
-PrincipalState = Literal["unknown", "active", "revoked"]
+ErasureStage = Literal["unknown", "effective", "final-best-effort", "final", "held"]
+AwaitedStep = Literal[
+    "unknown", "rotation", "destruction", "confirmation", "backups", "copies", "resealing", "kept", "hold"
+]
+ShredOutcome = Literal["shredded", "held", "validated", "already_shredded", "missing", "failed"]
+PrincipalState = Literal["unknown", "active", "revoked", "suspended"]
 
 
 class FieldResult(NamedTuple):
@@ -129,8 +131,42 @@ class HeldValue:
 
 
 @dataclass(frozen=True, slots=True)
+class Restriction:
+    """A restriction of one purpose and field class; empty for every one. Those set together share the id."""
+
+    id: int
+    purpose: str
+    field_class: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A legal hold on one field class; empty for every one. Those placed together share the id."""
+
+    id: int
+    field_class: str
+    until: datetime | None
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """A time from which nothing is revealed for one purpose and field class; empty for every one."""
+
+    id: int
+    purpose: str
+    field_class: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Customer:
-    """A data subject. Listings leave `held` empty; `shred_id` is set once shredded."""
+    """A data subject.
+
+    Listings leave `held`, `restrictions`, `holds` and `expiries` empty. `shred_id` is set once its shred was
+    asked for, which may still wait for a legal hold.
+    """
 
     customer_token: str
     state: CustomerState
@@ -139,6 +175,9 @@ class Customer:
     dek_generation: int
     held: Sequence[HeldValue]
     shred_id: str
+    restrictions: Sequence[Restriction] = ()
+    holds: Sequence[Hold] = ()
+    expiries: Sequence[Expiry] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +220,9 @@ class AwaitedRootKey:
     Attributes:
         step: What has to happen next: a `rotation` of the epoch; the `destruction` of the key; the provider's
             `confirmation` that it is gone; the end of the provider's own `backups` of it; or, before it is
-            destroyed, `copies` of the keyring in use.
+            destroyed, `copies` of the keyring in use. Of single values also `resealing`, a rotation that
+            gives the other values a new data key, and `kept`: the old one is kept for data backups until
+            `due`. A rotation follows. With `hold` it is no root key: a legal hold has to end.
         due: Not before this time, where that is known.
         missing_copies: How many verified copies are missing, with step `copies`.
         missing_copies_epoch: Of which epoch's keyring.
@@ -206,6 +247,7 @@ class Erasure:
         final: None until no copy of the key can be recovered.
         assurance: `hardware`, `service-attested` or `best-effort`; empty while a root key stands.
         waits_for: Root keys that have to be gone first; none once it is final.
+        held_values: At stage `held`: how many values the hold keeps, the external id among them.
     """
 
     shred_id: str
@@ -216,6 +258,7 @@ class Erasure:
     final: datetime | None = None
     assurance: str = ""
     waits_for: Sequence[AwaitedRootKey] = ()
+    held_values: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +266,8 @@ class Shredded:
     """The answer for one customer of a shred.
 
     Attributes:
-        outcome: `validated` when only asked what would go; `already_shredded` and `missing` with
+        outcome: `held` where a legal hold keeps some of it, and the shred is done when that ends; `validated`
+            when only asked what would go; `already_shredded` and `missing` with
             `missing_ok`; `failed` in `shred_many`, with `error`.
         values: How many live values went, or would go.
         dek_generations: How many key generations went, or would go.
@@ -231,6 +275,7 @@ class Shredded:
         erasure: None unless shredded.
         certificate: At stage `effective`. None unless shredded, or where the vault's reply had no room for
             it: `certificate(shred_id)` gets it.
+        held_values: How many values a legal hold keeps, the external id among them.
     """
 
     outcome: ShredOutcome
@@ -240,6 +285,7 @@ class Shredded:
     erasure: Erasure | None = None
     certificate: Certificate | None = None
     error: VaultError | None = None
+    held_values: int = 0
 
     @property
     def shred_id(self) -> str:
@@ -311,6 +357,8 @@ class Access:
     field_classes: Sequence[str]
     reasons: Sequence[str]
     detail: str
+    basis: LawfulBasis | None = None
+    break_glass: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,11 +384,44 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyVersion:
+    """A version of the policy: when it was put in force, and by whom."""
+
+    version: int
+    applied: datetime | None
+    principal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a read is answered as it is.
+
+    Attributes:
+        reveal: `plain` or `masked`; None for a denial.
+        reason: Of a denial.
+        basis: The lawful basis that was judged by.
+        deciders: Lines of the policy, guards and rules that decided, the foremost first.
+        granted_by: Lines that would grant what guards or rules forbid.
+        text: The same in a sentence.
+        changes: What would have to change, all of it together.
+    """
+
+    reveal: RevealLevel | None
+    reason: str
+    basis: LawfulBasis | None
+    deciders: Sequence[str]
+    granted_by: Sequence[str]
+    text: str
+    changes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class AppliedPolicy:
-    """The version now in force, and remarks that do not stop it."""
+    """The version now in force, remarks that do not stop it, and what it changes."""
 
     version: int
     warnings: Sequence[str]
+    changes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +433,7 @@ class Principal:
     created: datetime | None
     revoked: datetime | None
     certificate_expires: datetime | None
+    suspended: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

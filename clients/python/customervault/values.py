@@ -11,6 +11,9 @@ from typing import Any, Literal, NoReturn, SupportsIndex, overload
 
 from customervault.errors import VaultError
 
+LawfulBasis = Literal[
+    "consent", "contract", "legal_obligation", "vital_interests", "public_task", "legitimate_interests"
+]
 Reveal = Literal["best", "plain", "masked"]
 RevealLevel = Literal["plain", "masked"]
 TokenForm = Literal["by_class", "token", "surrogate"]

@@ -30,6 +30,7 @@ from vault.model.requests import (
     FieldInput,
     Outcome,
     Revealed,
+    Scope,
     ShredResult,
 )
 from vault.model.secret import Secret
@@ -42,6 +43,7 @@ low_water_bytes = 1048576
 reserve_bytes = 1048576
 dek_cache_bytes = 1048576
 """
+EVERYTHING = Scope()
 
 
 def new_id() -> str:
@@ -98,6 +100,12 @@ def found_vault(directory: Path, *, settings: str = SMALL, policy: str = POLICY)
         data_dir, load_settings(data_dir), None, admin=ADMIN, policy=policy, principals=PRINCIPALS
     )
     return Deployment(data_dir, founded)
+
+
+def keep_backups(deployment: Deployment, days: int) -> None:
+    """Sets for how long replaced data keys are kept for data backups, from the next opening on."""
+    with (deployment.data_dir / "vault.toml").open("a") as settings:
+        settings.write(f"[backup]\nkeep_days = {days}\n")
 
 
 def copy_vault(template: Deployment, directory: Path) -> Deployment:
@@ -208,6 +216,31 @@ class Desk:
             self.caller, refs, request_id=request_id, validate_only=validate_only, atomic=atomic
         )
 
+    def hold(
+        self,
+        ref: CustomerRef,
+        *field_classes: str,
+        until_ms: int = 0,
+        reference: str = "",
+        request_id: str = "",
+    ) -> int:
+        """Places a legal hold; returns its id."""
+        return self.vault.place_hold(self.caller, ref, field_classes, until_ms, reference, request_id)
+
+    def release(self, ref: CustomerRef, hold: int, request_id: str = "") -> None:
+        """Ends a legal hold."""
+        self.vault.release_hold(self.caller, ref, hold, request_id)
+
+    def restrict(
+        self, ref: CustomerRef, scope: Scope = EVERYTHING, until_ms: int = 0, request_id: str = ""
+    ) -> int:
+        """Restricts processing; returns the restriction's id."""
+        return self.vault.restrict_customer(self.caller, ref, scope, until_ms, request_id)
+
+    def lift(self, ref: CustomerRef, restriction: int, request_id: str = "") -> None:
+        """Ends a restriction."""
+        self.vault.lift_restriction(self.caller, ref, restriction, request_id)
+
     def accesses(self, **query: object) -> list[object]:
         """The newest accesses."""
         return list(self.vault.list_access(self.caller, AccessQuery(**query)).items)  # type: ignore[arg-type]
@@ -266,5 +299,5 @@ class Desks:
 
     @property
     def privacy(self) -> Desk:
-        """Exports and audits."""
+        """Exports, audits, restricts and holds."""
         return self.of("privacy")

@@ -7,7 +7,7 @@ NOBODY = "nobody"  # registered, in domain crm, granted nothing
 PARTNER = "partner"  # of another domain
 BRIDGE = "bridge"  # of both domains, may translate
 ERASER = "eraser"
-PRIVACY = "privacy"  # exports and audits
+PRIVACY = "privacy"  # exports, audits, restricts and holds
 
 PRINCIPALS = (CRM, AGENT, NOBODY, PARTNER, BRIDGE, ERASER, PRIVACY)
 
@@ -69,7 +69,7 @@ may = ["inspect", "shred"]
 
 [principals.privacy]
 domains = ["crm"]
-may = ["inspect", "export", "audit"]
+may = ["inspect", "export", "audit", "restrict"]
 [principals.privacy.reveal.support]
 "*" = "PLAIN"
 [principals.privacy.reveal.marketing]

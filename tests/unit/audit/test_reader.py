@@ -259,7 +259,7 @@ def test_closed_segments_outside_the_time_range_are_not_read(tmp_path):
 
 def test_an_unknown_action_still_lists(tmp_path):
     log = writer(tmp_path)
-    log.append(encode_read(1, NOW, 7, 200, 0, read_body_chunk(ALICE, read_item(1, 0, PLAIN))))
+    log.append(encode_read(1, NOW, 7, 14, 0, read_body_chunk(ALICE, read_item(1, 0, PLAIN))))
     (access,) = list_access(tmp_path, AccessFilter()).accesses
-    assert (access.action, access.field_class_ids, access.values_plain) == ("Action200", (), 1)
+    assert (access.action, access.field_class_ids, access.values_plain) == ("Action14", (), 1)
     log.close()

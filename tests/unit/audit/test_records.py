@@ -25,6 +25,7 @@ from vault.audit.records import (
     unknown_counts,
 )
 from vault.errors import Reason
+from vault.model.consent import LawfulBasis
 
 u64 = st.integers(0, 2**64 - 1)
 u32 = st.integers(0, 2**32 - 1)
@@ -45,23 +46,24 @@ def body_of(frame: bytes) -> bytes:
     u64,
     u64,
     u32,
-    u8,
+    st.integers(0, 31),
     u32,
     st.lists(st.tuples(locators, st.lists(items, max_size=300)), max_size=8),
     st.dictionaries(st.sampled_from(Reason), u32),
+    st.none() | st.sampled_from(LawfulBasis),
 )
-def test_a_read_comes_back(seq, time_ms, principal_id, action, purpose_id, customers, unknown):
+def test_a_read_comes_back(seq, time_ms, principal_id, action, purpose_id, customers, unknown, basis):
     body = b"".join(
         read_body_chunk(locator, b"".join(read_item(i.value_no, i.field_class, i.outcome) for i in held))
         for locator, held in customers
     )
-    frame = encode_read(seq, time_ms, principal_id, action, purpose_id, body, unknown_counts(unknown))
+    frame = encode_read(seq, time_ms, principal_id, action, purpose_id, body, unknown_counts(unknown), basis)
 
     record = decode(body_of(frame))
 
     assert isinstance(record, ReadRecord)
     assert (record.seq, record.time_ms, record.principal_id) == (seq, time_ms, principal_id)
-    assert (record.action, record.purpose_id) == (action, purpose_id)
+    assert (record.action, record.purpose_id, record.basis) == (action, purpose_id, basis)
     assert [(group.locator, list(group)) for group in record.groups] == customers
     assert {reason_of(outcome): count for outcome, count in record.unknown} == unknown
 

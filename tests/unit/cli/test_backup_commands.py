@@ -73,12 +73,20 @@ def test_what_is_no_backup_is_refused(cvault: Cvault, data: Path) -> None:
 
 def test_prune_keeps_the_newest(cvault: Cvault, data: Path) -> None:
     paths = [create(cvault, data) for _ in range(3)]
-    assert cvault("backup", "prune", paths[0].parent).code == 2
     ran = cvault("backup", "prune", paths[0].parent, "--keep", "1", "--older-than", "1", "--json")
     assert ran.document["removed"] == []
     ran = cvault("backup", "prune", paths[0].parent, "--keep", "1", "--json")
     assert ran.document == {"removed": [each.name for each in paths[:2]], "kept": [paths[2].name]}
     assert [each.exists() for each in paths] == [False, False, True]
+
+
+def test_prune_keeps_what_the_vault_keeps_keys_for(cvault: Cvault, data: Path) -> None:
+    paths = [create(cvault, data) for _ in range(2)]
+    prune = "backup", "prune", paths[0].parent, "--data", data, "--json"
+    assert cvault(*prune).document["removed"] == []
+    with (data / "vault.toml").open("a") as settings:
+        settings.write("[backup]\nkeep_days = 0\n")
+    assert cvault(*prune).document == {"removed": [paths[0].name], "kept": [paths[1].name]}
 
 
 def test_restore_looks_first_then_asks(cvault: Cvault, data: Path) -> None:

@@ -34,6 +34,8 @@ OFFLINE = {
     ("keys", "rotate-signing-key"),
     ("keys", "rotate-ca"),
     ("erasure", "verify"),
+    ("consent", "verify"),
+    ("policy", "test"),
 } | WITNESS
 OFFLINE |= {("keys", name) for name in ("copy", "copies", "verify", "prune")}
 OFFLINE |= {path for path in LEAVES if path[0] == "backup"}
@@ -44,7 +46,9 @@ def test_the_tree_is_complete() -> None:
     top = {path[0] for path in ALL if path}
     assert top == {
         *("init", "serve", "status", "import", "tokenize", "detokenize", "shred", "check", "version"),
-        *("keys", "customers", "principals", "policy", "erasure", "audit", "witness", "backup"),
+        *("keys", "customers", "consent", "principals", "policy", "approvals", "erasure", "audit"),
+        *("witness", "backup"),
+        *("tokenize-table", "detokenize-table"),
     }
     copies = {("copy",), ("copies",), ("verify",), ("prune",)}
     assert {path[1:] for path in LEAVES if path[0] == "keys"} == {
@@ -60,16 +64,28 @@ def test_the_tree_is_complete() -> None:
     }
     backups = {("create",), ("list",), ("verify",), ("restore",), ("prune",)}
     assert {path[1:] for path in LEAVES if path[0] == "backup"} == backups
-    assert {path[1:] for path in LEAVES if path[0] == "customers"} == {("show",), ("list",), ("export",)}
-    assert {path[1:] for path in LEAVES if path[0] == "principals"} == {("add",), ("list",), ("revoke",)}
-    assert {path[1:] for path in LEAVES if path[0] == "policy"} == {("check",), ("show",), ("apply",)}
+    assert {path[1:] for path in LEAVES if path[0] == "customers"} == {
+        *(("show",), ("list",), ("export",)),
+        *(("restrict",), ("lift",), ("hold",), ("release",), ("expire",)),
+    }
+    assert {path[1:] for path in LEAVES if path[0] == "principals"} == {
+        *(("add",), ("list",), ("revoke",), ("suspend",), ("resume",), ("budget",)),
+    }
+    assert {path[1:] for path in LEAVES if path[0] == "policy"} == {
+        *(("check",), ("test",), ("diff",), ("apply",), ("show",), ("history",), ("explain",)),
+    }
     assert {path[1:] for path in LEAVES if path[0] == "erasure"} == {
         ("list",),
         ("status",),
         ("certificate",),
         ("verify",),
     }
-    assert {path[1:] for path in LEAVES if path[0] == "audit"} == {("list",), ("status",)}
+    consents = ("record", "withdraw", "object", "state", "list", "receipt", "export", "ingest", "verify")
+    assert {path[1:] for path in LEAVES if path[0] == "consent"} == {(name,) for name in consents}
+    assert {path[1:] for path in LEAVES if path[0] == "audit"} == {("list",), ("customers",), ("status",)}
+    requests = {("request", act) for act in ("shred", "export", "rotate-epoch", "break-glass")}
+    approvals = {(name,) for name in ("list", "show", "approve", "reject", "cancel")}
+    assert {path[1:] for path in LEAVES if path[0] == "approvals"} == approvals | requests
     assert {path for path in LEAVES if path[0] == "witness"} == WITNESS
 
 
@@ -101,7 +117,8 @@ def test_starting_up_imports_nothing_heavy_and_is_fast() -> None:
         "import sys, time; begun = time.process_time()\n"
         "from vault.cli.main import main\n"
         "main(['--help'])\n"
-        "heavy = {'grpc', 'customervault', 'phonenumbers', 'rich', 'lmdb', 'cryptography', 'nacl'}\n"
+        "heavy = {'grpc', 'google.protobuf', 'phonenumbers', 'rich', 'lmdb', 'cryptography', 'nacl'}\n"
+        "heavy |= {'pyarrow', 'pandas', 'customervault._sync'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
         "assert time.process_time() - begun < 0.5\n"
     )

@@ -108,10 +108,10 @@ def test_the_input_is_never_written_to(cvault: Cvault, file: Path) -> None:
 _SLOW_IMPORT = """
 import sys, time, uuid
 from pathlib import Path
-from tests.unit.cli import test_import_pipeline as pipeline
-from tests.unit.cli.fake_target import FakeTarget
-from vault.cli.importing import journal
-from vault.cli.importing.pipeline import Pace
+from tests.unit.client.tables import test_pipeline as pipeline
+from tests.unit.client.tables.fake_target import FakeTarget
+from customervault.tables import journal
+from customervault.tables.pipeline import Pace
 journal._SAVE_SECONDS = 0.0
 class Slow(FakeTarget):
     def store(self, *arguments):
@@ -125,8 +125,8 @@ case.run(Slow(), pace=Pace(5, 2))
 
 
 def test_a_killed_import_continues_to_the_same_copy(tmp_path: Path) -> None:
-    from tests.unit.cli.fake_target import FakeTarget
-    from tests.unit.cli.test_import_pipeline import Case
+    from tests.unit.client.tables.fake_target import FakeTarget
+    from tests.unit.client.tables.test_pipeline import Case
 
     lines = [f"c{n},c{n}@example.org,note {n}" for n in range(600)]
     (tmp_path / "whole").mkdir()

@@ -1,11 +1,13 @@
 from pathlib import Path
 
 import pytest
+from customervault.tables.errors import TableError
+from customervault.tables.layout import bind
+from customervault.tables.plan import Place, Unmapped
 
 from vault.cli.exits import UsageError
-from vault.cli.importing.layout import bind
 from vault.cli.importing.mapping import Choices, make_plan
-from vault.cli.importing.plan import Place, Unmapped, parse_maps
+from vault.cli.importing.plan import parse_maps
 from vault.cli.importing.presets import PRESETS
 from vault.fields import DEFAULT_FIELDS
 
@@ -84,24 +86,24 @@ def test_an_id_column_is_needed() -> None:
 
 def test_unmapped_columns_are_refused_and_named() -> None:
     plan = make_plan(Choices(id_column="id", maps=["a=email"]))
-    with pytest.raises(UsageError, match=r"'b', 'c': not mapped.*--keep-unmapped or --drop-unmapped"):
+    with pytest.raises(TableError, match=r"'b', 'c': not mapped.*--keep-unmapped or --drop-unmapped"):
         bind(plan, ["id", "a", "b", "c"])
 
 
 def test_a_misspelt_column_is_refused_even_when_unmapped_ones_are_kept() -> None:
     plan = make_plan(Choices(id_column="id", maps=["Email=email"], unmapped=Unmapped.KEEP))
-    with pytest.raises(UsageError, match="no column 'Email'; it has 'id', 'E-mail'"):
+    with pytest.raises(TableError, match="no column 'Email'; it has 'id', 'E-mail'"):
         bind(plan, ["id", "E-mail"])
 
 
 def test_two_columns_cannot_share_a_place() -> None:
     plan = make_plan(Choices(id_column="id", maps=["a=phone", "b=phone"]))
-    with pytest.raises(UsageError, match="both go to phone"):
+    with pytest.raises(TableError, match="both go to phone"):
         bind(plan, ["id", "a", "b"])
 
 
 def test_something_has_to_be_stored() -> None:
-    with pytest.raises(UsageError, match="no column is mapped"):
+    with pytest.raises(TableError, match="no column is mapped"):
         bind(make_plan(Choices(id_column="id")), ["id"])
 
 

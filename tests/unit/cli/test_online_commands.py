@@ -454,6 +454,18 @@ def test_erasures(cvault: Cvault, server: ScriptedVault) -> None:
     assert cvault("erasure", "list", "--stage", "gone").code == 2
 
 
+def test_the_list_of_erasures_says_until_when_a_key_is_kept_for_backups(
+    cvault: Cvault, server: ScriptedVault
+) -> None:
+    found = erasure(1)
+    found.waits_for[0].step = erasure_service_pb2.AWAITED_STEP_KEPT
+    server.script("ListErasures", erasure_service_pb2.ListErasuresResponse(erasures=[found, erasure(2)]))
+    (_, first, second, _) = cvault("erasure", "list").out.splitlines()
+    assert "data backups until 20" in first
+    assert first.endswith("then for the next rotation")
+    assert second.endswith("confirmation")
+
+
 def test_the_status_of_an_erasure_says_in_words_what_it_waits_for(
     cvault: Cvault, server: ScriptedVault
 ) -> None:
@@ -467,6 +479,8 @@ def test_the_status_of_an_erasure_says_in_words_what_it_waits_for(
     assert (awaited["root_key_id"], awaited["step"]) == ("root-1", "confirmation")
     for step, words in (
         (erasure_service_pb2.AWAITED_STEP_ROTATION, "a rotation ends it"),
+        (erasure_service_pb2.AWAITED_STEP_RESEALING, "waits for the next rotation, then for data backups"),
+        (erasure_service_pb2.AWAITED_STEP_KEPT, "waits for data backups until 20"),
         (erasure_service_pb2.AWAITED_STEP_DESTRUCTION, "has still to be told"),
         (erasure_service_pb2.AWAITED_STEP_BACKUPS, "the backups that aws-kms keeps of it end 20"),
         (99, "this program does not know"),
@@ -541,6 +555,53 @@ def test_policy(cvault: Cvault, server: ScriptedVault, tmp_path: Path) -> None:
     server.script("ApplyPolicy", Failure(grpc.StatusCode.INVALID_ARGUMENT, "POLICY_INVALID", "a: b\nc: d"))
     refused = cvault("policy", "apply", file)
     assert (refused.code, refused.err) == (1, "error: a: b; c: d [POLICY_INVALID]\n")
+
+
+def test_a_policy_is_compared_and_explained(cvault: Cvault, server: ScriptedVault, tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text(POLICY)
+    changes = ["crm: support.name MASKED -> PLAIN"]
+    server.script("ApplyPolicy", policy_service_pb2.ApplyPolicyResponse(version=2, changes=changes))
+    assert cvault("policy", "diff", file).out == f"{changes[0]}\n1 change\n"
+    version = policy_service_pb2.PolicyVersion(version=2, apply_time=STAMP, principal="admin")
+    server.script("ListPolicyVersions", policy_service_pb2.ListPolicyVersionsResponse(versions=[version]))
+    assert "admin" in cvault("policy", "history").out
+    answer = policy_service_pb2.ExplainResponse(
+        reason="CONSENT_MISSING", deciders=["guard.consent_missing"], explanation="It is.", changes=["ask"]
+    )
+    server.script("Explain", answer)
+    ran = cvault(
+        "policy",
+        "explain",
+        "--purpose",
+        "news",
+        "--class",
+        "email",
+        "--basis",
+        "consent",
+        "--consent",
+        "given",
+    )
+    assert ran.out == "It is.\nA caller is told CONSENT_MISSING.\nTo change that: ask.\n"
+    (asked,) = server.requests("Explain")
+    assert asked.lawful_basis == common_pb2.LAWFUL_BASIS_CONSENT
+    assert asked.situation.consent == policy_service_pb2.ExplainedSituation.CONSENT_GIVEN
+    assert cvault("policy", "explain", "--purpose", "news").code == 2
+    wrong = cvault("policy", "explain", "--purpose", "news", "--class", "email", "--basis", "love")
+    assert wrong.code == 2
+
+
+def test_a_policys_examples_are_run_without_a_vault(cvault: Cvault, tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    example = '[[examples]]\nprincipal = "{}"\naction = "admin"\nexpect = "{}"\n'
+    policy = 'version = 1\n[principals.a]\nmay = ["admin"]\n[principals.b]\n'
+    file.write_text(policy + example.format("a", "ALLOWED") + example.format("b", "ACTION_DENIED"))
+    ran = cvault("policy", "test", file)
+    assert (ran.code, ran.out.splitlines()[-1]) == (0, "2 examples, 0 failed")
+    file.write_text(policy + example.format("b", "ALLOWED"))
+    ran = cvault("policy", "test", file)
+    assert ran.code == 1
+    assert "examples.1: ACTION_DENIED FAILED: expected ALLOWED" in ran.out
 
 
 def test_a_policy_is_checked_offline(cvault: Cvault, tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 
 import grpc
 from customervault.v1 import (
+    approval_service_pb2,
     audit_service_pb2,
     common_pb2,
+    consent_service_pb2,
     customer_service_pb2,
     erasure_service_pb2,
     key_service_pb2,
@@ -25,7 +27,9 @@ from grpc_health.v1 import health_pb2
 from grpc_status import rpc_status
 
 _FILES = (
+    approval_service_pb2,
     audit_service_pb2,
+    consent_service_pb2,
     customer_service_pb2,
     erasure_service_pb2,
     key_service_pb2,

@@ -22,6 +22,7 @@ NOTHING: dict[str, Any] = {
     "max_batch": 1000,
     "max_attempts": 4,
     "server_name": None,
+    "coalesce": True,
 }
 
 
@@ -55,6 +56,7 @@ def test_everything_may_come_from_the_environment() -> None:
         max_batch=1000,
         max_attempts=4,
         server_name=None,
+        coalesce=True,
     )
 
 

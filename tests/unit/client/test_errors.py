@@ -44,14 +44,14 @@ def test_every_reason_of_the_vault_has_its_class(reason: Reason) -> None:
 def test_a_reason_yet_unknown_keeps_its_text_and_gets_the_nearest_class(
     server: ScriptedVault, connect: Any, code: grpc.StatusCode, kind: type[errors.VaultError]
 ) -> None:
-    server.script("InspectToken", Failure(code, "CONSENT_WITHDRAWN", "consent was withdrawn", {"since": "2"}))
+    server.script("InspectToken", Failure(code, "NOT_YET_INVENTED", "consent was withdrawn", {"since": "2"}))
     with pytest.raises(errors.VaultError) as caught:
         connect(max_attempts=1).inspect("cv1_0")
     error = caught.value
     assert type(error) is kind
-    assert (error.reason, error.code) == ("CONSENT_WITHDRAWN", code.name)
+    assert (error.reason, error.code) == ("NOT_YET_INVENTED", code.name)
     assert (error.message, error.details) == ("consent was withdrawn", {"since": "2"})
-    assert str(error) == "CONSENT_WITHDRAWN: consent was withdrawn"
+    assert str(error) == "NOT_YET_INVENTED: consent was withdrawn"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin
 import grpc
 import pytest
 from customervault import AsyncVault, Entry, Field, Vault, errors
+from customervault.consents import ConsentEntry
 from customervault.v1 import (
     audit_service_pb2,
     common_pb2,
@@ -88,6 +89,21 @@ def call_every_verb(vault: Any) -> None:
     vault.export(external_id="c1")
     vault.shred(external_id="c1")
     vault.shred_many(["c1"])
+    vault.restrict(external_id="c1")
+    vault.lift(1, external_id="c1")
+    vault.hold(external_id="c1")
+    vault.release(1, external_id="c1")
+    vault.set_expiry(THEN, external_id="c1")
+    vault.clear_expiry(1, external_id="c1")
+    vault.record_consent("marketing", external_id="c1")
+    vault.record_consents([ConsentEntry("c1", "marketing")])
+    vault.withdraw_consent("marketing", external_id="c1")
+    vault.record_objection("marketing", external_id="c1")
+    vault.consent_state(external_id="c1")
+    list(vault.list_consent_events(external_id="c1"))
+    vault.consent_receipt(1, external_id="c1")
+    vault.export_consents(external_id="c1")
+    vault.ingest_signal("1", external_id="c1")
     vault.rotate_dek(external_id="c1")
     vault.rotate_epoch()
     vault.epoch_rotation("operations/1")
@@ -98,10 +114,22 @@ def call_every_verb(vault: Any) -> None:
     list(vault.list_access())
     vault.audit_status()
     vault.get_policy()
+    list(vault.policy_versions())
+    vault.explain("support", "name")
     vault.apply_policy("")
     vault.create_principal("p")
     list(vault.list_principals())
     vault.revoke_principal("p")
+    vault.suspend_principal("p")
+    vault.resume_principal("p")
+    vault.budget_use("p")
+    list(vault.list_customers_read("p"))
+    vault.request_approval("shred", reason="r", customers=["c1"])
+    vault.get_approval("a")
+    list(vault.list_approvals())
+    vault.approve("a")
+    vault.reject("a")
+    vault.cancel_approval("a")
     vault.healthy()
 
 
@@ -319,7 +347,9 @@ def test_administration_answers(server: ScriptedVault, connect: Any) -> None:
         "CreatePrincipal",
         policy_service_pb2.CreatePrincipalResponse(principal=principal, certificate_pem="PEM", ca_pem="CA"),
     )
-    server.script("ApplyPolicy", policy_service_pb2.ApplyPolicyResponse(version=4, warnings=["w"]))
+    server.script(
+        "ApplyPolicy", policy_service_pb2.ApplyPolicyResponse(version=4, warnings=["w"], changes=["c"])
+    )
     server.script("RotateDek", key_service_pb2.RotateDekResponse(dek_generation=2, values_resealed=5))
     vault = connect()
     created = vault.create_principal("crm", "CSR", certificate_days=30)
@@ -327,7 +357,7 @@ def test_administration_answers(server: ScriptedVault, connect: Any) -> None:
     assert created.principal.revoked is None
     assert (created.certificate_pem, created.ca_pem) == ("PEM", "CA")
     applied = vault.apply_policy("x = 1", validate_only=True)
-    assert (applied.version, applied.warnings) == (4, ("w",))
+    assert (applied.version, applied.warnings, applied.changes) == (4, ("w",), ("c",))
     assert vault.rotate_dek(token="cv1_c").values_resealed == 5
 
 

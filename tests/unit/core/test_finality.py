@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.store.samples import REGION, VAULT_ID, sign
-from vault.core.finality import LedgerEvents, LedgerFinality
+from vault.core.finality import LedgerEvents, LedgerFinality, unit_events
 from vault.erasure import events
 from vault.erasure.events import Unit
 from vault.erasure.finality import Span, Stage
@@ -24,10 +24,12 @@ from vault.store.entries import (
     KeyringVerified,
     NumbersReserved,
     Payload,
+    PrincipalRevoked,
     Restored,
     RootKeyEnded,
     RootKeyEnding,
     Shred,
+    ValuesCorrected,
     ValuesDeleted,
     Void,
 )
@@ -102,6 +104,8 @@ def test_each_entry_is_told_as_its_event() -> None:
         GenerationShredded(REGION, 7, 2),
         SHRED,
         ValuesDeleted(REGION, ((7, 1),)),
+        ValuesCorrected(REGION, ((7, 1, 3), (8, 2, 4))),
+        PrincipalRevoked(3),
         KeyringVerified(2, 11),
     ) == [
         None,
@@ -116,11 +120,13 @@ def test_each_entry_is_told_as_its_event() -> None:
         events.DestructionConfirmed(10, "root-1", 100, 500, Assurance.SERVICE_ATTESTED, "seen", None, "none"),
         events.KeyringCopied(11, 2, 2),  # type: ignore[arg-type]
         events.Restored(12, 2, 2, 4),  # type: ignore[arg-type]
-        events.GenerationCreated(13, unit),
+        events.GenerationCreated(13, unit, 1, 130),  # type: ignore[arg-type]
         events.GenerationShredded(14, unit, 140),
-        events.CustomerShredded(15, REGION, 7, 150),  # type: ignore[arg-type]
+        events.CustomerShredded(15, REGION, 7, 150, (1,)),  # type: ignore[arg-type]
+        events.ValuesErased(16, REGION, ((7, 1),), corrected=False, time_ms=160),  # type: ignore[arg-type]
+        events.ValuesErased(17, REGION, ((7, 1), (8, 2)), corrected=True, time_ms=170),  # type: ignore[arg-type]
         None,
-        events.KeyringVerified(17, 2, 2, 11),  # type: ignore[arg-type]
+        events.KeyringVerified(19, 2, 2, 11),  # type: ignore[arg-type]
     ]
 
 
@@ -213,6 +219,17 @@ def test_a_ledger_that_contradicts_itself_is_refused_each_time(ledger: Ledger) -
         with pytest.raises(IntegrityFailedError):
             ledger.finality.known()
     assert wrong == ledger.store.ledger_entries()
+
+
+def test_what_is_said_of_values_leaves_out_what_is_void(ledger: Ledger) -> None:
+    """A correction and a re-sealing that a crash took back."""
+    kept = ledger.append(ValuesDeleted(REGION, ((7, 1),)))
+    voided = [ledger.append(ValuesCorrected(REGION, ((7, 2, 2),))) for _ in range(2)]
+    voided.append(ledger.append(GenerationReplaced(REGION, 7, 1, 2)))
+    ledger.append(*[Void(each) for each in voided])
+    ended = ledger.append(SHRED)
+    restored = ledger.append(Restored(1, kept))
+    assert [each.seq for each in unit_events(ledger.store)] == [kept, ended, restored]
 
 
 def test_many_threads_see_the_same(ledger: Ledger) -> None:

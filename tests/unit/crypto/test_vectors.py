@@ -93,6 +93,7 @@ def test_dek_subkeys(memory: hazmat.GuardedMemory) -> None:
         (subkeys.FINGERPRINT, subkeys.derive_fingerprint_key),
         (subkeys.SHEET, subkeys.derive_sheet_key),
         (subkeys.AUDIT_LOCATOR, subkeys.derive_locator_key),
+        (subkeys.CONSENT_EVENTS, subkeys.derive_consent_key),
     ]:
         derive(dek, out)
         derived[number] = bytes(memory.view(32, 32))

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from vault.audit import records
+from vault.consent.events import ConsentEvent, Kind, require_chain
+from vault.consent.receipts import verify_receipt
 from vault.core.indexkeys import external_hash, surrogate_hash
-from vault.core.records import open_record, sheet_aad
+from vault.core.records import open_record
 from vault.core.rows import Rows
 from vault.core.secrets import VaultSecrets
 from vault.crypto import hazmat
@@ -24,12 +26,14 @@ from vault.erasure.verifying import verify
 from vault.errors import IntegrityFailedError
 from vault.keys.keyring import Keyring
 from vault.keys.opendek import SLOT_BYTES, DekOpener, OpenDek
+from vault.model.consent import LawfulBasis
 from vault.model.ids import CustomerNo, Epoch, Generation, Region
+from vault.store.consents import SealedEvent, consent_aad, consent_key, seq_of
 from vault.store.layout import CustomerRow, RowState, ValueHeader, ValueRecord, split_dek_key
 from vault.store.ledger import Ledger, Sign, pack_body
 from vault.store.meta import Meta
 from vault.store.proofs import LedgerProof, ledger_key
-from vault.store.sheet import SHEET_HEADER, SealedSheet, Sheet
+from vault.store.sheet import SHEET_HEADER, SealedSheet, Sheet, sheet_aad
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 
@@ -176,6 +180,54 @@ def test_sheet(case: Case, dek: OpenDek) -> None:
         assert (sheet.pack(), sheet.version) == (plaintext, sealed.version)
 
 
+@each_case("consent_event_v1.json")
+def test_consent_event(case: Case, dek: OpenDek) -> None:
+    vault_id, at, raw = unhex(case, "vault_id", "key", "row")
+    sealed = SealedEvent.unpack(raw)
+    assert sealed.pack() == raw
+    assert at == consent_key(1, 7, seq_of(at))
+
+    def opened() -> bytes:
+        aad = consent_aad(vault_id, at, sealed.header())
+        with dek.consent_key() as key:
+            return hazmat.Opener().open(XCHACHA20_POLY1305, key, sealed.nonce, sealed.ciphertext, aad)
+
+    if case["result"] == "invalid":
+        with pytest.raises(IntegrityFailedError):
+            opened()
+        return
+    plaintext = opened()
+    assert plaintext.decode() == case["plaintext"]
+    if case["result"] == "malformed":
+        with pytest.raises(IntegrityFailedError):
+            ConsentEvent.unpack(plaintext)
+    else:
+        event = ConsentEvent.unpack(plaintext)
+        assert event.pack() == plaintext
+        assert event.digest().hex() == case["sha256"]
+
+
+def test_the_events_of_the_vectors_are_a_chain() -> None:
+    events = [
+        ConsentEvent.unpack(each["plaintext"].encode())
+        for each in load("consent_event_v1.json")["tests"]
+        if each["result"] == "valid"
+    ]
+    require_chain(events, 2, events[-1].digest())
+
+
+@each_case("consent_receipt_v1.json")
+def test_consent_receipt(case: Case) -> None:
+    receipt, keys = case["receipt"].encode(), {case["key_id"]: bytes.fromhex(case["public_key"])}
+    if case["result"] == "valid":
+        facts = verify_receipt(receipt, keys, now_ms=case["now_ms"])
+        assert facts.event.kind is Kind.WITHDRAWN
+        assert facts.event.digest().hex() == json.loads(receipt)["event_sha256"]
+    else:
+        with pytest.raises(IntegrityFailedError):
+            verify_receipt(receipt, keys, now_ms=case["now_ms"])
+
+
 @each_case("keyring_row_v1.json")
 def test_keyring_row(case: Case, keyring: Keyring, pool: SlotPool, memory: hazmat.GuardedMemory) -> None:
     row, plaintext = unhex(case, "row", "plaintext")
@@ -297,4 +349,6 @@ def test_audit_record(case: Case) -> None:
     chunks = [records.read_body_chunk(group.locator, group.items) for group in decoded.groups]
     unknown = b"".join(code.to_bytes(1, "big") + n.to_bytes(4, "big") for code, n in decoded.unknown)
     stamp = [fields[name] for name in ("seq", "time_ms", "principal_id", "action", "purpose_id")]
-    assert records.encode_read(*stamp, b"".join(chunks), unknown) == frame
+    basis = LawfulBasis(fields["basis"]) if "basis" in fields else None
+    assert decoded.basis == basis
+    assert records.encode_read(*stamp, b"".join(chunks), unknown, basis) == frame

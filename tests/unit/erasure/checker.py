@@ -4,12 +4,16 @@ A schedule is a sequence of actions from the beginning. Schedules that lead to t
 same state of the rule go on together and are counted; all of them up to a depth are covered.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tests.unit.erasure.world import Limits, Step, World, beginning, run_out, steps
-from vault.erasure.events import KeyEvent
+from vault.erasure.events import KeyEvent, Restored, UnitEvent
 from vault.erasure.finality import Finality, Span, Stage
+from vault.erasure.partial import PartialErasures
+
+VALUE = -1  # stands for the erased value among the units that are final
+_RESERVED_SEQ = 2  # before the first ledger entry that the model knows
 
 
 def by_the_rule(state: Finality, span: Span, now_ms: int) -> bool:
@@ -20,11 +24,17 @@ def as_it_is(state: Finality, event: KeyEvent) -> Finality:
     return state.after(event)
 
 
+def as_told(entries: Sequence[UnitEvent | Restored]) -> Span | None:
+    """Where an erased value's generations lived; None for one that was not erased."""
+    return next((each.span(_RESERVED_SEQ) for each in PartialErasures().read(entries)), None)
+
+
 class Rule(NamedTuple):
     """The rule of finality, or a weakened one."""
 
     see: Callable[[Finality, KeyEvent], Finality] = as_it_is
     final: Callable[[Finality, Span, int], bool] = by_the_rule
+    erased: Callable[[Sequence[UnitEvent | Restored]], Span | None] = as_told
 
 
 class Explored(NamedTuple):
@@ -78,11 +88,17 @@ def _finals(rule: Rule, limits: Limits, world: World, state: Finality) -> set[in
             if world.recoverable(unit, limits.backups):
                 raise TooEarlyError(f"unit {unit} is said to be final in {world}")
             finals.add(unit)
+    span = rule.erased(world.told)
+    if span is not None and rule.final(state, span, world.now):
+        if any(world.recoverable(unit, limits.backups) for unit in world.sealed):
+            raise TooEarlyError(f"the erased value is said to be final in {world}")
+        finals.add(VALUE)
     return finals
 
 
 def _check_the_end(rule: Rule, limits: Limits, world: World, state: Finality) -> None:
     shredded = {unit for unit in range(len(world.spans)) if world.shredded(unit)}
+    shredded |= {VALUE} if world.erased else set()
     if shredded:
         end, last = _after(rule, state, run_out(world, limits))
         missing = shredded - _finals(rule, limits, end, last)

@@ -1,6 +1,6 @@
 import pytest
 
-from vault.erasure.awaiting import awaited
+from vault.erasure.awaiting import KeptForBackups, awaited
 from vault.erasure.events import (
     AttemptAbandoned,
     AttemptBegun,
@@ -78,3 +78,18 @@ def test_an_order_that_was_given_and_an_attempt_given_up_wait_for_no_copies() ->
     state = Finality().after_all(given_up)
     found = awaited(state.verdict(SHREDDED, 10_000), state.missing_copies(1))
     assert [each.step for each in found] == [Step.ROTATION, Step.DESTRUCTION]
+
+
+def test_a_key_that_is_kept_for_backups_waits_for_them_where_it_is_in_use() -> None:
+    state = Finality().after_all([*FIRST, *NEXT])
+    verdict = state.verdict(Span(3, 15, 900), 10_000)
+    found = awaited(verdict, kept=KeptForBackups(50_000))
+    assert [(each.root_key_id, each.step, each.due_ms) for each in found] == [
+        ("root-1", Step.DESTRUCTION, None),
+        ("root-2", Step.KEPT, 50_000),
+    ]
+    found = awaited(verdict, kept=KeptForBackups(None))
+    assert [(each.step, each.due_ms) for each in found] == [
+        (Step.DESTRUCTION, None),
+        (Step.RESEALING, None),
+    ]

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,9 +17,11 @@ from vault.erasure.events import (
     KeyringCopied,
 )
 from vault.erasure.finality import Finality, Stage
+from vault.erasure.partial import ErasedValue
 from vault.erasure.verifying import verify
+from vault.errors import IntegrityFailedError, InvalidRequestError
 from vault.model.assurance import Assurance
-from vault.model.ids import Epoch, Generation
+from vault.model.ids import CustomerNo, Epoch, Generation, Region
 
 SEED = bytes(range(32))
 PUBLIC_KEY = hazmat.public_key(SEED)
@@ -126,3 +129,45 @@ def test_what_is_not_covered_depends_on_the_stage() -> None:
     held, alone = (not_covered(Stage.EFFECTIVE, held_outside=outside) for outside in (True, False))
     assert everywhere < set(held) < set(alone)
     assert "roll-back" in alone[-1]
+
+
+def of_values(*more: DestructionConfirmed) -> Statement:
+    return replace(
+        statement(*more),
+        erasure_id="val_" + "00" * 14,
+        scope=Scope.GENERATIONS,
+        commitment=b"",
+        customer=(Region(1), CustomerNo(7)),
+        erased_values=(ErasedValue(2, corrected=False, seq=28, time_ms=2_800),),
+        generations=statement().generations[:1],
+    )
+
+
+def test_values_of_a_living_customer_are_named_by_number() -> None:
+    document = issued(of_values(*ALL_GONE))
+    assert (document["scope"], document["stage"]) == ("generations", "final")
+    assert document["commitment"] is None
+    assert document["customer"] == {"region": 1, "customer_no": 7}
+    (value,) = document["erased_values"]  # type: ignore[misc]
+    assert (value["value_no"], value["kind"], value["entry_seq"]) == (2, "deleted", 28)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"erased_values": ()},
+        {"erased_values": (ErasedValue(2, corrected=False, seq=31, time_ms=2_800),)},
+        {"erased_values": (ErasedValue(0, corrected=False, seq=28, time_ms=2_800),)},
+        {"scope": Scope.CUSTOMER},
+    ],
+    ids=["no value", "gone after its key", "the customer's own row", "another scope"],
+)
+def test_values_that_cannot_have_gone_with_the_key_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(IntegrityFailedError):
+        issued(replace(of_values(), **wrong))
+
+
+def test_a_certificate_of_values_opens_with_no_salt() -> None:
+    certificate = issue(of_values(), lambda message: hazmat.sign(SEED, message), KEY_ID)
+    with pytest.raises(InvalidRequestError):
+        verify(certificate, {KEY_ID: PUBLIC_KEY}, now_ms=9_000, external_id=b"crm-1", salt=bytes(32))

@@ -4,23 +4,29 @@ Mutants: the rule with one of its sentences taken out. The checker has to find a
 of them wrong, or it could not find a fault in the rule either.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
-from tests.unit.erasure.checker import NeverError, Rule, TooEarlyError, by_the_rule, explore
+from tests.unit.erasure.checker import NeverError, Rule, TooEarlyError, as_told, by_the_rule, explore
 from tests.unit.erasure.world import A2, B1, Limits
 from vault.erasure.events import (
     AttemptAbandoned,
     AttemptBegun,
+    CustomerShredded,
     DestructionConfirmed,
     DestructionRequested,
     EpochEntered,
+    GenerationCreated,
+    GenerationShredded,
     KeyEvent,
     KeyringCopied,
     NumbersReserved,
     Restored,
+    UnitEvent,
+    ValuesErased,
 )
 from vault.erasure.finality import Attempt, Finality, Span, Stage
 from vault.errors import IntegrityFailedError
@@ -32,6 +38,11 @@ ONE_CUSTOMER = Limits(depth=11, units=())
 RESTORES = Limits(depth=9, units=(), copies=1)
 RESTORED_CUSTOMERS = Limits(depth=7, units=(B1,), copies=1)
 SLOW_PROVIDER = Limits(depth=12, units=(), attempts=2, one_step=False, delay=1, backups=1, cancels=1)
+VALUES = Limits(depth=7, value=True)
+VALUES_RESTORED = Limits(depth=6, value=True, copies=1)
+VALUES_LEFT_ALONE = VALUES._replace(reseals="never")
+VALUES_KEPT = VALUES._replace(keep=True)
+VALUES_KEPT_RESTORED = VALUES_KEPT._replace(depth=6, copies=1)
 SLOW_ROTATIONS = SLOW_PROVIDER._replace(depth=8, attempts=3)
 
 
@@ -42,6 +53,11 @@ SLOW_ROTATIONS = SLOW_PROVIDER._replace(depth=8, attempts=3)
         pytest.param(ONE_CUSTOMER, 1_000, id="one customer, to the end"),
         pytest.param(RESTORES, 20_000, id="copies and restores"),
         pytest.param(RESTORED_CUSTOMERS, 5_000, id="customers after a restore"),
+        pytest.param(VALUES, 10_000, id="single values"),
+        pytest.param(VALUES_LEFT_ALONE, 10_000, id="single values that no rotation cares for"),
+        pytest.param(VALUES_RESTORED, 10_000, id="single values after a restore"),
+        pytest.param(VALUES_KEPT, 10_000, id="single values whose keys are kept for backups"),
+        pytest.param(VALUES_KEPT_RESTORED, 10_000, id="such values after restores of the keyring, too"),
         pytest.param(SLOW_PROVIDER, 5_000, id="a provider that takes its time"),
         pytest.param(SLOW_ROTATIONS, 15_000, id="rotations with such a provider"),
     ],
@@ -58,6 +74,8 @@ def test_never_final_while_a_copy_can_be_opened(limits: Limits, schedules: int) 
         pytest.param(ROTATIONS._replace(depth=5), id="rotations"),
         pytest.param(ONE_CUSTOMER, id="one customer, to the end"),
         pytest.param(RESTORES._replace(depth=7), id="copies and restores"),
+        pytest.param(VALUES._replace(depth=6), id="single values, by the next rotation"),
+        pytest.param(VALUES_KEPT._replace(depth=6), id="single values whose keys are kept for backups"),
         pytest.param(SLOW_PROVIDER, id="a provider that takes its time"),
     ],
 )
@@ -126,7 +144,54 @@ def until_the_next_attempt(attempts: list[Attempt], span: Span) -> list[Attempt]
     return [each for each in attempts if not any(each.begun_seq < seq <= span.created_seq for seq in begun)]
 
 
+def gone_when_deleted(entries: Sequence[UnitEvent | Restored]) -> Span | None:
+    """The entry of the deletion is taken for the end of the key."""
+    erased = next((each for each in entries if isinstance(each, ValuesErased)), None)
+    return None if erased is None else Span(2, erased.seq, erased.time_ms)
+
+
+def gone_with_any_generation(entries: Sequence[UnitEvent | Restored]) -> Span | None:
+    """The first generation to be shredded after the deletion is taken for the one that sealed the value."""
+    found = gone_when_deleted(entries)
+    if found is None:
+        return None
+    ends = [each for each in entries if isinstance(each, GenerationShredded | CustomerShredded)]
+    ended = next((each for each in ends if each.seq > (found.shredded_seq or 0)), None)
+    return Span(2) if ended is None else Span(2, ended.seq, ended.time_ms)
+
+
+def of_the_last_generation_only(entries: Sequence[UnitEvent | Restored]) -> Span | None:
+    """The generations before the last one that sealed the value are forgotten."""
+    span, former = as_told(entries), [each for each in entries if isinstance(each, GenerationCreated)]
+    if span is None or len(former) < 2:
+        return span
+    return replace(span, created_seq=former[-2].seq)
+
+
+def gone_when_replaced(entries: Sequence[UnitEvent | Restored]) -> Span | None:
+    """Another generation in use is taken for the end of the one before it."""
+    found = gone_when_deleted(entries)
+    if found is None:
+        return None
+    created = [each for each in entries if isinstance(each, GenerationCreated)]
+    taken = next((each for each in created if each.seq > (found.shredded_seq or 0)), None)
+    return Span(2) if taken is None else Span(2, taken.seq, taken.time_ms)
+
+
 MUTANTS = {
+    "a value is gone when its key is replaced, though that is kept": (
+        Rule(erased=gone_when_replaced),
+        VALUES_KEPT,
+    ),
+    "a value is gone with its deletion": (Rule(erased=gone_when_deleted), VALUES_LEFT_ALONE),
+    "a value is gone with any generation of its customer": (
+        Rule(erased=gone_with_any_generation),
+        VALUES_LEFT_ALONE._replace(depth=8),
+    ),
+    "only the last generation of a value counts": (
+        Rule(erased=of_the_last_generation_only),
+        VALUES._replace(depth=8),
+    ),
     "abandoned attempts are ignored": (
         only(lambda attempts, _span: [each for each in attempts if each.abandoned_seq is None]),
         ONE_CUSTOMER,
@@ -161,6 +226,17 @@ def test_a_weakened_rule_is_caught(name: str) -> None:
     rule, limits = MUTANTS[name]
     with pytest.raises(TooEarlyError):
         explore(limits, rule, to_the_end=False)
+
+
+@pytest.mark.parametrize("reseals", ["never", "late"])
+def test_a_rotation_that_does_not_first_replace_the_key_is_caught(reseals: Literal["never", "late"]) -> None:
+    with pytest.raises(NeverError):
+        explore(VALUES._replace(reseals=reseals, depth=2))
+
+
+def test_a_rotation_that_forgets_what_a_restore_brought_back_is_caught() -> None:
+    with pytest.raises(NeverError):
+        explore(VALUES_KEPT._replace(forgetful=True, depth=6))
 
 
 def test_a_rule_that_waits_for_ever_is_caught() -> None:

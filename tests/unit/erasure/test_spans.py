@@ -49,13 +49,20 @@ def test_a_reservation_that_adds_nothing_does_not_make_anybody_younger() -> None
 
 
 def test_a_further_generation_counts_from_its_own_entry_and_the_first_of_several() -> None:
-    created = (GenerationCreated(11, unit(5, 2)), GenerationCreated(15, unit(5, 2)))
+    created = (
+        GenerationCreated(11, unit(5, 2), Generation(1), 110),
+        GenerationCreated(15, unit(5, 2), Generation(1), 150),
+    )
     assert spans(*BLOCKS, *created, of=unit(5, 2)) == Span(11)
     assert spans(*BLOCKS, *created, of=unit(5, 1)) == Span(2)
 
 
 def test_a_replaced_generation_ends_alone() -> None:
-    events = (*BLOCKS, GenerationCreated(11, unit(5, 2)), GenerationShredded(12, unit(5, 1), 120))
+    events = (
+        *BLOCKS,
+        GenerationCreated(11, unit(5, 2), Generation(1), 110),
+        GenerationShredded(12, unit(5, 1), 120),
+    )
     assert spans(*events, of=unit(5, 1)) == Span(2, 12, 120)
     assert spans(*events, of=unit(5, 2)) == Span(11)
 
@@ -63,7 +70,7 @@ def test_a_replaced_generation_ends_alone() -> None:
 def test_a_customers_shred_ends_the_generations_that_are_alive() -> None:
     events = (
         *BLOCKS,
-        GenerationCreated(11, unit(5, 2)),
+        GenerationCreated(11, unit(5, 2), Generation(1), 110),
         GenerationShredded(12, unit(5, 1), 120),
         CustomerShredded(20, REGION, CustomerNo(5), 200),
         AttemptBegun(21, Epoch(2), 1, "root"),
@@ -81,7 +88,7 @@ def test_a_generation_shredded_twice_ends_with_the_last() -> None:
 def test_memory_depends_on_the_question() -> None:
     followed = Spans([unit(7)])
     for number in range(1, 1000):
-        followed.apply(GenerationCreated(number * 2, unit(number, 2)))
+        followed.apply(GenerationCreated(number * 2, unit(number, 2), Generation(1), 0))
         followed.apply(CustomerShredded(number * 2 + 1, REGION, CustomerNo(number), number))
     assert followed.span(unit(7)) == Span(0, 15, 7)
     with pytest.raises(KeyError):

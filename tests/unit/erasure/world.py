@@ -5,30 +5,46 @@ time: the live keyring, free pages included; attempts, finished, abandoned or de
 keyring; and at the provider, root keys that stand, wait for their destruction, or are gone but live
 on in the provider's own backups.
 
-Units: 0 and 1 are two generations of customer A, 2 is customer B's. A1 lives from the start, in epoch 1.
+Units: A1 to A5 are generations of customer A, B1 is customer B's. A1 lives from the start, in epoch 1. With
+`value`, customer A has a value that may be erased while A lives on. Whoever makes a further generation
+re-seals what A has then, so an erased value is sealed by the generations that were there before, and no
+other. The last generations are left to rotations.
+
+With `keep`, the values are backed up and restored, and then open under the generation that was in use at the
+time. So a rotation that has replaced a generation carries it on, for as long as it likes.
+
 An action returns the world after it and the ledger entries that it wrote. Whoever writes to the ledger
 first finishes what its entries ask for (`_locked`); copying for a rotation does not wait for that.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from vault.erasure.events import (
     AttemptAbandoned,
     AttemptBegun,
+    CustomerShredded,
     DestructionConfirmed,
     DestructionRequested,
     EpochEntered,
+    GenerationCreated,
+    GenerationShredded,
     KeyEvent,
     KeyringCopied,
     KeyringVerified,
     Restored,
+    Unit,
+    UnitEvent,
+    ValuesErased,
 )
 from vault.erasure.finality import Span
+from vault.erasure.waiting import Waiting
 from vault.model.assurance import Assurance
-from vault.model.ids import Epoch
+from vault.model.ids import CustomerNo, Epoch, Generation, Region
 
-A1, A2, B1 = 0, 1, 2
+A1, A2, B1, A3, A4, A5 = range(6)
+GENERATIONS_OF_A = (A1, A2, A3, A4, A5)
+REGION, CUSTOMER_A, VALUE_NO = Region(1), CustomerNo(1), 1
 ABSENT, USABLE, PENDING, GONE = "absent", "usable", "pending", "gone"
 NOBODY: frozenset[int] = frozenset()
 
@@ -70,6 +86,10 @@ class Limits(NamedTuple):
     delay: int = 0  # ticks from a request to the destruction
     backups: int = 0  # ticks for which the provider's own backups outlive a key
     one_step: bool = True  # requested, waited for and confirmed in one action
+    value: bool = False  # customer A's value may be erased
+    reseals: Literal["first", "late", "never"] = "first"  # when a rotation replaces A's key for it
+    keep: bool = False  # a replaced generation may be kept for a backup of the values
+    forgetful: bool = False  # what a restore puts in use again, no rotation replaces again
 
 
 class World(NamedTuple):
@@ -86,6 +106,10 @@ class World(NamedTuple):
     now: int
     copied: int
     cancelled: int
+    sealed: frozenset[int]  # units under which the value is sealed in some copy
+    told: tuple[UnitEvent | Restored, ...]  # ledger entries about customer A and its value
+    used: int  # customer A's unit in use, while it is alive
+    backup: tuple[int, int] | None  # of the values: the unit in use then, and the last entry
 
     def recoverable(self, unit: int, backups: int) -> bool:
         """Whether any copy of the key can be opened."""
@@ -100,6 +124,21 @@ class World(NamedTuple):
 
     def alive(self, unit: int) -> bool:
         return self.spans[unit] is not None and not self.shredded(unit)
+
+    @property
+    def erased(self) -> bool:
+        """Whether the value was deleted or corrected."""
+        return any(isinstance(each, ValuesErased) for each in self.told)
+
+    @property
+    def generation(self) -> int | None:
+        """Customer A's unit in use; None once A is shredded."""
+        return self.used if self.alive(self.used) else None
+
+    @property
+    def next_generation(self) -> int | None:
+        """The next unit of customer A; None if there is no further."""
+        return next((unit for unit in GENERATIONS_OF_A if self.spans[unit] is None), None)
 
     def _usable(self, root: Root, backups: int) -> bool:
         if root.status == GONE:
@@ -119,13 +158,17 @@ def beginning() -> Step:
         kept=frozenset(),
         copies=(),
         roots=(Root(USABLE),),
-        spans=(Span(2), None, None),
+        spans=(Span(2), None, None, None, None, None),
         restored=None,
         epoch=1,
         seq=2,
         now=0,
         copied=0,
         cancelled=0,
+        sealed=frozenset({A1}),
+        told=(),
+        used=A1,
+        backup=None,
     )
     return world, (AttemptBegun(1, Epoch(1), 0, "0"), EpochEntered(2, Epoch(1), 0))
 
@@ -161,6 +204,9 @@ def _locked(world: World) -> tuple[World, tuple[KeyEvent, ...]]:
 
 def _customers(world: World, limits: Limits) -> Iterator[Step]:
     locked, events = _locked(world)
+    if limits.value:
+        yield from _value(locked, events, limits)
+        return
     for unit in limits.units:
         if world.spans[unit] is None and (unit != A2 or world.alive(A1)):
             # Nothing in the ledger tells of it: it came after the last entry.
@@ -177,15 +223,96 @@ def _customers(world: World, limits: Limits) -> Iterator[Step]:
             yield locked._replace(seq=seq, spans=spans), events
 
 
+def _value(world: World, events: tuple[KeyEvent, ...], limits: Limits) -> Iterator[Step]:
+    """What can happen to customer A, whose entries are told."""
+    in_use = world.generation
+    if in_use is None:
+        return
+    if not world.erased:
+        gone = ValuesErased(
+            world.seq + 1, REGION, ((CUSTOMER_A, VALUE_NO),), corrected=False, time_ms=world.now
+        )
+        yield world._replace(seq=gone.seq, told=(*world.told, gone)), events
+    if world.next_generation in (A2, A3):
+        yield _replaced(world), events
+    if any(world.alive(unit) for unit in GENERATIONS_OF_A if unit != in_use):
+        yield _left_shredded(world), events
+    if limits.keep:
+        yield from _backed_up(world, events)
+    ending = world._replace(seq=world.seq + 1)
+    for unit in GENERATIONS_OF_A:
+        ending = _ended(ending, unit) if world.alive(unit) else ending
+    shred = CustomerShredded(ending.seq, REGION, CUSTOMER_A, world.now)
+    yield ending._replace(told=(*world.told, shred)), events
+
+
+def _backed_up(world: World, events: tuple[KeyEvent, ...]) -> Iterator[Step]:
+    """A backup of the values, and its restore; without the key of its time there would be no customer A."""
+    if world.backup is None:
+        yield world._replace(backup=(world.used, world.seq)), events
+    elif world.alive(world.backup[0]) and world.backup[0] != world.used:
+        root = world.live.root
+        entry = Restored(world.seq + 1, _epoch(root), root, world.backup[1])
+        restored = world._replace(seq=entry.seq, used=world.backup[0], told=(*world.told, entry))
+        yield restored, (*events, entry)
+
+
+def _replaced(world: World) -> World:
+    """Customer A under a further generation, as RotateDek's first commit leaves it."""
+    unit, former, seq = world.next_generation, world.generation, world.seq + 1
+    assert unit is not None
+    assert former is not None
+    entry = GenerationCreated(seq, _generation(unit), _generation(former).generation, world.now)
+    return world._replace(
+        seq=seq,
+        spans=_put(world.spans, unit, Span(world.seq)),
+        live=world.live._replace(rows=world.live.rows | {unit}),
+        sealed=world.sealed if world.erased else world.sealed | {unit},
+        told=(*world.told, entry),
+        used=unit,
+    )
+
+
+def _left_shredded(world: World, up_to: int = A5) -> World:
+    """Every generation of customer A before the one in use is shredded: the second commit."""
+    for unit in GENERATIONS_OF_A:
+        if world.alive(unit) and unit < world.used and unit <= up_to:
+            world = _ended(world._replace(seq=world.seq + 1), unit)
+            entry = GenerationShredded(world.seq, _generation(unit), world.now)
+            world = world._replace(told=(*world.told, entry))
+    return world
+
+
+def _resealed(world: World, limits: Limits) -> Iterator[World]:
+    """What a rotation may do for customer A, if a value went while the generation in use had sealed it."""
+    told = [each for each in world.told if not limits.forgetful or not isinstance(each, Restored)]
+    waiting = Waiting.after(told)
+    if CUSTOMER_A in waiting and world.generation is not None:
+        world = _replaced(world)
+    if limits.keep:
+        yield world
+        before = [each.generation for each in waiting.replaced.get(CUSTOMER_A, ())]
+        for generation in before[:-1]:
+            yield _locked(_left_shredded(world, GENERATIONS_OF_A[generation - 1]))[0]
+    yield _locked(_left_shredded(world))[0]
+
+
+def _ended(world: World, unit: int) -> World:
+    span = world.spans[unit]
+    assert span is not None
+    return world._replace(spans=_put(world.spans, unit, Span(span.created_seq, world.seq, world.now)))
+
+
+def _generation(unit: int) -> Unit:
+    return Unit(REGION, CUSTOMER_A, Generation(GENERATIONS_OF_A.index(unit) + 1))
+
+
 def _rotations(world: World, limits: Limits) -> Iterator[Step]:
     locked, events = _locked(world)
     if len(world.roots) < limits.attempts:
-        number, seq = len(world.roots), locked.seq + 1
-        dead = locked.dead if locked.attempt is None else (*locked.dead, locked.attempt)
-        begun = locked._replace(
-            seq=seq, attempt=File(number), dead=dead, roots=(*locked.roots, Root()), epoch=locked.epoch
-        )
-        yield begun, (*events, AttemptBegun(seq, _epoch(number), number, str(number)))
+        first = limits.value and limits.reseals == "first"
+        for resealed in _resealed(locked, limits) if first else [locked]:
+            yield _begun(resealed, events, limits)
     if world.attempt is not None:
         taken = world.attempt._replace(rows=world.attempt.rows | world.live.rows)
         if taken != world.attempt:
@@ -196,6 +323,15 @@ def _rotations(world: World, limits: Limits) -> Iterator[Step]:
         rest = locked.dead[:position] + locked.dead[position + 1 :]
         ended = locked._replace(seq=seq, dead=rest, kept=locked.kept | {file})
         yield ended, (*events, AttemptAbandoned(seq, _epoch(file.root), file.root))
+
+
+def _begun(world: World, events: tuple[KeyEvent, ...], limits: Limits) -> Step:
+    number, seq = len(world.roots), world.seq + 1
+    dead = world.dead if world.attempt is None else (*world.dead, world.attempt)
+    begun = world._replace(seq=seq, attempt=File(number), dead=dead, roots=(*world.roots, Root()))
+    if limits.value and limits.reseals == "late":
+        *_, begun = _resealed(begun, limits)
+    return begun, (*events, AttemptBegun(seq, _epoch(number), number, str(number)))
 
 
 def _swap(world: World, events: tuple[KeyEvent, ...]) -> Step:

@@ -12,6 +12,8 @@ from vault.errors import (
     VaultError,
 )
 from vault.model.access import Action, Reveal
+from vault.model.consent import LawfulBasis
+from vault.model.situation import Situation
 from vault.policy.decision import DENIALS, AccessTable, Grants, PrincipalRecord, Verdict
 from vault.policy.document import parse_policy
 
@@ -89,7 +91,7 @@ def test_a_registered_principal_without_rules_is_granted_nothing(table: AccessTa
     assert nobody.domains == frozenset()
     assert nobody.default_domain is None
     assert not any(nobody.may(action) for action in Action)
-    assert nobody.reveals("support", Reveal.BEST) == bytes(256)
+    assert table_of(nobody, "support") == bytes(256)
     with pytest.raises(DomainDeniedError):
         nobody.domain("")
 
@@ -119,6 +121,10 @@ def test_actions(sales: Grants, action: Action) -> None:
         with pytest.raises(ActionDeniedError) as caught:
             sales.require(action)
         assert caught.value.details == {"action": action.value}
+
+
+def table_of(grants: Grants, purpose: str, wanted: Reveal = Reveal.BEST, restricted: bool = False) -> bytes:
+    return grants.reads(purpose, wanted, None, 0).table(Situation(restricted=restricted))
 
 
 READS = [
@@ -154,29 +160,38 @@ def test_reads(
     sales: Grants, purpose: str, wanted: Reveal, restricted: bool, field_class: str, verdict: Verdict
 ) -> None:
     for _ in range(2):  # worked out, then from the cache
-        assert sales.reveals(purpose, wanted, restricted)[CLASS_IDS[field_class]] == verdict
+        assert table_of(sales, purpose, wanted, restricted)[CLASS_IDS[field_class]] == verdict
 
 
 def test_a_restricted_customer_does_not_change_the_answer_for_others(sales: Grants) -> None:
-    free = sales.reveals("support", Reveal.BEST)
-    assert sales.reveals("support", Reveal.BEST, restricted=True) != free
-    assert sales.reveals("support", Reveal.BEST) is free
+    free = table_of(sales, "support")
+    assert table_of(sales, "support", restricted=True) != free
+    assert table_of(sales, "support") == free
+
+
+def test_what_was_worked_out_is_kept(sales: Grants) -> None:
+    reads = sales.reads("support", Reveal.BEST, None, 0)
+    assert sales.reads("support", Reveal.BEST, None, 1) is reads
+    assert sales.reads("support", Reveal.BEST, LawfulBasis.CONSENT, 1) is not reads
 
 
 def test_the_star_covers_declared_classes_and_no_other_number(sales: Grants) -> None:
-    verdicts = sales.reveals("support", Reveal.BEST)
+    verdicts = table_of(sales, "support")
     assert len(verdicts) == 256
     assert {number for number in range(256) if verdicts[number]} == set(CLASS_IDS.values())
 
 
 def test_a_reveal_that_does_not_exist_is_refused(sales: Grants) -> None:
     with pytest.raises(InvalidRequestError):
-        sales.reveals("support", 9)  # type: ignore[arg-type]
-    assert sales.reveals("support", 3)  # type: ignore[arg-type]
+        sales.reads("support", 9, None, 0)  # type: ignore[arg-type]
+    assert sales.reads("support", 3, None, 0)  # type: ignore[arg-type]
 
 
 def test_undeclared_purposes_take_no_memory(sales: Grants) -> None:
-    assert sales.reveals("made_up_1", Reveal.BEST) is sales.reveals("made_up_2", Reveal.PLAIN)
+    before = len(sales._tables)
+    for number in range(10):
+        assert table_of(sales, f"made_up_{number}") == bytes(256)
+    assert len(sales._tables) == before
 
 
 def test_every_denying_verdict_has_its_reason() -> None:
@@ -206,31 +221,28 @@ def test_a_table_is_refused_when_numbers_do_not_fit_the_policy(
         AccessTable(POLICY_PARSED, REGISTRY, domain_ids, purpose_ids, class_ids)
 
 
-@pytest.mark.parametrize(
-    ("question", "answer"),
-    [
-        (
-            ("sales", "support", "name"),
-            "sales reads name for support in plain, because of principals.sales.reveal.support.name. "
-            "Of a restricted customer: nothing.",
-        ),
-        (
-            ("sales", "legal_claims", "iban"),
-            "sales reads iban for legal_claims masked, because of principals.sales.reveal.legal_claims.iban. "
-            "Of a restricted customer: the same.",
-        ),
-        (
-            ("sales", "legal_claims", "note"),
-            "sales does not read note for legal_claims: no line of the policy grants it.",
-        ),
-        (
-            ("sales", "fun", "name"),
-            "sales does not read name for fun: the policy declares no such purpose.",
-        ),
-        (("sales", "support", "shoe"), "sales does not read shoe for support: there is no such field class."),
-        (("nobody", "support", "name"), "nobody reads nothing: it is not registered."),
-        (("gone", "support", "name"), "gone reads nothing: it is revoked."),
-    ],
-)
-def test_explanations(table: AccessTable, question: tuple[str, str, str], answer: str) -> None:
-    assert table.explain(*question) == answer
+def test_training_and_an_approval_end_at_their_time() -> None:
+    policy = parse_policy(
+        POLICY
+        + """
+        [purposes.emergency]
+        description = "Save"
+        break_glass = true
+        [principals.medic]
+        training = true
+        training_valid_until = 1970-01-01T00:00:05Z
+        [principals.medic.reveal.emergency]
+        name = "PLAIN"
+        """,
+        CLASS_IDS,
+    )
+    medic = PrincipalRecord(9, "medic", break_glass={"emergency": 3000})
+    table = AccessTable(policy, {"medic": medic}, DOMAIN_IDS, PURPOSE_IDS | {"emergency": 4}, CLASS_IDS)
+    grants = table.principal("medic")
+    seen = {}
+    for now_ms in (0, 2999, 3000, 4999, 5000):
+        reads = grants.reads("emergency", Reveal.BEST, None, now_ms)
+        assert now_ms < reads.valid_until_ms
+        seen[now_ms] = Verdict(reads.table(Situation())[CLASS_IDS["name"]])
+    approval, training = Verdict.APPROVAL_REQUIRED, Verdict.TRAINING_EXPIRED
+    assert list(seen.values()) == [Verdict.PLAIN, Verdict.PLAIN, approval, approval, training]

@@ -82,6 +82,12 @@ def test_a_first_policy_is_described_whole() -> None:
             "purpose support: restricted customers allowed -> denied",
         ),
         (
+            '"Answer questions"',
+            '"Answer questions"\nsale_or_sharing = true',
+            "purpose support: sale_or_sharing on",
+            "purpose support: sale_or_sharing off",
+        ),
+        (
             "[principals.admin]",
             '[principals."spiffe://example.org/a: b"]\n[principals.admin]',
             '"spiffe://example.org/a: b": added',
@@ -114,3 +120,44 @@ def test_naming_a_class_as_the_star_had_it_changes_nothing() -> None:
 def test_moving_a_grant_into_a_role_changes_nothing() -> None:
     in_role = BASE.replace('may = ["write"]', 'roles = ["writer"]') + '[roles.writer]\nmay = ["write"]'
     assert change(BASE, in_role) == []
+
+
+def test_what_bears_on_reads_besides_lines_is_described() -> None:
+    new = """rules = '''@id("r") forbid (principal, action, resource);'''
+    [residency]
+    EU = ["EU"]
+    """
+    after = (
+        BASE.replace("version = 1", "version = 1\n" + new)
+        .replace('"Answer questions"', '"Answer questions"\nbases = { "*" = ["contract"] }\ntraining = true')
+        .replace("[principals.crm-sales]", "[principals.crm-sales]\nregion = 'DE'\ntraining = true")
+    )
+    assert change(BASE, after) == [
+        "purpose support: training on",
+        "purpose support: bases *: legitimate_interests -> *: contract",
+        "residency EU: anywhere -> EU",
+        "rule r: added",
+        "crm-sales: region unknown -> DE",
+        "crm-sales: reading takes a training",
+    ]
+
+
+def test_a_removed_purpose_is_one_line() -> None:
+    more = (
+        BASE
+        + '[purposes.claim]\ndescription = "Claims"\nallow_restricted = true\nbases = { DE = ["contract"] }\n'
+    )
+    assert change(more, BASE) == ["purpose claim: removed"]
+
+
+def test_a_changed_budget_says_what_of_it() -> None:
+    budget = BASE + '[budgets.all]\nprincipals = ["crm-sales"]\nwindow = "1h"\ncustomers = 500\n'
+    looser = budget.replace("customers = 500", "compare = 20").replace('"1h"', '"24h"')
+    assert change(BASE, budget) == ["budget all: added"]
+    assert change(budget, looser) == [
+        "budget all: window_seconds 3600 -> 86400",
+        "budget all: customers 500 -> no limit",
+        "budget all: compare no limit -> 20",
+    ]
+    wider = budget.replace('["crm-sales"]', '["crm-sales", "admin"]')
+    assert change(budget, wider) == ["budget all: principals crm-sales -> admin, crm-sales"]

@@ -62,3 +62,11 @@ def test_a_reader_without_tokens_and_a_purpose_without_readers() -> None:
         "admin is in no domain: it has no tokens to read",
         "purpose billing is granted to nobody",
     ]
+
+
+def test_who_applies_a_policy_is_told_of_being_locked_out() -> None:
+    registered = registry(admin=False, sales=False)
+    assert remarks(POLICY, registered, "admin") == []
+    assert remarks(POLICY, registered, "sales") == [
+        'you are sales, who may no longer "admin": others have to change it back'
+    ]

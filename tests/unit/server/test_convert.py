@@ -219,7 +219,7 @@ def test_a_final_erasure_says_since_when_and_how_sure() -> None:
     assert (message.stage, message.final_time.ToMilliseconds(), message.assurance) == (3, 9_000, "hardware")
 
 
-@pytest.mark.parametrize("stage", [Stage.EFFECTIVE, Stage.FINAL_BEST_EFFORT, Stage.FINAL])
+@pytest.mark.parametrize("stage", [Stage.EFFECTIVE, Stage.FINAL_BEST_EFFORT, Stage.FINAL, Stage.HELD])
 def test_a_stage_goes_there_and_back(stage: Stage) -> None:
     assert convert.to_stage(convert.erasure(replace(ERASURE, stage=stage)).stage) is stage
 
@@ -227,7 +227,7 @@ def test_a_stage_goes_there_and_back(stage: Stage) -> None:
 def test_no_stage_means_any_and_an_unknown_one_is_refused() -> None:
     assert convert.to_stage(0) is None
     with pytest.raises(InvalidRequestError):
-        convert.to_stage(4)
+        convert.to_stage(5)
 
 
 def test_a_refused_shred_carries_its_error() -> None:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 SERVICES = {
     *(
         f"customervault.v1.{name}Service"
-        for name in ("Audit", "Customer", "Erasure", "Key", "Policy", "Token")
+        for name in ("Approval", "Audit", "Consent", "Customer", "Erasure", "Key", "Policy", "Token")
     ),
     "google.longrunning.Operations",
     "grpc.health.v1.Health",

@@ -63,6 +63,20 @@ payloads = st.one_of(
     st.builds(entries.EpochIntent, u32, u32, st.text(max_size=40)),
     st.builds(entries.EpochCurrent, u32),
     st.builds(entries.PrincipalRevoked, u32),
+    st.builds(
+        entries.TermsNarrowed,
+        u8,
+        customer_nos,
+        st.sampled_from(entries.TermsKind),
+        u32,
+        st.lists(st.tuples(u32, u8), max_size=5).map(tuple),
+        u64,
+        st.text(max_size=40),
+        exactly(32),
+    ),
+    st.builds(
+        entries.ErasureWaits, exactly(16), u8, customer_nos, st.lists(u16).map(tuple), u32, exactly(32), u32
+    ),
 )
 
 

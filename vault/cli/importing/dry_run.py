@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
+from customervault.tables.plan import Place
+from customervault.tables.source import Record
+from customervault.tables.target import Refusal, StoredField, StoredRow
+
 from vault.cli.exits import UsageError, message_of
-from vault.cli.importing.plan import Place
-from vault.cli.importing.source import Record
-from vault.cli.importing.target import Refusal, StoredField, StoredRow
 from vault.errors import InvalidValueError
 from vault.fields import EXTERNAL_ID, FieldCatalog, FieldClass, prepare
-from vault.model.requests import Outcome
 
-_EMPTY = StoredField(Outcome.EMPTY)
-_ACCEPTED = StoredField(Outcome.CREATED)
+_EMPTY = StoredField("empty")
+_ACCEPTED = StoredField("created")
 
 
 class DryRun:
@@ -48,7 +48,7 @@ class DryRun:
                 prepare(self._classes[place], value, record.jurisdiction)
             except InvalidValueError as error:
                 refusal = Refusal(error.reason.value, message_of(error))
-                fields.append(StoredField(Outcome.REFUSED, refusal=refusal))
+                fields.append(StoredField("refused", refusal=refusal))
             else:
                 fields.append(_ACCEPTED)
         return fields

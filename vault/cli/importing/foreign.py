@@ -4,21 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from vault.cli.exits import UsageError, message_of, reason_of
-from vault.cli.importing.plan import Place
-from vault.cli.importing.source import Record
-from vault.cli.importing.target import Refusal, StoredField, StoredRow
+from customervault.tables.plan import Place
+from customervault.tables.source import Record
+from customervault.tables.target import Refusal, StoredField, StoredRow
+
+from vault.cli.exits import UsageError
 from vault.core.surrogates import check_brought
 from vault.errors import CallerError
 from vault.fields import EXTERNAL_ID, FieldCatalog, prepare
-from vault.model.requests import Outcome
 
 if TYPE_CHECKING:
     from customervault import Vault
     from customervault.results import Tokenized
 
-_OUTCOMES: Final = {outcome.name.lower(): outcome for outcome in Outcome}
-_WITH_VALUE: Final = StoredField(Outcome.EMPTY)  # the token's cell counts with that of its value
+_WITH_VALUE: Final = StoredField("empty")  # the token's cell counts with that of its value
 _INCOMPLETE: Final = StoredRow(refusal=Refusal("INVALID_REQUEST", "value or token is empty"))
 
 
@@ -77,7 +76,7 @@ class ForeignCheck:
             check_brought(token)
         except CallerError as error:
             return StoredRow(refusal=Refusal(error.reason.value, str(error)))
-        return StoredRow(fields=self._foreign.fields(StoredField(Outcome.CREATED)))
+        return StoredRow(fields=self._foreign.fields(StoredField("created")))
 
 
 class ForeignTarget:
@@ -118,6 +117,6 @@ class ForeignTarget:
     def _stored(self, answer: "Tokenized") -> StoredRow:
         error = answer.error or answer.results[0].error
         if error is not None:
-            return StoredRow(refusal=Refusal(reason_of(error), message_of(error)))
-        stored = StoredField(_OUTCOMES[answer.results[0].outcome], answer.results[0].token)
+            return StoredRow(refusal=Refusal(error.reason, error.message))
+        stored = StoredField(answer.results[0].outcome, answer.results[0].token)
         return StoredRow(answer.customer_token, answer.created, self._foreign.fields(stored))

@@ -18,8 +18,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from customervault.tables.plan import Place, Plan, Unmapped
+
 from vault.cli.exits import UsageError
-from vault.cli.importing.plan import Place, Plan, Unmapped, checked_jurisdiction, parse_maps, parse_place
+from vault.cli.importing.plan import checked_jurisdiction, parse_maps, parse_place
 from vault.cli.importing.presets import PRESETS
 
 _KEYS = {

@@ -7,7 +7,7 @@ CRM lets its users choose them.
 
 from collections.abc import Mapping
 
-from vault.cli.importing.plan import Place, Plan
+from customervault.tables.plan import Place, Plan
 
 _HUBSPOT = Plan(
     id_columns=("Record ID", "Contact ID"),

@@ -5,18 +5,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from vault.cli.importing.journal import Progress
+from customervault.tables.journal import Progress
 
 Report = Callable[[Progress], None]
 
 
 @contextmanager
-def showing(name: str, total_bytes: int, begin: Progress) -> Iterator[Report]:
+def showing(name: str, total: int, begin: Progress) -> Iterator[Report]:
     """Gives a function to call after each batch.
 
     Args:
         name: Stands before the bar.
-        total_bytes: Size of the file.
+        total: The offset at which the table ends.
         begin: How far an earlier run had come.
     """
     if not sys.stderr.isatty():
@@ -35,7 +35,7 @@ def showing(name: str, total_bytes: int, begin: Progress) -> Iterator[Report]:
     )
     started, values_before = time.monotonic(), begin.tally.values
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=total_bytes, completed=begin.position.offset, rate="-")
+        task = bar.add_task(name, total=total, completed=begin.position.offset, rate="-")
 
         def report(progress: Progress) -> None:
             rate = (progress.tally.values - values_before) / max(time.monotonic() - started, 0.001)

@@ -9,7 +9,9 @@ from typing import Any
 
 import grpc
 from customervault.v1 import (
+    approval_service_pb2,
     audit_service_pb2,
+    consent_service_pb2,
     customer_service_pb2,
     erasure_service_pb2,
     key_service_pb2,
@@ -22,7 +24,9 @@ from google.protobuf.message_factory import GetMessageClass
 
 from vault.core.vault import Vault
 from vault.server.calls import Calls
+from vault.server.services.approval import ApprovalService
 from vault.server.services.audit import AuditService
+from vault.server.services.consent import ConsentService
 from vault.server.services.customer import CustomerService
 from vault.server.services.erasure import ErasureService
 from vault.server.services.key import KeyService
@@ -31,7 +35,9 @@ from vault.server.services.policy import PolicyService
 from vault.server.services.token import TokenService
 
 _FILES: tuple[tuple[FileDescriptor, Any], ...] = (
+    (approval_service_pb2.DESCRIPTOR, ApprovalService),
     (audit_service_pb2.DESCRIPTOR, AuditService),
+    (consent_service_pb2.DESCRIPTOR, ConsentService),
     (customer_service_pb2.DESCRIPTOR, CustomerService),
     (erasure_service_pb2.DESCRIPTOR, ErasureService),
     (key_service_pb2.DESCRIPTOR, KeyService),

@@ -4,7 +4,7 @@ from customervault.v1 import audit_service_pb2 as pb
 
 from vault.core.vault import Vault
 from vault.model.requests import Caller
-from vault.server import convert
+from vault.server import convert, convert_controls
 
 
 class AuditService:
@@ -19,6 +19,13 @@ class AuditService:
         return pb.ListAccessResponse(
             accesses=[convert.access(each) for each in page.items], next_page_token=page.next_page_token
         )
+
+    def list_customers_read(
+        self, caller: Caller, request: pb.ListCustomersReadRequest
+    ) -> pb.ListCustomersReadResponse:
+        """Of whom a principal was shown a value."""
+        query = convert_controls.to_customers_read_query(request)
+        return convert_controls.customers_read(self._vault.customers_read(caller, query))
 
     def get_audit_status(
         self, caller: Caller, request: pb.GetAuditStatusRequest

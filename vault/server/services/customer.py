@@ -5,11 +5,11 @@ from customervault.v1 import customer_service_pb2 as pb
 from vault.core.vault import Vault
 from vault.model.requests import Caller, ShredResult
 from vault.model.secret import Secret
-from vault.server import convert, metrics
+from vault.server import convert, convert_terms, metrics
 
 
 class CustomerService:
-    """Creates, lists, exports and shreds customers."""
+    """Creates, lists, exports, restricts, holds and shreds customers."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
@@ -46,7 +46,11 @@ class CustomerService:
     def export_customer(self, caller: Caller, request: pb.ExportCustomerRequest) -> pb.ExportCustomerResponse:
         """All values of one customer."""
         ref = convert.to_ref(request.customer)
-        return convert.export(self._vault.export_customer(caller, ref, request.purpose, request.domain))
+        basis = convert.to_basis(request.lawful_basis)
+        export = self._vault.export_customer(
+            caller, ref, request.purpose, request.domain, basis, request.approval_id
+        )
+        return convert.export(export)
 
     def shred_customer(self, caller: Caller, request: pb.ShredCustomerRequest) -> pb.ShredCustomerResponse:
         """Destroys one customer's key; a refused customer fails the call."""
@@ -72,9 +76,66 @@ class CustomerService:
             request_id=request.request_id,
             validate_only=request.validate_only,
             atomic=convert.to_atomic(request.mode),
+            approval_id=request.approval_id,
         )
         _count(results)
         return pb.BatchShredCustomersResponse(results=[convert.shred_result(each) for each in results])
+
+    def restrict_customer(
+        self, caller: Caller, request: pb.RestrictCustomerRequest
+    ) -> pb.RestrictCustomerResponse:
+        """Restricts processing."""
+        made = self._vault.restrict_customer(
+            caller,
+            convert.to_ref(request.customer),
+            convert_terms.to_scope(request.purposes, request.field_classes),
+            convert_terms.to_end_ms(request),
+            request.request_id,
+        )
+        return pb.RestrictCustomerResponse(restriction_id=made)
+
+    def lift_restriction(
+        self, caller: Caller, request: pb.LiftRestrictionRequest
+    ) -> pb.LiftRestrictionResponse:
+        """Ends a restriction."""
+        ref = convert.to_ref(request.customer)
+        self._vault.lift_restriction(caller, ref, request.restriction_id, request.request_id)
+        return pb.LiftRestrictionResponse()
+
+    def place_hold(self, caller: Caller, request: pb.PlaceHoldRequest) -> pb.PlaceHoldResponse:
+        """Places a legal hold."""
+        made = self._vault.place_hold(
+            caller,
+            convert.to_ref(request.customer),
+            tuple(request.field_classes),
+            convert_terms.to_end_ms(request),
+            request.reference,
+            request.request_id,
+        )
+        return pb.PlaceHoldResponse(hold_id=made)
+
+    def release_hold(self, caller: Caller, request: pb.ReleaseHoldRequest) -> pb.ReleaseHoldResponse:
+        """Ends a legal hold."""
+        ref = convert.to_ref(request.customer)
+        self._vault.release_hold(caller, ref, request.hold_id, request.request_id)
+        return pb.ReleaseHoldResponse()
+
+    def set_expiry(self, caller: Caller, request: pb.SetExpiryRequest) -> pb.SetExpiryResponse:
+        """Sets a time from which nothing is revealed."""
+        made = self._vault.set_expiry(
+            caller,
+            convert.to_ref(request.customer),
+            convert_terms.to_scope(request.purposes, request.field_classes),
+            convert_terms.to_ms(request.expire_time, "expire_time"),
+            request.request_id,
+        )
+        return pb.SetExpiryResponse(expiry_id=made)
+
+    def clear_expiry(self, caller: Caller, request: pb.ClearExpiryRequest) -> pb.ClearExpiryResponse:
+        """Ends an expiry."""
+        ref = convert.to_ref(request.customer)
+        self._vault.clear_expiry(caller, ref, request.expiry_id, request.request_id)
+        return pb.ClearExpiryResponse()
 
 
 def _count(results: list[ShredResult]) -> None:

@@ -23,7 +23,7 @@ class KeyService:
 
     def rotate_epoch(self, caller: Caller, request: pb.RotateEpochRequest) -> Operation:
         """Asks for a new epoch."""
-        return convert.operation(self._vault.rotate_epoch(caller, request.request_id))
+        return convert.operation(self._vault.rotate_epoch(caller, request.request_id, request.approval_id))
 
     def rotate_dek(self, caller: Caller, request: pb.RotateDekRequest) -> pb.RotateDekResponse:
         """Gives one customer a new key."""

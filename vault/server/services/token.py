@@ -38,9 +38,8 @@ class TokenService:
     def detokenize(self, caller: Caller, request: pb.DetokenizeRequest) -> pb.DetokenizeResponse:
         """Opens tokens for a purpose. The hot path: no work per value here."""
         tokens = list(request.tokens)
-        revealed = self._vault.detokenize(
-            caller, tokens, request.purpose, convert.to_reveal(request.reveal), request.domain
-        )
+        reveal, basis = convert.to_reveal(request.reveal), convert.to_basis(request.lawful_basis)
+        revealed = self._vault.detokenize(caller, tokens, request.purpose, reveal, basis, request.domain)
         response = pb.DetokenizeResponse(values=revealed.values, reveals=revealed.reveals)  # type: ignore[arg-type]
         if revealed.denials:
             convert.add_denials(response.errors, revealed.denials)

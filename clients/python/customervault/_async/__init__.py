@@ -1,11 +1,21 @@
 """The asyncio client."""
 
 from customervault._async.administration import AsyncAdministrationVerbs
+from customervault._async.consents import AsyncConsentVerbs
+from customervault._async.controls import AsyncControlVerbs
 from customervault._async.customers import AsyncCustomerVerbs
+from customervault._async.terms import AsyncTermsVerbs
 from customervault._async.tokens import AsyncTokenVerbs
 
 
-class AsyncVault(AsyncTokenVerbs, AsyncCustomerVerbs, AsyncAdministrationVerbs):
+class AsyncVault(
+    AsyncTokenVerbs,
+    AsyncCustomerVerbs,
+    AsyncTermsVerbs,
+    AsyncConsentVerbs,
+    AsyncAdministrationVerbs,
+    AsyncControlVerbs,
+):
     """A client of one vault for asyncio, with the arguments and the verbs of `Vault`.
 
     Listings are asynchronous iterators; every other verb is awaited. Belongs to the event loop of its

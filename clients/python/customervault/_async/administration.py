@@ -6,18 +6,21 @@ from datetime import datetime
 from customervault._async.transport import AsyncTransport
 from customervault._exchanges import administration as verbs
 from customervault.errors import DeadlineExceededError, UnavailableError
-from customervault.inputs import CustomerRef, optional_ref
+from customervault.inputs import CustomerRef, Situation, optional_ref
 from customervault.results import (
     Access,
     AppliedPolicy,
     AuditStatus,
     CreatedPrincipal,
     EpochRotation,
+    Explanation,
     KeyringStatus,
     Policy,
+    PolicyVersion,
     Principal,
     RotatedDek,
 )
+from customervault.values import LawfulBasis, Reveal
 
 
 class AsyncAdministrationVerbs(AsyncTransport):
@@ -29,7 +32,7 @@ class AsyncAdministrationVerbs(AsyncTransport):
         """Give one customer a new key generation and re-seal the customer's values under it."""
         return await self._run(verbs.rotate_dek(CustomerRef(external_id, token), request_id=request_id))
 
-    async def rotate_epoch(self, *, request_id: str | None = None) -> EpochRotation:
+    async def rotate_epoch(self, *, approval_id: str = "", request_id: str | None = None) -> EpochRotation:
         """Ask for a new epoch, which makes shreds final; while one is under way, this joins it.
 
         Returns at once: the vault does the work. `epoch_rotation` tells how far it is.
@@ -37,7 +40,7 @@ class AsyncAdministrationVerbs(AsyncTransport):
         Raises:
             VaultError: Nothing was begun, or it is not known whether it was.
         """
-        return await self._run(verbs.rotate_epoch(request_id=request_id))
+        return await self._run(verbs.rotate_epoch(approval_id=approval_id, request_id=request_id))
 
     async def epoch_rotation(self, name: str) -> EpochRotation:
         """How far a rotation is that `rotate_epoch` has named.
@@ -78,9 +81,53 @@ class AsyncAdministrationVerbs(AsyncTransport):
         """State of the access log."""
         return await self._run(verbs.audit_status())
 
-    async def get_policy(self) -> Policy:
-        """The policy in force."""
-        return await self._run(verbs.get_policy())
+    async def get_policy(self, version: int = 0) -> Policy:
+        """The policy in force, or a version of it.
+
+        Raises:
+            VaultError: The call failed.
+        """
+        return await self._run(verbs.get_policy(version))
+
+    def policy_versions(self, *, page_size: int = 100) -> AsyncIterator[PolicyVersion]:
+        """All versions of the policy, the newest first, fetched page by page as they are read.
+
+        Raises:
+            VaultError: The call failed.
+        """
+        return self._pages(lambda page_token: verbs.policy_version_page(page_token, page_size=page_size))
+
+    async def explain(
+        self,
+        purpose: str,
+        field_class: str,
+        *,
+        principal: str = "",
+        reveal: Reveal = "best",
+        basis: LawfulBasis | None = None,
+        situation: Situation | None = None,
+        external_id: str | None = None,
+        token: str | None = None,
+    ) -> Explanation:
+        """Why a read is answered as it is, and what would have to change. Reveals no value.
+
+        Args:
+            purpose: What it is read for.
+            field_class: What is read.
+            principal: Who reads; the caller itself when empty.
+            reveal: As for `detokenize`.
+            basis: As for `detokenize`.
+            situation: Of a customer that need not exist, unless one is named.
+            external_id: Names a customer, or `token` does.
+            token: Any token of the customer.
+
+        Raises:
+            VaultError: The call failed.
+        """
+        subject = optional_ref(external_id, token) or situation or Situation()
+        return await self._run(
+            verbs.explain(principal, purpose, field_class, reveal=reveal, basis=basis, subject=subject)
+        )
 
     async def apply_policy(
         self, document: str, *, validate_only: bool = False, request_id: str | None = None

@@ -14,6 +14,7 @@ from customervault.results import (
     Export,
     Shredded,
 )
+from customervault.values import LawfulBasis
 
 
 class AsyncCustomerVerbs(AsyncTransport):
@@ -67,6 +68,8 @@ class AsyncCustomerVerbs(AsyncTransport):
         token: str | None = None,
         purpose: str | None = None,
         domain: str | None = None,
+        basis: LawfulBasis | None = None,
+        approval_id: str = "",
     ) -> Export:
         """All values of one customer, for the right of access."""
         return await self._run(
@@ -74,6 +77,8 @@ class AsyncCustomerVerbs(AsyncTransport):
                 CustomerRef(external_id, token),
                 purpose=self._config.purpose if purpose is None else purpose,
                 domain=self._config.domain if domain is None else domain,
+                basis=basis,
+                approval_id=approval_id,
             )
         )
 
@@ -103,6 +108,7 @@ class AsyncCustomerVerbs(AsyncTransport):
         missing_ok: bool = False,
         validate_only: bool = False,
         request_id: str | None = None,
+        approval_id: str = "",
     ) -> list[Shredded]:
         """Shred many customers; answers in order, failures in their own `Shredded`."""
         return await self._run_in_turn(
@@ -112,6 +118,7 @@ class AsyncCustomerVerbs(AsyncTransport):
                 validate_only=validate_only,
                 request_id=request_id,
                 max_batch=self._config.max_batch,
+                approval_id=approval_id,
             )
         )
 

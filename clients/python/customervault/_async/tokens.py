@@ -1,12 +1,15 @@
 """Values in, tokens out, and back for those who may."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
+from customervault._async.coalescing import Coalescer
 from customervault._async.transport import AsyncTransport
+from customervault._coalesce import Kind, single
 from customervault._exchanges import tokens as verbs
 from customervault.inputs import CustomerRef, Entry, Fields
 from customervault.results import FieldOutcome, TokenInfo, Tokenized, Translation
-from customervault.values import Reveal, TokenForm, Values
+from customervault.values import LawfulBasis, Reveal, TokenForm, Values
 
 
 class AsyncTokenVerbs(AsyncTransport):
@@ -63,20 +66,31 @@ class AsyncTokenVerbs(AsyncTransport):
         *,
         purpose: str | None = None,
         reveal: Reveal = "best",
+        basis: LawfulBasis | None = None,
         domain: str = "",
     ) -> Values:
         """Open tokens for a purpose; values in the order of the tokens."""
-        return verbs.join(
-            await self._run_together(
-                verbs.detokenize_batches(
-                    tokens,
-                    purpose=self._config.purpose if purpose is None else purpose,
-                    reveal=reveal,
-                    domain=domain,
-                    max_batch=self._config.max_batch,
-                )
-            )
+        kind = (self._config.purpose if purpose is None else purpose, reveal, basis, domain)
+        token = single(tokens) if self._config.coalesce else None
+        if token is not None:
+            return await self._coalescer.read(token, kind, self._deadline())
+        return await self._open(tokens, kind, self._deadline())
+
+    @cached_property
+    def _coalescer(self) -> Coalescer:
+        return Coalescer(self._open, most=self._config.max_batch, parallel=self._config.channels)
+
+    async def _open(self, tokens: Sequence[str] | str, kind: Kind, deadline: float) -> Values:
+        purpose, reveal, basis, domain = kind
+        batches = verbs.detokenize_batches(
+            tokens,
+            purpose=purpose,
+            reveal=reveal,
+            basis=basis,
+            domain=domain,
+            max_batch=self._config.max_batch,
         )
+        return verbs.join(await self._run_together(batches, deadline))
 
     async def update(
         self, token: str, value: str, *, domain: str = "", request_id: str | None = None

@@ -34,6 +34,7 @@ class AsyncTransport:
         max_batch: int = 1000,
         max_attempts: int = 4,
         server_name: str | None = None,
+        coalesce: bool = True,
     ) -> None:
         self._config: Config = resolve(
             address,
@@ -47,6 +48,7 @@ class AsyncTransport:
             max_batch=max_batch,
             max_attempts=max_attempts,
             server_name=server_name,
+            coalesce=coalesce,
         )
         self._retry = RetryPolicy(self._config.max_attempts)
         self._lines: list[AsyncLine] = []
@@ -77,9 +79,14 @@ class AsyncTransport:
         """One after the other, each with its own deadline."""
         return [item for exchange in exchanges for item in await self._run(exchange)]
 
-    async def _run_together(self, exchanges: Sequence[Exchange[Answer]]) -> list[Answer]:
+    async def _run_together(
+        self, exchanges: Sequence[Exchange[Answer]], deadline: float | None = None
+    ) -> list[Answer]:
         """At the same time over the channels, under one deadline; answers in order."""
-        deadline = self._deadline()
+        if deadline is None:
+            deadline = self._deadline()
+        if len(exchanges) == 1:
+            return [await self._drive(exchanges[0], deadline)]
         room = asyncio.Semaphore(self._config.channels)
 
         async def drive(exchange: Exchange[Answer]) -> Answer:

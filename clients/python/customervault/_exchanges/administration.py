@@ -7,10 +7,12 @@ from grpc_health.v1 import health_pb2
 
 from customervault import _convert, results
 from customervault._exchange import Exchange, Page, Request, request_id_or_new
-from customervault.inputs import CustomerRef
+from customervault.errors import InvalidRequestError
+from customervault.inputs import CustomerRef, Situation
 from customervault.v1 import audit_service_pb2 as audit_api
 from customervault.v1 import key_service_pb2 as key_api
 from customervault.v1 import policy_service_pb2 as policy_api
+from customervault.values import LawfulBasis, Reveal
 
 _KEYS = "/customervault.v1.KeyService/"
 _OPERATIONS = "/google.longrunning.Operations/"
@@ -27,9 +29,9 @@ def rotate_dek(ref: CustomerRef, *, request_id: str | None) -> Exchange[results.
     return results.RotatedDek(reply.dek_generation, reply.values_resealed)
 
 
-def rotate_epoch(*, request_id: str | None) -> Exchange[results.EpochRotation]:
+def rotate_epoch(*, approval_id: str, request_id: str | None) -> Exchange[results.EpochRotation]:
     """Ask for a new epoch, or join the rotation under way."""
-    message = key_api.RotateEpochRequest(request_id=request_id_or_new(request_id))
+    message = key_api.RotateEpochRequest(request_id=request_id_or_new(request_id), approval_id=approval_id)
     reply: Operation = yield Request(_KEYS + "RotateEpoch", message, Operation)
     return _convert.epoch_rotation(reply)
 
@@ -81,12 +83,51 @@ def audit_status() -> Exchange[results.AuditStatus]:
     return _convert.audit_status(reply)
 
 
-def get_policy() -> Exchange[results.Policy]:
-    """The policy in force."""
+def get_policy(version: int) -> Exchange[results.Policy]:
+    """The policy in force, or a version of it."""
     reply: policy_api.GetPolicyResponse = yield Request(
-        _POLICY + "GetPolicy", policy_api.GetPolicyRequest(), policy_api.GetPolicyResponse
+        _POLICY + "GetPolicy", policy_api.GetPolicyRequest(version=version), policy_api.GetPolicyResponse
     )
     return _convert.policy(reply)
+
+
+def policy_version_page(page_token: str, *, page_size: int) -> Exchange[Page[results.PolicyVersion]]:
+    """One page of the policy's versions."""
+    reply: policy_api.ListPolicyVersionsResponse = yield Request(
+        _POLICY + "ListPolicyVersions",
+        policy_api.ListPolicyVersionsRequest(page_size=page_size, page_token=page_token),
+        policy_api.ListPolicyVersionsResponse,
+    )
+    return [_convert.policy_version(found) for found in reply.versions], reply.next_page_token
+
+
+def explain(
+    principal: str,
+    purpose: str,
+    field_class: str,
+    *,
+    reveal: Reveal,
+    basis: LawfulBasis | None,
+    subject: CustomerRef | Situation,
+) -> Exchange[results.Explanation]:
+    """Why a read is answered as it is."""
+    if reveal not in _convert.REVEALS:
+        raise InvalidRequestError(f"reveal must be one of {', '.join(_convert.REVEALS)}")
+    message = policy_api.ExplainRequest(
+        principal=principal,
+        purpose=purpose,
+        field_class=field_class,
+        reveal=_convert.REVEALS[reveal],
+        lawful_basis=_convert.basis_number(basis),
+    )
+    if isinstance(subject, CustomerRef):
+        message.customer.CopyFrom(_convert.ref_message(subject))
+    else:
+        message.situation.CopyFrom(_convert.situation_message(subject))
+    reply: policy_api.ExplainResponse = yield Request(
+        _POLICY + "Explain", message, policy_api.ExplainResponse
+    )
+    return _convert.explanation(reply)
 
 
 def apply_policy(
@@ -99,7 +140,7 @@ def apply_policy(
     reply: policy_api.ApplyPolicyResponse = yield Request(
         _POLICY + "ApplyPolicy", message, policy_api.ApplyPolicyResponse
     )
-    return results.AppliedPolicy(reply.version, tuple(reply.warnings))
+    return results.AppliedPolicy(reply.version, tuple(reply.warnings), tuple(reply.changes))
 
 
 def create_principal(

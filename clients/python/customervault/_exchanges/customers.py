@@ -15,6 +15,7 @@ from customervault.errors import VaultError
 from customervault.inputs import CustomerRef, as_ref
 from customervault.v1 import customer_service_pb2 as api
 from customervault.v1 import erasure_service_pb2 as erasure_api
+from customervault.values import LawfulBasis
 
 _SERVICE = "/customervault.v1.CustomerService/"
 _ERASURES = "/customervault.v1.ErasureService/"
@@ -56,9 +57,17 @@ def page(
     return [_convert.customer(found) for found in reply.customers], reply.next_page_token
 
 
-def export(ref: CustomerRef, *, purpose: str, domain: str) -> Exchange[results.Export]:
+def export(
+    ref: CustomerRef, *, purpose: str, domain: str, basis: LawfulBasis | None, approval_id: str
+) -> Exchange[results.Export]:
     """All values of one customer."""
-    message = api.ExportCustomerRequest(customer=_convert.ref_message(ref), purpose=purpose, domain=domain)
+    message = api.ExportCustomerRequest(
+        customer=_convert.ref_message(ref),
+        purpose=purpose,
+        domain=domain,
+        lawful_basis=_convert.basis_number(basis),
+        approval_id=approval_id,
+    )
     reply: api.ExportCustomerResponse = yield Request(
         _SERVICE + "ExportCustomer", message, api.ExportCustomerResponse
     )
@@ -94,14 +103,26 @@ def shred_batches(
     validate_only: bool,
     request_id: str | None,
     max_batch: int,
+    approval_id: str,
 ) -> Iterator[Exchange[list[results.Shredded]]]:
-    """Destroy many customers' keys, one exchange per batch."""
+    """Destroy many customers' keys, one exchange per batch.
+
+    Raises:
+        ValueError: There is an approval, which is good for one call, and there are more batches than one.
+    """
     base = request_id_or_new(request_id)
-    for number, batch in enumerate(batches(customers, max_batch)):
+    gathered: Iterable[list[str | CustomerRef]] = batches(customers, max_batch)
+    if approval_id:
+        one = list(gathered)
+        if len(one) > 1:
+            raise ValueError(f"an approval is good for one call, of {max_batch} customers at most")
+        gathered = one
+    for number, batch in enumerate(gathered):
         message = api.BatchShredCustomersRequest(
             customers=[_convert.ref_message(as_ref(customer)) for customer in batch],
             request_id=request_id_of_batch(base, number),
             validate_only=validate_only,
+            approval_id=approval_id,
             mode=_convert.batch_mode(atomic=False),
         )
         yield _shred_batch(message, missing_ok=missing_ok)

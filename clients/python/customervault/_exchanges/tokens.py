@@ -15,8 +15,9 @@ from customervault._exchange import Exchange, Request, batches, request_id_of_ba
 from customervault._status import error_of_status
 from customervault.errors import InvalidRequestError, ReplyFullError, VaultError
 from customervault.inputs import CustomerRef, Entry, Fields, as_fields
+from customervault.v1 import common_pb2
 from customervault.v1 import token_service_pb2 as api
-from customervault.values import Reveal, RevealLevel, TokenForm, Values
+from customervault.values import LawfulBasis, Reveal, RevealLevel, TokenForm, Values
 
 _SERVICE = "/customervault.v1.TokenService/"
 _BATCH_BYTES = 3 * 1024 * 1024
@@ -117,16 +118,29 @@ class _Revealed:
 
 
 def detokenize_batches(
-    tokens: Sequence[str] | str, *, purpose: str, reveal: Reveal, domain: str, max_batch: int
+    tokens: Sequence[str] | str,
+    *,
+    purpose: str,
+    reveal: Reveal,
+    basis: LawfulBasis | None,
+    domain: str,
+    max_batch: int,
 ) -> list[Exchange[_Revealed]]:
     """Open tokens, one exchange per batch; `join` puts the answers together."""
     if reveal not in _convert.REVEALS:
         raise InvalidRequestError(f"reveal must be one of {', '.join(_convert.REVEALS)}")
+    number = _convert.basis_number(basis)
     wanted = [tokens] if isinstance(tokens, str) else tokens
-    return [_detokenize_batch(batch, purpose, reveal, domain) for batch in batches(wanted, max_batch)]
+    return [_detokenize_batch(batch, purpose, reveal, number, domain) for batch in batches(wanted, max_batch)]
 
 
-def _detokenize_batch(tokens: list[str], purpose: str, reveal: Reveal, domain: str) -> Exchange[_Revealed]:
+def _detokenize_batch(
+    tokens: list[str],
+    purpose: str,
+    reveal: Reveal,
+    basis: "common_pb2.LawfulBasis.ValueType",
+    domain: str,
+) -> Exchange[_Revealed]:
     revealed = _Revealed([""] * len(tokens), [None] * len(tokens))
     open_items: Sequence[int] = range(len(tokens))
     while open_items:
@@ -134,6 +148,7 @@ def _detokenize_batch(tokens: list[str], purpose: str, reveal: Reveal, domain: s
             tokens=[tokens[at] for at in open_items],
             purpose=purpose,
             reveal=_convert.REVEALS[reveal],
+            lawful_basis=basis,
             domain=domain,
         )
         reply: api.DetokenizeResponse = yield Request(

@@ -1,11 +1,14 @@
 """The sync client."""
 
 from customervault._sync.administration import AdministrationVerbs
+from customervault._sync.consents import ConsentVerbs
+from customervault._sync.controls import ControlVerbs
 from customervault._sync.customers import CustomerVerbs
+from customervault._sync.terms import TermsVerbs
 from customervault._sync.tokens import TokenVerbs
 
 
-class Vault(TokenVerbs, CustomerVerbs, AdministrationVerbs):
+class Vault(TokenVerbs, CustomerVerbs, TermsVerbs, ConsentVerbs, AdministrationVerbs, ControlVerbs):
     """A client of one vault.
 
     Arguments left out come from the environment: `CVAULT_ADDRESS`, `CVAULT_CA`, `CVAULT_CERTIFICATE`,
@@ -24,6 +27,7 @@ class Vault(TokenVerbs, CustomerVerbs, AdministrationVerbs):
         max_batch: Items per request; longer calls are split.
         max_attempts: How often a request is sent at most.
         server_name: Name in the vault's certificate, when it differs from the address.
+        coalesce: Let `detokenize` calls for single tokens that are made at the same time share requests.
 
     Raises:
         ConfigurationError: Something is missing or unusable; names argument and variable.

@@ -14,6 +14,7 @@ from customervault.results import (
     Export,
     Shredded,
 )
+from customervault.values import LawfulBasis
 
 
 class CustomerVerbs(Transport):
@@ -80,6 +81,8 @@ class CustomerVerbs(Transport):
         token: str | None = None,
         purpose: str | None = None,
         domain: str | None = None,
+        basis: LawfulBasis | None = None,
+        approval_id: str = "",
     ) -> Export:
         """All values of one customer, for the right of access.
 
@@ -92,6 +95,8 @@ class CustomerVerbs(Transport):
                 CustomerRef(external_id, token),
                 purpose=self._config.purpose if purpose is None else purpose,
                 domain=self._config.domain if domain is None else domain,
+                basis=basis,
+                approval_id=approval_id,
             )
         )
 
@@ -133,6 +138,7 @@ class CustomerVerbs(Transport):
         missing_ok: bool = False,
         validate_only: bool = False,
         request_id: str | None = None,
+        approval_id: str = "",
     ) -> list[Shredded]:
         """Shred many customers; answers in order, failures in their own `Shredded`.
 
@@ -148,6 +154,7 @@ class CustomerVerbs(Transport):
                 validate_only=validate_only,
                 request_id=request_id,
                 max_batch=self._config.max_batch,
+                approval_id=approval_id,
             )
         )
 

@@ -1,12 +1,15 @@
 """Values in, tokens out, and back for those who may."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
+from customervault._coalesce import Kind, single
 from customervault._exchanges import tokens as verbs
+from customervault._sync.coalescing import Coalescer
 from customervault._sync.transport import Transport
 from customervault.inputs import CustomerRef, Entry, Fields
 from customervault.results import FieldOutcome, TokenInfo, Tokenized, Translation
-from customervault.values import Reveal, TokenForm, Values
+from customervault.values import LawfulBasis, Reveal, TokenForm, Values
 
 
 class TokenVerbs(Transport):
@@ -96,33 +99,46 @@ class TokenVerbs(Transport):
         *,
         purpose: str | None = None,
         reveal: Reveal = "best",
+        basis: LawfulBasis | None = None,
         domain: str = "",
     ) -> Values:
         """Open tokens for a purpose; values in the order of the tokens.
 
-        Long lists are split and sent over all channels at the same time, under one timeout.
+        Long lists are split and sent over all channels at the same time, under one timeout. Calls for
+        one token that are made at the same time travel together, unless the client says otherwise.
 
         Args:
             tokens: One token or many.
             purpose: Why they are read; the client's own when None.
             reveal: `best` gives what policy grants, `plain` refuses where only a mask is granted,
                 `masked` gives the masked form.
+            basis: The lawful basis that the read stands on; by default the purpose's first one.
             domain: Of the surrogates among the tokens, for a principal of several domains.
 
         Raises:
             VaultError: The call failed. Single failures stand in the container, in their place.
         """
-        return verbs.join(
-            self._run_together(
-                verbs.detokenize_batches(
-                    tokens,
-                    purpose=self._config.purpose if purpose is None else purpose,
-                    reveal=reveal,
-                    domain=domain,
-                    max_batch=self._config.max_batch,
-                )
-            )
+        kind = (self._config.purpose if purpose is None else purpose, reveal, basis, domain)
+        token = single(tokens) if self._config.coalesce else None
+        if token is not None:
+            return self._coalescer.read(token, kind, self._deadline())
+        return self._open(tokens, kind, self._deadline())
+
+    @cached_property
+    def _coalescer(self) -> Coalescer:
+        return Coalescer(self._open, most=self._config.max_batch, parallel=self._config.channels)
+
+    def _open(self, tokens: Sequence[str] | str, kind: Kind, deadline: float) -> Values:
+        purpose, reveal, basis, domain = kind
+        batches = verbs.detokenize_batches(
+            tokens,
+            purpose=purpose,
+            reveal=reveal,
+            basis=basis,
+            domain=domain,
+            max_batch=self._config.max_batch,
         )
+        return verbs.join(self._run_together(batches, deadline))
 
     def update(
         self, token: str, value: str, *, domain: str = "", request_id: str | None = None

@@ -35,6 +35,7 @@ class Transport:
         max_batch: int = 1000,
         max_attempts: int = 4,
         server_name: str | None = None,
+        coalesce: bool = True,
     ) -> None:
         self._config: Config = resolve(
             address,
@@ -48,6 +49,7 @@ class Transport:
             max_batch=max_batch,
             max_attempts=max_attempts,
             server_name=server_name,
+            coalesce=coalesce,
         )
         self._retry = RetryPolicy(self._config.max_attempts)
         self._lines = [Line(self._config) for _ in range(self._config.channels)]
@@ -80,9 +82,12 @@ class Transport:
         """One after the other, each with its own deadline."""
         return [item for exchange in exchanges for item in self._run(exchange)]
 
-    def _run_together(self, exchanges: Sequence[Exchange[Answer]]) -> list[Answer]:
+    def _run_together(
+        self, exchanges: Sequence[Exchange[Answer]], deadline: float | None = None
+    ) -> list[Answer]:
         """At the same time over the channels, under one deadline; answers in order."""
-        deadline = self._deadline()
+        if deadline is None:
+            deadline = self._deadline()
         if len(exchanges) <= 1:
             return [self._drive(exchange, deadline) for exchange in exchanges]
         self._check_open()

@@ -27,7 +27,7 @@ from customervault.v1 import common_pb2 as customervault_dot_v1_dot_common__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$customervault/v1/audit_service.proto\x12\x10\x63ustomervault.v1\x1a\x1d\x63ustomervault/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdc\x01\n\x11ListAccessRequest\x12/\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x1d.customervault.v1.CustomerRef\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"\xf5\x01\n\x06\x41\x63\x63\x65ss\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x14\n\x0cvalues_plain\x18\x05 \x01(\r\x12\x15\n\rvalues_masked\x18\x06 \x01(\r\x12\x15\n\rvalues_denied\x18\x07 \x01(\r\x12\x11\n\tcustomers\x18\x08 \x01(\r\x12\x15\n\rfield_classes\x18\t \x03(\t\x12\x0f\n\x07reasons\x18\n \x03(\t\x12\x0e\n\x06\x64\x65tail\x18\x0b \x01(\t\"Y\n\x12ListAccessResponse\x12*\n\x08\x61\x63\x63\x65sses\x18\x01 \x03(\x0b\x32\x18.customervault.v1.Access\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x17\n\x15GetAuditStatusRequest\"\x98\x01\n\x16GetAuditStatusResponse\x12\x10\n\x08segments\x18\x01 \x01(\r\x12\x0f\n\x07records\x18\x02 \x01(\x04\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\x12\x12\n\nfree_bytes\x18\x04 \x01(\x04\x12\x10\n\x08writable\x18\x05 \x01(\x08\x12\x18\n\x10sync_interval_ms\x18\x06 \x01(\r\x12\x0c\n\x04gaps\x18\x07 \x01(\r2\xcc\x01\n\x0c\x41uditService\x12W\n\nListAccess\x12#.customervault.v1.ListAccessRequest\x1a$.customervault.v1.ListAccessResponse\x12\x63\n\x0eGetAuditStatus\x12\'.customervault.v1.GetAuditStatusRequest\x1a(.customervault.v1.GetAuditStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$customervault/v1/audit_service.proto\x12\x10\x63ustomervault.v1\x1a\x1d\x63ustomervault/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdc\x01\n\x11ListAccessRequest\x12/\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x1d.customervault.v1.CustomerRef\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"\xbf\x02\n\x06\x41\x63\x63\x65ss\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x14\n\x0cvalues_plain\x18\x05 \x01(\r\x12\x15\n\rvalues_masked\x18\x06 \x01(\r\x12\x15\n\rvalues_denied\x18\x07 \x01(\r\x12\x11\n\tcustomers\x18\x08 \x01(\r\x12\x15\n\rfield_classes\x18\t \x03(\t\x12\x0f\n\x07reasons\x18\n \x03(\t\x12\x0e\n\x06\x64\x65tail\x18\x0b \x01(\t\x12\x33\n\x0clawful_basis\x18\x0c \x01(\x0e\x32\x1d.customervault.v1.LawfulBasis\x12\x13\n\x0b\x62reak_glass\x18\r \x01(\x08\"Y\n\x12ListAccessResponse\x12*\n\x08\x61\x63\x63\x65sses\x18\x01 \x03(\x0b\x32\x18.customervault.v1.Access\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc2\x01\n\x18ListCustomersReadRequest\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64omain\x18\x04 \x01(\t\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"w\n\x19ListCustomersReadResponse\x12\x17\n\x0f\x63ustomer_tokens\x18\x01 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08locators\x18\x03 \x01(\x04\x12\x16\n\x0elocators_found\x18\x04 \x01(\x04\"\x17\n\x15GetAuditStatusRequest\"\x98\x01\n\x16GetAuditStatusResponse\x12\x10\n\x08segments\x18\x01 \x01(\r\x12\x0f\n\x07records\x18\x02 \x01(\x04\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\x12\x12\n\nfree_bytes\x18\x04 \x01(\x04\x12\x10\n\x08writable\x18\x05 \x01(\x08\x12\x18\n\x10sync_interval_ms\x18\x06 \x01(\r\x12\x0c\n\x04gaps\x18\x07 \x01(\r2\xba\x02\n\x0c\x41uditService\x12W\n\nListAccess\x12#.customervault.v1.ListAccessRequest\x1a$.customervault.v1.ListAccessResponse\x12l\n\x11ListCustomersRead\x12*.customervault.v1.ListCustomersReadRequest\x1a+.customervault.v1.ListCustomersReadResponse\x12\x63\n\x0eGetAuditStatus\x12\'.customervault.v1.GetAuditStatusRequest\x1a(.customervault.v1.GetAuditStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,13 +37,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTACCESSREQUEST']._serialized_start=123
   _globals['_LISTACCESSREQUEST']._serialized_end=343
   _globals['_ACCESS']._serialized_start=346
-  _globals['_ACCESS']._serialized_end=591
-  _globals['_LISTACCESSRESPONSE']._serialized_start=593
-  _globals['_LISTACCESSRESPONSE']._serialized_end=682
-  _globals['_GETAUDITSTATUSREQUEST']._serialized_start=684
-  _globals['_GETAUDITSTATUSREQUEST']._serialized_end=707
-  _globals['_GETAUDITSTATUSRESPONSE']._serialized_start=710
-  _globals['_GETAUDITSTATUSRESPONSE']._serialized_end=862
-  _globals['_AUDITSERVICE']._serialized_start=865
-  _globals['_AUDITSERVICE']._serialized_end=1069
+  _globals['_ACCESS']._serialized_end=665
+  _globals['_LISTACCESSRESPONSE']._serialized_start=667
+  _globals['_LISTACCESSRESPONSE']._serialized_end=756
+  _globals['_LISTCUSTOMERSREADREQUEST']._serialized_start=759
+  _globals['_LISTCUSTOMERSREADREQUEST']._serialized_end=953
+  _globals['_LISTCUSTOMERSREADRESPONSE']._serialized_start=955
+  _globals['_LISTCUSTOMERSREADRESPONSE']._serialized_end=1074
+  _globals['_GETAUDITSTATUSREQUEST']._serialized_start=1076
+  _globals['_GETAUDITSTATUSREQUEST']._serialized_end=1099
+  _globals['_GETAUDITSTATUSRESPONSE']._serialized_start=1102
+  _globals['_GETAUDITSTATUSRESPONSE']._serialized_end=1254
+  _globals['_AUDITSERVICE']._serialized_start=1257
+  _globals['_AUDITSERVICE']._serialized_end=1571
 # @@protoc_insertion_point(module_scope)

@@ -83,6 +83,8 @@ class Access(_message.Message):
     FIELD_CLASSES_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
+    LAWFUL_BASIS_FIELD_NUMBER: _builtins.int
+    BREAK_GLASS_FIELD_NUMBER: _builtins.int
     principal: _builtins.str
     action: _builtins.str
     """The call, for example "Detokenize"."""
@@ -95,6 +97,10 @@ class Access(_message.Message):
     """Distinct customers in the call; 1 when filtered by customer."""
     detail: _builtins.str
     """What an administrative act did; empty for reads."""
+    lawful_basis: _common_pb2.LawfulBasis.ValueType
+    """The basis that the caller of a read stated."""
+    break_glass: _builtins.bool
+    """The purpose was one of break glass: read with another principal's approval."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -119,10 +125,12 @@ class Access(_message.Message):
         field_classes: _abc.Iterable[_builtins.str] | None = ...,
         reasons: _abc.Iterable[_builtins.str] | None = ...,
         detail: _builtins.str = ...,
+        lawful_basis: _common_pb2.LawfulBasis.ValueType = ...,
+        break_glass: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "customers", b"customers", "detail", b"detail", "field_classes", b"field_classes", "principal", b"principal", "purpose", b"purpose", "reasons", b"reasons", "time", b"time", "values_denied", b"values_denied", "values_masked", b"values_masked", "values_plain", b"values_plain"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "break_glass", b"break_glass", "customers", b"customers", "detail", b"detail", "field_classes", b"field_classes", "lawful_basis", b"lawful_basis", "principal", b"principal", "purpose", b"purpose", "reasons", b"reasons", "time", b"time", "values_denied", b"values_denied", "values_masked", b"values_masked", "values_plain", b"values_plain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -150,6 +158,84 @@ class ListAccessResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListAccessResponse: _TypeAlias = ListAccessResponse  # noqa: Y015
+
+@_typing.final
+class ListCustomersReadRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    principal: _builtins.str
+    domain: _builtins.str
+    """Domain of the returned tokens; empty for the caller's first domain."""
+    page_size: _builtins.int
+    """At most 1,000; 0 means 100."""
+    page_token: _builtins.str
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Inclusive."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Exclusive; unset for now."""
+
+    def __init__(
+        self,
+        *,
+        principal: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        domain: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "principal", b"principal", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCustomersReadRequest: _TypeAlias = ListCustomersReadRequest  # noqa: Y015
+
+@_typing.final
+class ListCustomersReadResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_TOKENS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    LOCATORS_FIELD_NUMBER: _builtins.int
+    LOCATORS_FOUND_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    locators: _builtins.int
+    """The log names a customer by a locator under its key, one for each key that it had. How many locators
+    the log holds for this question, and how many of them this page's customers account for. What remains
+    after the last page are customers whose keys are gone: shredded since.
+    """
+    locators_found: _builtins.int
+    @_builtins.property
+    def customer_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tokens that name the customers. A page may be empty and not the last."""
+
+    def __init__(
+        self,
+        *,
+        customer_tokens: _abc.Iterable[_builtins.str] | None = ...,
+        next_page_token: _builtins.str = ...,
+        locators: _builtins.int = ...,
+        locators_found: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_tokens", b"customer_tokens", "locators", b"locators", "locators_found", b"locators_found", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCustomersReadResponse: _TypeAlias = ListCustomersReadResponse  # noqa: Y015
 
 @_typing.final
 class GetAuditStatusRequest(_message.Message):

@@ -41,6 +41,11 @@ class AuditServiceStub:
                 request_serializer=customervault_dot_v1_dot_audit__service__pb2.ListAccessRequest.SerializeToString,
                 response_deserializer=customervault_dot_v1_dot_audit__service__pb2.ListAccessResponse.FromString,
                 _registered_method=True)
+        self.ListCustomersRead = channel.unary_unary(
+                '/customervault.v1.AuditService/ListCustomersRead',
+                request_serializer=customervault_dot_v1_dot_audit__service__pb2.ListCustomersReadRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_audit__service__pb2.ListCustomersReadResponse.FromString,
+                _registered_method=True)
         self.GetAuditStatus = channel.unary_unary(
                 '/customervault.v1.AuditService/GetAuditStatus',
                 request_serializer=customervault_dot_v1_dot_audit__service__pb2.GetAuditStatusRequest.SerializeToString,
@@ -54,6 +59,13 @@ class AuditServiceServicer:
 
     def ListAccess(self, request, context):
         """Accesses, newest first, by customer, principal and time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCustomersRead(self, request, context):
+        """Exactly the customers of whom a principal was shown a value, by ascending customer number.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -73,6 +85,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.ListAccess,
                     request_deserializer=customervault_dot_v1_dot_audit__service__pb2.ListAccessRequest.FromString,
                     response_serializer=customervault_dot_v1_dot_audit__service__pb2.ListAccessResponse.SerializeToString,
+            ),
+            'ListCustomersRead': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCustomersRead,
+                    request_deserializer=customervault_dot_v1_dot_audit__service__pb2.ListCustomersReadRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_audit__service__pb2.ListCustomersReadResponse.SerializeToString,
             ),
             'GetAuditStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAuditStatus,
@@ -108,6 +125,33 @@ class AuditService:
             '/customervault.v1.AuditService/ListAccess',
             customervault_dot_v1_dot_audit__service__pb2.ListAccessRequest.SerializeToString,
             customervault_dot_v1_dot_audit__service__pb2.ListAccessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCustomersRead(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.AuditService/ListCustomersRead',
+            customervault_dot_v1_dot_audit__service__pb2.ListCustomersReadRequest.SerializeToString,
+            customervault_dot_v1_dot_audit__service__pb2.ListCustomersReadResponse.FromString,
             options,
             channel_credentials,
             insecure,

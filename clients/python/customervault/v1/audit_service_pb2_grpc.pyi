@@ -36,6 +36,8 @@ class AuditServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AuditServiceAsyncStub: ...
     ListAccess: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListAccessRequest, _audit_service_pb2.ListAccessResponse]
     """Accesses, newest first, by customer, principal and time."""
+    ListCustomersRead: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListCustomersReadRequest, _audit_service_pb2.ListCustomersReadResponse]
+    """Exactly the customers of whom a principal was shown a value, by ascending customer number."""
     GetAuditStatus: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetAuditStatusRequest, _audit_service_pb2.GetAuditStatusResponse]
     """State of the log: segments, bytes, unsynced records."""
 
@@ -46,6 +48,8 @@ class AuditServiceAsyncStub(AuditServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListAccess: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListAccessRequest, _audit_service_pb2.ListAccessResponse]  # type: ignore[assignment]
     """Accesses, newest first, by customer, principal and time."""
+    ListCustomersRead: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListCustomersReadRequest, _audit_service_pb2.ListCustomersReadResponse]  # type: ignore[assignment]
+    """Exactly the customers of whom a principal was shown a value, by ascending customer number."""
     GetAuditStatus: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetAuditStatusRequest, _audit_service_pb2.GetAuditStatusResponse]  # type: ignore[assignment]
     """State of the log: segments, bytes, unsynced records."""
 
@@ -59,6 +63,14 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.ListAccessResponse, _abc.Awaitable[_audit_service_pb2.ListAccessResponse]]:
         """Accesses, newest first, by customer, principal and time."""
+
+    @_abc_1.abstractmethod
+    def ListCustomersRead(
+        self,
+        request: _audit_service_pb2.ListCustomersReadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.ListCustomersReadResponse, _abc.Awaitable[_audit_service_pb2.ListCustomersReadResponse]]:
+        """Exactly the customers of whom a principal was shown a value, by ascending customer number."""
 
     @_abc_1.abstractmethod
     def GetAuditStatus(

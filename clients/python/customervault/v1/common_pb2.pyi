@@ -47,6 +47,34 @@ REVEAL_MASKED: Reveal.ValueType  # 3
 """The masked form, whatever is granted beyond it."""
 Global___Reveal: _TypeAlias = Reveal  # noqa: Y015
 
+class _LawfulBasis:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LawfulBasisEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LawfulBasis.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LAWFUL_BASIS_UNSPECIFIED: _LawfulBasis.ValueType  # 0
+    """In a read: the purpose's first basis in the customer's jurisdiction."""
+    LAWFUL_BASIS_CONSENT: _LawfulBasis.ValueType  # 1
+    LAWFUL_BASIS_CONTRACT: _LawfulBasis.ValueType  # 2
+    LAWFUL_BASIS_LEGAL_OBLIGATION: _LawfulBasis.ValueType  # 3
+    LAWFUL_BASIS_VITAL_INTERESTS: _LawfulBasis.ValueType  # 4
+    LAWFUL_BASIS_PUBLIC_TASK: _LawfulBasis.ValueType  # 5
+    LAWFUL_BASIS_LEGITIMATE_INTERESTS: _LawfulBasis.ValueType  # 6
+
+class LawfulBasis(_LawfulBasis, metaclass=_LawfulBasisEnumTypeWrapper):
+    """Why processing is lawful: GDPR art. 6(1) (a) to (f)."""
+
+LAWFUL_BASIS_UNSPECIFIED: LawfulBasis.ValueType  # 0
+"""In a read: the purpose's first basis in the customer's jurisdiction."""
+LAWFUL_BASIS_CONSENT: LawfulBasis.ValueType  # 1
+LAWFUL_BASIS_CONTRACT: LawfulBasis.ValueType  # 2
+LAWFUL_BASIS_LEGAL_OBLIGATION: LawfulBasis.ValueType  # 3
+LAWFUL_BASIS_VITAL_INTERESTS: LawfulBasis.ValueType  # 4
+LAWFUL_BASIS_PUBLIC_TASK: LawfulBasis.ValueType  # 5
+LAWFUL_BASIS_LEGITIMATE_INTERESTS: LawfulBasis.ValueType  # 6
+Global___LawfulBasis: _TypeAlias = LawfulBasis  # noqa: Y015
+
 class _BatchMode:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015

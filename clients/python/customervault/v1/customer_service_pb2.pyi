@@ -106,6 +106,108 @@ class HeldValue(_message.Message):
 Global___HeldValue: _TypeAlias = HeldValue  # noqa: Y015
 
 @_typing.final
+class Restriction(_message.Message):
+    """A restriction of one purpose and one field class. Those set in one call share the id."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    FIELD_CLASS_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    purpose: _builtins.str
+    """Empty for every purpose."""
+    field_class: _builtins.str
+    """Empty for every field class."""
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """Unset where it ends only by being lifted."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        purpose: _builtins.str = ...,
+        field_class: _builtins.str = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until_time", b"until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field_class", b"field_class", "id", b"id", "purpose", b"purpose", "until_time", b"until_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Restriction: _TypeAlias = Restriction  # noqa: Y015
+
+@_typing.final
+class Hold(_message.Message):
+    """A legal hold on one field class. Those placed in one call share the id."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    FIELD_CLASS_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    field_class: _builtins.str
+    """Empty for every field class."""
+    reference: _builtins.str
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """Unset where it ends only by being released."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        field_class: _builtins.str = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
+        reference: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until_time", b"until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field_class", b"field_class", "id", b"id", "reference", b"reference", "until_time", b"until_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Hold: _TypeAlias = Hold  # noqa: Y015
+
+@_typing.final
+class Expiry(_message.Message):
+    """An expiry for one purpose and one field class. Those set in one call share the id."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    FIELD_CLASS_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    purpose: _builtins.str
+    """Empty for every purpose."""
+    field_class: _builtins.str
+    """Empty for every field class."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        purpose: _builtins.str = ...,
+        field_class: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "field_class", b"field_class", "id", b"id", "purpose", b"purpose"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Expiry: _TypeAlias = Expiry  # noqa: Y015
+
+@_typing.final
 class Customer(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -116,16 +218,27 @@ class Customer(_message.Message):
     DEK_GENERATION_FIELD_NUMBER: _builtins.int
     HELD_FIELD_NUMBER: _builtins.int
     SHRED_ID_FIELD_NUMBER: _builtins.int
+    RESTRICTIONS_FIELD_NUMBER: _builtins.int
+    HOLDS_FIELD_NUMBER: _builtins.int
+    EXPIRIES_FIELD_NUMBER: _builtins.int
     customer_token: _builtins.str
     state: _common_pb2.CustomerState.ValueType
     jurisdiction: _builtins.str
     dek_generation: _builtins.int
     shred_id: _builtins.str
-    """Set once the customer is shredded."""
+    """Set once the customer's shred was asked for; it may still wait for a legal hold."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def held(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldValue]: ...
+    @_builtins.property
+    def restrictions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Restriction]:
+        """Left out of listings, as are holds and expiries."""
+
+    @_builtins.property
+    def holds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hold]: ...
+    @_builtins.property
+    def expiries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Expiry]: ...
     def __init__(
         self,
         *,
@@ -136,10 +249,13 @@ class Customer(_message.Message):
         dek_generation: _builtins.int = ...,
         held: _abc.Iterable[Global___HeldValue] | None = ...,
         shred_id: _builtins.str = ...,
+        restrictions: _abc.Iterable[Global___Restriction] | None = ...,
+        holds: _abc.Iterable[Global___Hold] | None = ...,
+        expiries: _abc.Iterable[Global___Expiry] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "customer_token", b"customer_token", "dek_generation", b"dek_generation", "held", b"held", "jurisdiction", b"jurisdiction", "shred_id", b"shred_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "customer_token", b"customer_token", "dek_generation", b"dek_generation", "expiries", b"expiries", "held", b"held", "holds", b"holds", "jurisdiction", b"jurisdiction", "restrictions", b"restrictions", "shred_id", b"shred_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -251,8 +367,14 @@ class ExportCustomerRequest(_message.Message):
     CUSTOMER_FIELD_NUMBER: _builtins.int
     PURPOSE_FIELD_NUMBER: _builtins.int
     DOMAIN_FIELD_NUMBER: _builtins.int
+    LAWFUL_BASIS_FIELD_NUMBER: _builtins.int
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
     purpose: _builtins.str
     domain: _builtins.str
+    lawful_basis: _common_pb2.LawfulBasis.ValueType
+    """As for Detokenize."""
+    approval_id: _builtins.str
+    """An approval that comprises this customer, where the policy asks for one."""
     @_builtins.property
     def customer(self) -> _common_pb2.CustomerRef: ...
     def __init__(
@@ -261,10 +383,12 @@ class ExportCustomerRequest(_message.Message):
         customer: _common_pb2.CustomerRef | None = ...,
         purpose: _builtins.str = ...,
         domain: _builtins.str = ...,
+        lawful_basis: _common_pb2.LawfulBasis.ValueType = ...,
+        approval_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "domain", b"domain", "purpose", b"purpose"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "customer", b"customer", "domain", b"domain", "lawful_basis", b"lawful_basis", "purpose", b"purpose"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -391,12 +515,15 @@ class ShredResult(_message.Message):
     ERASURE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     CERTIFICATE_FIELD_NUMBER: _builtins.int
+    HELD_VALUES_FIELD_NUMBER: _builtins.int
     values: _builtins.int
     """How many live values went, or would go."""
     dek_generations: _builtins.int
     """How many DEK generations went, or would go."""
     salt: _builtins.bytes
     """32 bytes; the opening of the certificate's commitment. The vault does not keep it."""
+    held_values: _builtins.int
+    """How many values a legal hold keeps, the external id among them. The shred is done when the hold ends."""
     @_builtins.property
     def erasure(self) -> _erasure_service_pb2.Erasure: ...
     @_builtins.property
@@ -405,7 +532,9 @@ class ShredResult(_message.Message):
 
     @_builtins.property
     def certificate(self) -> _erasure_service_pb2.Certificate:
-        """At stage effective. Unset where the reply would become too large: GetCertificate gives it."""
+        """At stage effective. Unset where the reply would become too large: GetCertificate gives it. Unset, too,
+        where the shred waits for a legal hold.
+        """
 
     def __init__(
         self,
@@ -416,10 +545,11 @@ class ShredResult(_message.Message):
         erasure: _erasure_service_pb2.Erasure | None = ...,
         error: _status_pb2.Status | None = ...,
         certificate: _erasure_service_pb2.Certificate | None = ...,
+        held_values: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "erasure", b"erasure", "error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "dek_generations", b"dek_generations", "erasure", b"erasure", "error", b"error", "salt", b"salt", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "dek_generations", b"dek_generations", "erasure", b"erasure", "error", b"error", "held_values", b"held_values", "salt", b"salt", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -433,9 +563,12 @@ class BatchShredCustomersRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     validate_only: _builtins.bool
     mode: _common_pb2.BatchMode.ValueType
+    approval_id: _builtins.str
+    """An approval of exactly these customers, where the policy asks for one."""
     @_builtins.property
     def customers(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.CustomerRef]: ...
     def __init__(
@@ -445,10 +578,11 @@ class BatchShredCustomersRequest(_message.Message):
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         mode: _common_pb2.BatchMode.ValueType = ...,
+        approval_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customers", b"customers", "mode", b"mode", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "customers", b"customers", "mode", b"mode", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -475,3 +609,302 @@ class BatchShredCustomersResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BatchShredCustomersResponse: _TypeAlias = BatchShredCustomersResponse  # noqa: Y015
+
+@_typing.final
+class RestrictCustomerRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    PURPOSES_FIELD_NUMBER: _builtins.int
+    FIELD_CLASSES_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    @_builtins.property
+    def customer(self) -> _common_pb2.CustomerRef: ...
+    @_builtins.property
+    def purposes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Purposes of the policy; none for every purpose."""
+
+    @_builtins.property
+    def field_classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """None for every field class."""
+
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """Unset for no end."""
+
+    def __init__(
+        self,
+        *,
+        customer: _common_pb2.CustomerRef | None = ...,
+        purposes: _abc.Iterable[_builtins.str] | None = ...,
+        field_classes: _abc.Iterable[_builtins.str] | None = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "until_time", b"until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "field_classes", b"field_classes", "purposes", b"purposes", "request_id", b"request_id", "until_time", b"until_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestrictCustomerRequest: _TypeAlias = RestrictCustomerRequest  # noqa: Y015
+
+@_typing.final
+class RestrictCustomerResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESTRICTION_ID_FIELD_NUMBER: _builtins.int
+    restriction_id: _builtins.int
+    def __init__(
+        self,
+        *,
+        restriction_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["restriction_id", b"restriction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestrictCustomerResponse: _TypeAlias = RestrictCustomerResponse  # noqa: Y015
+
+@_typing.final
+class LiftRestrictionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    RESTRICTION_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    restriction_id: _builtins.int
+    request_id: _builtins.str
+    @_builtins.property
+    def customer(self) -> _common_pb2.CustomerRef: ...
+    def __init__(
+        self,
+        *,
+        customer: _common_pb2.CustomerRef | None = ...,
+        restriction_id: _builtins.int = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "request_id", b"request_id", "restriction_id", b"restriction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LiftRestrictionRequest: _TypeAlias = LiftRestrictionRequest  # noqa: Y015
+
+@_typing.final
+class LiftRestrictionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LiftRestrictionResponse: _TypeAlias = LiftRestrictionResponse  # noqa: Y015
+
+@_typing.final
+class PlaceHoldRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    FIELD_CLASSES_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    reference: _builtins.str
+    """For example a case number, at most 255 bytes of UTF-8. No personal data: it is kept for good."""
+    request_id: _builtins.str
+    @_builtins.property
+    def customer(self) -> _common_pb2.CustomerRef: ...
+    @_builtins.property
+    def field_classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """None for every field class."""
+
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """Unset for no end."""
+
+    def __init__(
+        self,
+        *,
+        customer: _common_pb2.CustomerRef | None = ...,
+        field_classes: _abc.Iterable[_builtins.str] | None = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
+        reference: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "until_time", b"until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "field_classes", b"field_classes", "reference", b"reference", "request_id", b"request_id", "until_time", b"until_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlaceHoldRequest: _TypeAlias = PlaceHoldRequest  # noqa: Y015
+
+@_typing.final
+class PlaceHoldResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    hold_id: _builtins.int
+    def __init__(
+        self,
+        *,
+        hold_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_id", b"hold_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlaceHoldResponse: _TypeAlias = PlaceHoldResponse  # noqa: Y015
+
+@_typing.final
+class ReleaseHoldRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    hold_id: _builtins.int
+    request_id: _builtins.str
+    @_builtins.property
+    def customer(self) -> _common_pb2.CustomerRef: ...
+    def __init__(
+        self,
+        *,
+        customer: _common_pb2.CustomerRef | None = ...,
+        hold_id: _builtins.int = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "hold_id", b"hold_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseHoldRequest: _TypeAlias = ReleaseHoldRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseHoldResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseHoldResponse: _TypeAlias = ReleaseHoldResponse  # noqa: Y015
+
+@_typing.final
+class SetExpiryRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    PURPOSES_FIELD_NUMBER: _builtins.int
+    FIELD_CLASSES_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    @_builtins.property
+    def customer(self) -> _common_pb2.CustomerRef: ...
+    @_builtins.property
+    def purposes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Purposes of the policy; none for every purpose."""
+
+    @_builtins.property
+    def field_classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """None for every field class."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        customer: _common_pb2.CustomerRef | None = ...,
+        purposes: _abc.Iterable[_builtins.str] | None = ...,
+        field_classes: _abc.Iterable[_builtins.str] | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "expire_time", b"expire_time", "field_classes", b"field_classes", "purposes", b"purposes", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetExpiryRequest: _TypeAlias = SetExpiryRequest  # noqa: Y015
+
+@_typing.final
+class SetExpiryResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPIRY_ID_FIELD_NUMBER: _builtins.int
+    expiry_id: _builtins.int
+    def __init__(
+        self,
+        *,
+        expiry_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expiry_id", b"expiry_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetExpiryResponse: _TypeAlias = SetExpiryResponse  # noqa: Y015
+
+@_typing.final
+class ClearExpiryRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    EXPIRY_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    expiry_id: _builtins.int
+    request_id: _builtins.str
+    @_builtins.property
+    def customer(self) -> _common_pb2.CustomerRef: ...
+    def __init__(
+        self,
+        *,
+        customer: _common_pb2.CustomerRef | None = ...,
+        expiry_id: _builtins.int = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "expiry_id", b"expiry_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClearExpiryRequest: _TypeAlias = ClearExpiryRequest  # noqa: Y015
+
+@_typing.final
+class ClearExpiryResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClearExpiryResponse: _TypeAlias = ClearExpiryResponse  # noqa: Y015

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class CustomerServiceStub:
-    """Creates, lists, exports and shreds customers.
+    """Creates, lists, exports, restricts, holds and shreds customers.
     """
 
     def __init__(self, channel):
@@ -66,10 +66,40 @@ class CustomerServiceStub:
                 request_serializer=customervault_dot_v1_dot_customer__service__pb2.BatchShredCustomersRequest.SerializeToString,
                 response_deserializer=customervault_dot_v1_dot_customer__service__pb2.BatchShredCustomersResponse.FromString,
                 _registered_method=True)
+        self.RestrictCustomer = channel.unary_unary(
+                '/customervault.v1.CustomerService/RestrictCustomer',
+                request_serializer=customervault_dot_v1_dot_customer__service__pb2.RestrictCustomerRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_customer__service__pb2.RestrictCustomerResponse.FromString,
+                _registered_method=True)
+        self.LiftRestriction = channel.unary_unary(
+                '/customervault.v1.CustomerService/LiftRestriction',
+                request_serializer=customervault_dot_v1_dot_customer__service__pb2.LiftRestrictionRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_customer__service__pb2.LiftRestrictionResponse.FromString,
+                _registered_method=True)
+        self.PlaceHold = channel.unary_unary(
+                '/customervault.v1.CustomerService/PlaceHold',
+                request_serializer=customervault_dot_v1_dot_customer__service__pb2.PlaceHoldRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_customer__service__pb2.PlaceHoldResponse.FromString,
+                _registered_method=True)
+        self.ReleaseHold = channel.unary_unary(
+                '/customervault.v1.CustomerService/ReleaseHold',
+                request_serializer=customervault_dot_v1_dot_customer__service__pb2.ReleaseHoldRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_customer__service__pb2.ReleaseHoldResponse.FromString,
+                _registered_method=True)
+        self.SetExpiry = channel.unary_unary(
+                '/customervault.v1.CustomerService/SetExpiry',
+                request_serializer=customervault_dot_v1_dot_customer__service__pb2.SetExpiryRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_customer__service__pb2.SetExpiryResponse.FromString,
+                _registered_method=True)
+        self.ClearExpiry = channel.unary_unary(
+                '/customervault.v1.CustomerService/ClearExpiry',
+                request_serializer=customervault_dot_v1_dot_customer__service__pb2.ClearExpiryRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_customer__service__pb2.ClearExpiryResponse.FromString,
+                _registered_method=True)
 
 
 class CustomerServiceServicer:
-    """Creates, lists, exports and shreds customers.
+    """Creates, lists, exports, restricts, holds and shreds customers.
     """
 
     def CreateCustomer(self, request, context):
@@ -101,7 +131,7 @@ class CustomerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ShredCustomer(self, request, context):
-        """Destroys the customer's key, and with it every value.
+        """Destroys the customer's key, and with it every value. What a legal hold keeps goes when the hold ends.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,6 +139,48 @@ class CustomerServiceServicer:
 
     def BatchShredCustomers(self, request, context):
         """Shreds many customers in one call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestrictCustomer(self, request, context):
+        """Ends reads for some or all purposes and field classes (GDPR art. 18).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LiftRestriction(self, request, context):
+        """Ends a restriction.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PlaceHold(self, request, context):
+        """Keeps values from being deleted, rectified or shredded.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseHold(self, request, context):
+        """Ends a legal hold, and does the shred that waited for it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetExpiry(self, request, context):
+        """Sets a time from which values are not revealed any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClearExpiry(self, request, context):
+        """Ends an expiry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -147,6 +219,36 @@ def add_CustomerServiceServicer_to_server(servicer, server):
                     request_deserializer=customervault_dot_v1_dot_customer__service__pb2.BatchShredCustomersRequest.FromString,
                     response_serializer=customervault_dot_v1_dot_customer__service__pb2.BatchShredCustomersResponse.SerializeToString,
             ),
+            'RestrictCustomer': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestrictCustomer,
+                    request_deserializer=customervault_dot_v1_dot_customer__service__pb2.RestrictCustomerRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_customer__service__pb2.RestrictCustomerResponse.SerializeToString,
+            ),
+            'LiftRestriction': grpc.unary_unary_rpc_method_handler(
+                    servicer.LiftRestriction,
+                    request_deserializer=customervault_dot_v1_dot_customer__service__pb2.LiftRestrictionRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_customer__service__pb2.LiftRestrictionResponse.SerializeToString,
+            ),
+            'PlaceHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlaceHold,
+                    request_deserializer=customervault_dot_v1_dot_customer__service__pb2.PlaceHoldRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_customer__service__pb2.PlaceHoldResponse.SerializeToString,
+            ),
+            'ReleaseHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseHold,
+                    request_deserializer=customervault_dot_v1_dot_customer__service__pb2.ReleaseHoldRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_customer__service__pb2.ReleaseHoldResponse.SerializeToString,
+            ),
+            'SetExpiry': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetExpiry,
+                    request_deserializer=customervault_dot_v1_dot_customer__service__pb2.SetExpiryRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_customer__service__pb2.SetExpiryResponse.SerializeToString,
+            ),
+            'ClearExpiry': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClearExpiry,
+                    request_deserializer=customervault_dot_v1_dot_customer__service__pb2.ClearExpiryRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_customer__service__pb2.ClearExpiryResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'customervault.v1.CustomerService', rpc_method_handlers)
@@ -156,7 +258,7 @@ def add_CustomerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CustomerService:
-    """Creates, lists, exports and shreds customers.
+    """Creates, lists, exports, restricts, holds and shreds customers.
     """
 
     @staticmethod
@@ -311,6 +413,168 @@ class CustomerService:
             '/customervault.v1.CustomerService/BatchShredCustomers',
             customervault_dot_v1_dot_customer__service__pb2.BatchShredCustomersRequest.SerializeToString,
             customervault_dot_v1_dot_customer__service__pb2.BatchShredCustomersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestrictCustomer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.CustomerService/RestrictCustomer',
+            customervault_dot_v1_dot_customer__service__pb2.RestrictCustomerRequest.SerializeToString,
+            customervault_dot_v1_dot_customer__service__pb2.RestrictCustomerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LiftRestriction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.CustomerService/LiftRestriction',
+            customervault_dot_v1_dot_customer__service__pb2.LiftRestrictionRequest.SerializeToString,
+            customervault_dot_v1_dot_customer__service__pb2.LiftRestrictionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlaceHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.CustomerService/PlaceHold',
+            customervault_dot_v1_dot_customer__service__pb2.PlaceHoldRequest.SerializeToString,
+            customervault_dot_v1_dot_customer__service__pb2.PlaceHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.CustomerService/ReleaseHold',
+            customervault_dot_v1_dot_customer__service__pb2.ReleaseHoldRequest.SerializeToString,
+            customervault_dot_v1_dot_customer__service__pb2.ReleaseHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetExpiry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.CustomerService/SetExpiry',
+            customervault_dot_v1_dot_customer__service__pb2.SetExpiryRequest.SerializeToString,
+            customervault_dot_v1_dot_customer__service__pb2.SetExpiryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClearExpiry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.CustomerService/ClearExpiry',
+            customervault_dot_v1_dot_customer__service__pb2.ClearExpiryRequest.SerializeToString,
+            customervault_dot_v1_dot_customer__service__pb2.ClearExpiryResponse.FromString,
             options,
             channel_credentials,
             insecure,

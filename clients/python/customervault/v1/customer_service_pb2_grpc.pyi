@@ -28,7 +28,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CustomerServiceStub:
-    """Creates, lists, exports and shreds customers."""
+    """Creates, lists, exports, restricts, holds and shreds customers."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -43,13 +43,25 @@ class CustomerServiceStub:
     ExportCustomer: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.ExportCustomerRequest, _customer_service_pb2.ExportCustomerResponse]
     """All values of one customer, for the right of access."""
     ShredCustomer: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.ShredCustomerRequest, _customer_service_pb2.ShredCustomerResponse]
-    """Destroys the customer's key, and with it every value."""
+    """Destroys the customer's key, and with it every value. What a legal hold keeps goes when the hold ends."""
     BatchShredCustomers: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.BatchShredCustomersRequest, _customer_service_pb2.BatchShredCustomersResponse]
     """Shreds many customers in one call."""
+    RestrictCustomer: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.RestrictCustomerRequest, _customer_service_pb2.RestrictCustomerResponse]
+    """Ends reads for some or all purposes and field classes (GDPR art. 18)."""
+    LiftRestriction: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.LiftRestrictionRequest, _customer_service_pb2.LiftRestrictionResponse]
+    """Ends a restriction."""
+    PlaceHold: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.PlaceHoldRequest, _customer_service_pb2.PlaceHoldResponse]
+    """Keeps values from being deleted, rectified or shredded."""
+    ReleaseHold: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.ReleaseHoldRequest, _customer_service_pb2.ReleaseHoldResponse]
+    """Ends a legal hold, and does the shred that waited for it."""
+    SetExpiry: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.SetExpiryRequest, _customer_service_pb2.SetExpiryResponse]
+    """Sets a time from which values are not revealed any more."""
+    ClearExpiry: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.ClearExpiryRequest, _customer_service_pb2.ClearExpiryResponse]
+    """Ends an expiry."""
 
 @_typing.type_check_only
 class CustomerServiceAsyncStub(CustomerServiceStub):
-    """Creates, lists, exports and shreds customers."""
+    """Creates, lists, exports, restricts, holds and shreds customers."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateCustomer: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.CreateCustomerRequest, _customer_service_pb2.CreateCustomerResponse]  # type: ignore[assignment]
@@ -61,12 +73,24 @@ class CustomerServiceAsyncStub(CustomerServiceStub):
     ExportCustomer: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.ExportCustomerRequest, _customer_service_pb2.ExportCustomerResponse]  # type: ignore[assignment]
     """All values of one customer, for the right of access."""
     ShredCustomer: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.ShredCustomerRequest, _customer_service_pb2.ShredCustomerResponse]  # type: ignore[assignment]
-    """Destroys the customer's key, and with it every value."""
+    """Destroys the customer's key, and with it every value. What a legal hold keeps goes when the hold ends."""
     BatchShredCustomers: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.BatchShredCustomersRequest, _customer_service_pb2.BatchShredCustomersResponse]  # type: ignore[assignment]
     """Shreds many customers in one call."""
+    RestrictCustomer: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.RestrictCustomerRequest, _customer_service_pb2.RestrictCustomerResponse]  # type: ignore[assignment]
+    """Ends reads for some or all purposes and field classes (GDPR art. 18)."""
+    LiftRestriction: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.LiftRestrictionRequest, _customer_service_pb2.LiftRestrictionResponse]  # type: ignore[assignment]
+    """Ends a restriction."""
+    PlaceHold: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.PlaceHoldRequest, _customer_service_pb2.PlaceHoldResponse]  # type: ignore[assignment]
+    """Keeps values from being deleted, rectified or shredded."""
+    ReleaseHold: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.ReleaseHoldRequest, _customer_service_pb2.ReleaseHoldResponse]  # type: ignore[assignment]
+    """Ends a legal hold, and does the shred that waited for it."""
+    SetExpiry: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.SetExpiryRequest, _customer_service_pb2.SetExpiryResponse]  # type: ignore[assignment]
+    """Sets a time from which values are not revealed any more."""
+    ClearExpiry: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.ClearExpiryRequest, _customer_service_pb2.ClearExpiryResponse]  # type: ignore[assignment]
+    """Ends an expiry."""
 
 class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Creates, lists, exports and shreds customers."""
+    """Creates, lists, exports, restricts, holds and shreds customers."""
 
     @_abc_1.abstractmethod
     def CreateCustomer(
@@ -106,7 +130,7 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _customer_service_pb2.ShredCustomerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_customer_service_pb2.ShredCustomerResponse, _abc.Awaitable[_customer_service_pb2.ShredCustomerResponse]]:
-        """Destroys the customer's key, and with it every value."""
+        """Destroys the customer's key, and with it every value. What a legal hold keeps goes when the hold ends."""
 
     @_abc_1.abstractmethod
     def BatchShredCustomers(
@@ -115,5 +139,53 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_customer_service_pb2.BatchShredCustomersResponse, _abc.Awaitable[_customer_service_pb2.BatchShredCustomersResponse]]:
         """Shreds many customers in one call."""
+
+    @_abc_1.abstractmethod
+    def RestrictCustomer(
+        self,
+        request: _customer_service_pb2.RestrictCustomerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_customer_service_pb2.RestrictCustomerResponse, _abc.Awaitable[_customer_service_pb2.RestrictCustomerResponse]]:
+        """Ends reads for some or all purposes and field classes (GDPR art. 18)."""
+
+    @_abc_1.abstractmethod
+    def LiftRestriction(
+        self,
+        request: _customer_service_pb2.LiftRestrictionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_customer_service_pb2.LiftRestrictionResponse, _abc.Awaitable[_customer_service_pb2.LiftRestrictionResponse]]:
+        """Ends a restriction."""
+
+    @_abc_1.abstractmethod
+    def PlaceHold(
+        self,
+        request: _customer_service_pb2.PlaceHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_customer_service_pb2.PlaceHoldResponse, _abc.Awaitable[_customer_service_pb2.PlaceHoldResponse]]:
+        """Keeps values from being deleted, rectified or shredded."""
+
+    @_abc_1.abstractmethod
+    def ReleaseHold(
+        self,
+        request: _customer_service_pb2.ReleaseHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_customer_service_pb2.ReleaseHoldResponse, _abc.Awaitable[_customer_service_pb2.ReleaseHoldResponse]]:
+        """Ends a legal hold, and does the shred that waited for it."""
+
+    @_abc_1.abstractmethod
+    def SetExpiry(
+        self,
+        request: _customer_service_pb2.SetExpiryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_customer_service_pb2.SetExpiryResponse, _abc.Awaitable[_customer_service_pb2.SetExpiryResponse]]:
+        """Sets a time from which values are not revealed any more."""
+
+    @_abc_1.abstractmethod
+    def ClearExpiry(
+        self,
+        request: _customer_service_pb2.ClearExpiryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_customer_service_pb2.ClearExpiryResponse, _abc.Awaitable[_customer_service_pb2.ClearExpiryResponse]]:
+        """Ends an expiry."""
 
 def add_CustomerServiceServicer_to_server(servicer: CustomerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,35 +26,35 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&customervault/v1/erasure_service.proto\x12\x10\x63ustomervault.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\x01\n\x0e\x41waitedRootKey\x12\x13\n\x0broot_key_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x10\n\x08provider\x18\x03 \x01(\t\x12+\n\x04step\x18\x04 \x01(\x0e\x32\x1d.customervault.v1.AwaitedStep\x12,\n\x08\x64ue_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0emissing_copies\x18\x06 \x01(\r\x12\x1c\n\x14missing_copies_epoch\x18\x07 \x01(\r\"\x9e\x02\n\x07\x45rasure\x12\x10\n\x08shred_id\x18\x01 \x01(\t\x12-\n\x05stage\x18\x02 \x01(\x0e\x32\x1e.customervault.v1.ErasureStage\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nledger_seq\x18\x04 \x01(\x04\x12\x12\n\ncommitment\x18\x05 \x01(\x0c\x12.\n\nfinal_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tassurance\x18\x07 \x01(\t\x12\x33\n\twaits_for\x18\x08 \x03(\x0b\x32 .customervault.v1.AwaitedRootKey\"]\n\x0b\x43\x65rtificate\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\x12-\n\x05stage\x18\x02 \x01(\x0e\x32\x1e.customervault.v1.ErasureStage\x12\x0e\n\x06key_id\x18\x03 \x01(\t\"%\n\x11GetErasureRequest\x12\x10\n\x08shred_id\x18\x01 \x01(\t\"@\n\x12GetErasureResponse\x12*\n\x07\x65rasure\x18\x01 \x01(\x0b\x32\x19.customervault.v1.Erasure\"k\n\x13ListErasuresRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12-\n\x05stage\x18\x03 \x01(\x0e\x32\x1e.customervault.v1.ErasureStage\"\\\n\x14ListErasuresResponse\x12+\n\x08\x65rasures\x18\x01 \x03(\x0b\x32\x19.customervault.v1.Erasure\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x15GetCertificateRequest\x12\x10\n\x08shred_id\x18\x01 \x01(\t\"L\n\x16GetCertificateResponse\x12\x32\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32\x1d.customervault.v1.Certificate*\x88\x01\n\x0c\x45rasureStage\x12\x1d\n\x19\x45RASURE_STAGE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45RASURE_STAGE_EFFECTIVE\x10\x01\x12#\n\x1f\x45RASURE_STAGE_FINAL_BEST_EFFORT\x10\x02\x12\x17\n\x13\x45RASURE_STAGE_FINAL\x10\x03*\xb6\x01\n\x0b\x41waitedStep\x12\x1c\n\x18\x41WAITED_STEP_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41WAITED_STEP_ROTATION\x10\x01\x12\x1c\n\x18\x41WAITED_STEP_DESTRUCTION\x10\x02\x12\x1d\n\x19\x41WAITED_STEP_CONFIRMATION\x10\x03\x12\x18\n\x14\x41WAITED_STEP_BACKUPS\x10\x04\x12\x17\n\x13\x41WAITED_STEP_COPIES\x10\x05\x32\xad\x02\n\x0e\x45rasureService\x12W\n\nGetErasure\x12#.customervault.v1.GetErasureRequest\x1a$.customervault.v1.GetErasureResponse\x12]\n\x0cListErasures\x12%.customervault.v1.ListErasuresRequest\x1a&.customervault.v1.ListErasuresResponse\x12\x63\n\x0eGetCertificate\x12\'.customervault.v1.GetCertificateRequest\x1a(.customervault.v1.GetCertificateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&customervault/v1/erasure_service.proto\x12\x10\x63ustomervault.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\x01\n\x0e\x41waitedRootKey\x12\x13\n\x0broot_key_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x10\n\x08provider\x18\x03 \x01(\t\x12+\n\x04step\x18\x04 \x01(\x0e\x32\x1d.customervault.v1.AwaitedStep\x12,\n\x08\x64ue_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0emissing_copies\x18\x06 \x01(\r\x12\x1c\n\x14missing_copies_epoch\x18\x07 \x01(\r\"\xb3\x02\n\x07\x45rasure\x12\x10\n\x08shred_id\x18\x01 \x01(\t\x12-\n\x05stage\x18\x02 \x01(\x0e\x32\x1e.customervault.v1.ErasureStage\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nledger_seq\x18\x04 \x01(\x04\x12\x12\n\ncommitment\x18\x05 \x01(\x0c\x12.\n\nfinal_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tassurance\x18\x07 \x01(\t\x12\x33\n\twaits_for\x18\x08 \x03(\x0b\x32 .customervault.v1.AwaitedRootKey\x12\x13\n\x0bheld_values\x18\t \x01(\r\"]\n\x0b\x43\x65rtificate\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\x12-\n\x05stage\x18\x02 \x01(\x0e\x32\x1e.customervault.v1.ErasureStage\x12\x0e\n\x06key_id\x18\x03 \x01(\t\"%\n\x11GetErasureRequest\x12\x10\n\x08shred_id\x18\x01 \x01(\t\"@\n\x12GetErasureResponse\x12*\n\x07\x65rasure\x18\x01 \x01(\x0b\x32\x19.customervault.v1.Erasure\"k\n\x13ListErasuresRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12-\n\x05stage\x18\x03 \x01(\x0e\x32\x1e.customervault.v1.ErasureStage\"\\\n\x14ListErasuresResponse\x12+\n\x08\x65rasures\x18\x01 \x03(\x0b\x32\x19.customervault.v1.Erasure\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x15GetCertificateRequest\x12\x10\n\x08shred_id\x18\x01 \x01(\t\"L\n\x16GetCertificateResponse\x12\x32\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32\x1d.customervault.v1.Certificate*\xa0\x01\n\x0c\x45rasureStage\x12\x1d\n\x19\x45RASURE_STAGE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45RASURE_STAGE_EFFECTIVE\x10\x01\x12#\n\x1f\x45RASURE_STAGE_FINAL_BEST_EFFORT\x10\x02\x12\x17\n\x13\x45RASURE_STAGE_FINAL\x10\x03\x12\x16\n\x12\x45RASURE_STAGE_HELD\x10\x04*\x80\x02\n\x0b\x41waitedStep\x12\x1c\n\x18\x41WAITED_STEP_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41WAITED_STEP_ROTATION\x10\x01\x12\x1c\n\x18\x41WAITED_STEP_DESTRUCTION\x10\x02\x12\x1d\n\x19\x41WAITED_STEP_CONFIRMATION\x10\x03\x12\x18\n\x14\x41WAITED_STEP_BACKUPS\x10\x04\x12\x17\n\x13\x41WAITED_STEP_COPIES\x10\x05\x12\x1a\n\x16\x41WAITED_STEP_RESEALING\x10\x06\x12\x15\n\x11\x41WAITED_STEP_KEPT\x10\x07\x12\x15\n\x11\x41WAITED_STEP_HOLD\x10\x08\x32\xad\x02\n\x0e\x45rasureService\x12W\n\nGetErasure\x12#.customervault.v1.GetErasureRequest\x1a$.customervault.v1.GetErasureResponse\x12]\n\x0cListErasures\x12%.customervault.v1.ListErasuresRequest\x1a&.customervault.v1.ListErasuresResponse\x12\x63\n\x0eGetCertificate\x12\'.customervault.v1.GetCertificateRequest\x1a(.customervault.v1.GetCertificateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'customervault.v1.erasure_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ERASURESTAGE']._serialized_start=1125
-  _globals['_ERASURESTAGE']._serialized_end=1261
-  _globals['_AWAITEDSTEP']._serialized_start=1264
-  _globals['_AWAITEDSTEP']._serialized_end=1446
+  _globals['_ERASURESTAGE']._serialized_start=1146
+  _globals['_ERASURESTAGE']._serialized_end=1306
+  _globals['_AWAITEDSTEP']._serialized_start=1309
+  _globals['_AWAITEDSTEP']._serialized_end=1565
   _globals['_AWAITEDROOTKEY']._serialized_start=94
   _globals['_AWAITEDROOTKEY']._serialized_end=309
   _globals['_ERASURE']._serialized_start=312
-  _globals['_ERASURE']._serialized_end=598
-  _globals['_CERTIFICATE']._serialized_start=600
-  _globals['_CERTIFICATE']._serialized_end=693
-  _globals['_GETERASUREREQUEST']._serialized_start=695
-  _globals['_GETERASUREREQUEST']._serialized_end=732
-  _globals['_GETERASURERESPONSE']._serialized_start=734
-  _globals['_GETERASURERESPONSE']._serialized_end=798
-  _globals['_LISTERASURESREQUEST']._serialized_start=800
-  _globals['_LISTERASURESREQUEST']._serialized_end=907
-  _globals['_LISTERASURESRESPONSE']._serialized_start=909
-  _globals['_LISTERASURESRESPONSE']._serialized_end=1001
-  _globals['_GETCERTIFICATEREQUEST']._serialized_start=1003
-  _globals['_GETCERTIFICATEREQUEST']._serialized_end=1044
-  _globals['_GETCERTIFICATERESPONSE']._serialized_start=1046
-  _globals['_GETCERTIFICATERESPONSE']._serialized_end=1122
-  _globals['_ERASURESERVICE']._serialized_start=1449
-  _globals['_ERASURESERVICE']._serialized_end=1750
+  _globals['_ERASURE']._serialized_end=619
+  _globals['_CERTIFICATE']._serialized_start=621
+  _globals['_CERTIFICATE']._serialized_end=714
+  _globals['_GETERASUREREQUEST']._serialized_start=716
+  _globals['_GETERASUREREQUEST']._serialized_end=753
+  _globals['_GETERASURERESPONSE']._serialized_start=755
+  _globals['_GETERASURERESPONSE']._serialized_end=819
+  _globals['_LISTERASURESREQUEST']._serialized_start=821
+  _globals['_LISTERASURESREQUEST']._serialized_end=928
+  _globals['_LISTERASURESRESPONSE']._serialized_start=930
+  _globals['_LISTERASURESRESPONSE']._serialized_end=1022
+  _globals['_GETCERTIFICATEREQUEST']._serialized_start=1024
+  _globals['_GETCERTIFICATEREQUEST']._serialized_end=1065
+  _globals['_GETCERTIFICATERESPONSE']._serialized_start=1067
+  _globals['_GETCERTIFICATERESPONSE']._serialized_end=1143
+  _globals['_ERASURESERVICE']._serialized_start=1568
+  _globals['_ERASURESERVICE']._serialized_end=1869
 # @@protoc_insertion_point(module_scope)

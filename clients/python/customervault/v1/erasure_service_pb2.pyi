@@ -34,6 +34,8 @@ class _ErasureStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErasureS
     """Every root key is destroyed, but not of each can it be proven."""
     ERASURE_STAGE_FINAL: _ErasureStage.ValueType  # 3
     """No copy of the key can be recovered."""
+    ERASURE_STAGE_HELD: _ErasureStage.ValueType  # 4
+    """A legal hold keeps some values. The others are destroyed, and the customer is closed."""
 
 class ErasureStage(_ErasureStage, metaclass=_ErasureStageEnumTypeWrapper):
     """How far an erasure has come."""
@@ -45,6 +47,8 @@ ERASURE_STAGE_FINAL_BEST_EFFORT: ErasureStage.ValueType  # 2
 """Every root key is destroyed, but not of each can it be proven."""
 ERASURE_STAGE_FINAL: ErasureStage.ValueType  # 3
 """No copy of the key can be recovered."""
+ERASURE_STAGE_HELD: ErasureStage.ValueType  # 4
+"""A legal hold keeps some values. The others are destroyed, and the customer is closed."""
 Global___ErasureStage: _TypeAlias = ErasureStage  # noqa: Y015
 
 class _AwaitedStep:
@@ -64,6 +68,12 @@ class _AwaitedStepEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AwaitedSt
     """It is gone; the provider's own backups of it have to end."""
     AWAITED_STEP_COPIES: _AwaitedStep.ValueType  # 5
     """It is not used any more; it is kept until copies of the keyring in use are verified."""
+    AWAITED_STEP_RESEALING: _AwaitedStep.ValueType  # 6
+    """Its epoch is in use. Of single values: the next rotation gives the others a new data key; then KEPT."""
+    AWAITED_STEP_KEPT: _AwaitedStep.ValueType  # 7
+    """Its epoch is in use, and the replaced data key is kept for data backups until `due_time`; then ROTATION."""
+    AWAITED_STEP_HOLD: _AwaitedStep.ValueType  # 8
+    """No root key: a legal hold has to end."""
 
 class AwaitedStep(_AwaitedStep, metaclass=_AwaitedStepEnumTypeWrapper):
     """What has to happen next to a root key."""
@@ -79,11 +89,17 @@ AWAITED_STEP_BACKUPS: AwaitedStep.ValueType  # 4
 """It is gone; the provider's own backups of it have to end."""
 AWAITED_STEP_COPIES: AwaitedStep.ValueType  # 5
 """It is not used any more; it is kept until copies of the keyring in use are verified."""
+AWAITED_STEP_RESEALING: AwaitedStep.ValueType  # 6
+"""Its epoch is in use. Of single values: the next rotation gives the others a new data key; then KEPT."""
+AWAITED_STEP_KEPT: AwaitedStep.ValueType  # 7
+"""Its epoch is in use, and the replaced data key is kept for data backups until `due_time`; then ROTATION."""
+AWAITED_STEP_HOLD: AwaitedStep.ValueType  # 8
+"""No root key: a legal hold has to end."""
 Global___AwaitedStep: _TypeAlias = AwaitedStep  # noqa: Y015
 
 @_typing.final
 class AwaitedRootKey(_message.Message):
-    """A root key that has to be gone before an erasure is final."""
+    """A root key that has to be gone before an erasure is final. Of a legal hold, step and due time only."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -137,15 +153,20 @@ class Erasure(_message.Message):
     FINAL_TIME_FIELD_NUMBER: _builtins.int
     ASSURANCE_FIELD_NUMBER: _builtins.int
     WAITS_FOR_FIELD_NUMBER: _builtins.int
+    HELD_VALUES_FIELD_NUMBER: _builtins.int
     shred_id: _builtins.str
-    """"shr_" and 32 hex digits."""
+    """"shr_" and 32 hex digits: a customer. "val_" and 28: values of one customer that were deleted or corrected."""
     stage: Global___ErasureStage.ValueType
     ledger_seq: _builtins.int
-    """Position of the shred in the ledger."""
+    """Position in the ledger of the shred, or of its request as long as it waits for a legal hold; of single
+    values, of the first deletion or correction.
+    """
     commitment: _builtins.bytes
-    """SHA-256 commitment to the external id under the requester's salt."""
+    """SHA-256 commitment to the external id under the requester's salt; empty for single values."""
     assurance: _builtins.str
     """The weakest of its root keys: hardware, service-attested or best-effort; empty while one is not destroyed."""
+    held_values: _builtins.int
+    """At stage held: how many values the hold keeps, the external id among them."""
     @_builtins.property
     def effective_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -167,10 +188,11 @@ class Erasure(_message.Message):
         final_time: _timestamp_pb2.Timestamp | None = ...,
         assurance: _builtins.str = ...,
         waits_for: _abc.Iterable[Global___AwaitedRootKey] | None = ...,
+        held_values: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "final_time", b"final_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assurance", b"assurance", "commitment", b"commitment", "effective_time", b"effective_time", "final_time", b"final_time", "ledger_seq", b"ledger_seq", "shred_id", b"shred_id", "stage", b"stage", "waits_for", b"waits_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assurance", b"assurance", "commitment", b"commitment", "effective_time", b"effective_time", "final_time", b"final_time", "held_values", b"held_values", "ledger_seq", b"ledger_seq", "shred_id", b"shred_id", "stage", b"stage", "waits_for", b"waits_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

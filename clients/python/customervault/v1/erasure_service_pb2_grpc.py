@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class ErasureServiceStub:
-    """Reads the record of shreds.
+    """Reads the record of erasures.
     """
 
     def __init__(self, channel):
@@ -54,7 +54,7 @@ class ErasureServiceStub:
 
 
 class ErasureServiceServicer:
-    """Reads the record of shreds.
+    """Reads the record of erasures.
     """
 
     def GetErasure(self, request, context):
@@ -105,7 +105,7 @@ def add_ErasureServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ErasureService:
-    """Reads the record of shreds.
+    """Reads the record of erasures.
     """
 
     @staticmethod

@@ -28,7 +28,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ErasureServiceStub:
-    """Reads the record of shreds."""
+    """Reads the record of erasures."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -43,7 +43,7 @@ class ErasureServiceStub:
 
 @_typing.type_check_only
 class ErasureServiceAsyncStub(ErasureServiceStub):
-    """Reads the record of shreds."""
+    """Reads the record of erasures."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetErasure: _aio.UnaryUnaryMultiCallable[_erasure_service_pb2.GetErasureRequest, _erasure_service_pb2.GetErasureResponse]  # type: ignore[assignment]
@@ -54,7 +54,7 @@ class ErasureServiceAsyncStub(ErasureServiceStub):
     """The certificate of one erasure at the stage that it has reached. For whoever may shred or inspect."""
 
 class ErasureServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Reads the record of shreds."""
+    """Reads the record of erasures."""
 
     @_abc_1.abstractmethod
     def GetErasure(

@@ -23,40 +23,71 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from customervault.v1 import common_pb2 as customervault_dot_v1_dot_common__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%customervault/v1/policy_service.proto\x12\x10\x63ustomervault.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetPolicyRequest\"f\n\x11GetPolicyResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12.\n\napply_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\x12\x41pplyPolicyRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"8\n\x13\x41pplyPolicyResponse\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x10\n\x08warnings\x18\x02 \x03(\t\"\xe9\x01\n\tPrincipal\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x05state\x18\x02 \x01(\x0e\x32 .customervault.v1.PrincipalState\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x17\x63\x65rtificate_expire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x16\x43reatePrincipalRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1f\n\x17\x63\x65rtificate_request_pem\x18\x02 \x01(\t\x12\x18\n\x10\x63\x65rtificate_days\x18\x03 \x01(\r\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"r\n\x17\x43reatePrincipalResponse\x12.\n\tprincipal\x18\x01 \x01(\x0b\x32\x1b.customervault.v1.Principal\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x02 \x01(\t\x12\x0e\n\x06\x63\x61_pem\x18\x03 \x01(\t\">\n\x15ListPrincipalsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x16ListPrincipalsResponse\x12/\n\nprincipals\x18\x01 \x03(\x0b\x32\x1b.customervault.v1.Principal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\":\n\x16RevokePrincipalRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"I\n\x17RevokePrincipalResponse\x12.\n\tprincipal\x18\x01 \x01(\x0b\x32\x1b.customervault.v1.Principal*j\n\x0ePrincipalState\x12\x1f\n\x1bPRINCIPAL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16PRINCIPAL_STATE_ACTIVE\x10\x01\x12\x1b\n\x17PRINCIPAL_STATE_REVOKED\x10\x02\x32\xf6\x03\n\rPolicyService\x12T\n\tGetPolicy\x12\".customervault.v1.GetPolicyRequest\x1a#.customervault.v1.GetPolicyResponse\x12Z\n\x0b\x41pplyPolicy\x12$.customervault.v1.ApplyPolicyRequest\x1a%.customervault.v1.ApplyPolicyResponse\x12\x66\n\x0f\x43reatePrincipal\x12(.customervault.v1.CreatePrincipalRequest\x1a).customervault.v1.CreatePrincipalResponse\x12\x63\n\x0eListPrincipals\x12\'.customervault.v1.ListPrincipalsRequest\x1a(.customervault.v1.ListPrincipalsResponse\x12\x66\n\x0fRevokePrincipal\x12(.customervault.v1.RevokePrincipalRequest\x1a).customervault.v1.RevokePrincipalResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%customervault/v1/policy_service.proto\x12\x10\x63ustomervault.v1\x1a\x1d\x63ustomervault/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"#\n\x10GetPolicyRequest\x12\x0f\n\x07version\x18\x01 \x01(\x04\"f\n\x11GetPolicyResponse\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12.\n\napply_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\x12\x41pplyPolicyRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"I\n\x13\x41pplyPolicyResponse\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x10\n\x08warnings\x18\x02 \x03(\t\x12\x0f\n\x07\x63hanges\x18\x03 \x03(\t\"B\n\x19ListPolicyVersionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"c\n\rPolicyVersion\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12.\n\napply_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tprincipal\x18\x03 \x01(\t\"h\n\x1aListPolicyVersionsResponse\x12\x31\n\x08versions\x18\x01 \x03(\x0b\x32\x1f.customervault.v1.PolicyVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x80\x02\n\x12\x45xplainedSituation\x12\x14\n\x0cjurisdiction\x18\x01 \x01(\t\x12=\n\x07\x63onsent\x18\x02 \x01(\x0e\x32,.customervault.v1.ExplainedSituation.Consent\x12\x12\n\nrestricted\x18\x03 \x01(\x08\x12\x0c\n\x04held\x18\x04 \x01(\x08\x12\x0f\n\x07\x65xpired\x18\x05 \x01(\x08\"b\n\x07\x43onsent\x12\x17\n\x13\x43ONSENT_UNSPECIFIED\x10\x00\x12\x11\n\rCONSENT_GIVEN\x10\x01\x12\x15\n\x11\x43ONSENT_WITHDRAWN\x10\x02\x12\x14\n\x10\x43ONSENT_OBJECTED\x10\x03\"\xa1\x02\n\x0e\x45xplainRequest\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12\x13\n\x0b\x66ield_class\x18\x03 \x01(\t\x12(\n\x06reveal\x18\x04 \x01(\x0e\x32\x18.customervault.v1.Reveal\x12\x33\n\x0clawful_basis\x18\x05 \x01(\x0e\x32\x1d.customervault.v1.LawfulBasis\x12\x31\n\x08\x63ustomer\x18\x06 \x01(\x0b\x32\x1d.customervault.v1.CustomerRefH\x00\x12\x39\n\tsituation\x18\x07 \x01(\x0b\x32$.customervault.v1.ExplainedSituationH\x00\x42\t\n\x07subject\"\xcc\x01\n\x0f\x45xplainResponse\x12(\n\x06reveal\x18\x01 \x01(\x0e\x32\x18.customervault.v1.Reveal\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x33\n\x0clawful_basis\x18\x03 \x01(\x0e\x32\x1d.customervault.v1.LawfulBasis\x12\x10\n\x08\x64\x65\x63iders\x18\x04 \x03(\t\x12\x12\n\ngranted_by\x18\x05 \x03(\t\x12\x13\n\x0b\x65xplanation\x18\x06 \x01(\t\x12\x0f\n\x07\x63hanges\x18\x07 \x03(\t\"\x9b\x02\n\tPrincipal\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x05state\x18\x02 \x01(\x0e\x32 .customervault.v1.PrincipalState\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x17\x63\x65rtificate_expire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0csuspend_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x16\x43reatePrincipalRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1f\n\x17\x63\x65rtificate_request_pem\x18\x02 \x01(\t\x12\x18\n\x10\x63\x65rtificate_days\x18\x03 \x01(\r\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"r\n\x17\x43reatePrincipalResponse\x12.\n\tprincipal\x18\x01 \x01(\x0b\x32\x1b.customervault.v1.Principal\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x02 \x01(\t\x12\x0e\n\x06\x63\x61_pem\x18\x03 \x01(\t\">\n\x15ListPrincipalsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x16ListPrincipalsResponse\x12/\n\nprincipals\x18\x01 \x03(\x0b\x32\x1b.customervault.v1.Principal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\":\n\x16RevokePrincipalRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"I\n\x17RevokePrincipalResponse\x12.\n\tprincipal\x18\x01 \x01(\x0b\x32\x1b.customervault.v1.Principal\"K\n\x17SuspendPrincipalRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"J\n\x18SuspendPrincipalResponse\x12.\n\tprincipal\x18\x01 \x01(\x0b\x32\x1b.customervault.v1.Principal\"J\n\x16ResumePrincipalRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"I\n\x17ResumePrincipalResponse\x12.\n\tprincipal\x18\x01 \x01(\x0b\x32\x1b.customervault.v1.Principal\"(\n\x13GetBudgetUseRequest\x12\x11\n\tprincipal\x18\x01 \x01(\t\"\x9f\x02\n\tBudgetUse\x12\x0e\n\x06\x62udget\x18\x01 \x01(\t\x12*\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.customervault.v1.BudgetKind\x12\x10\n\x08purposes\x18\x03 \x03(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tcustomers\x18\x06 \x01(\r\x12\x17\n\x0f\x61lert_customers\x18\x07 \x01(\r\x12\x17\n\x0flimit_customers\x18\x08 \x01(\r\x12\x0f\n\x07\x61lerted\x18\t \x01(\x08\x12\x10\n\x08\x65xceeded\x18\n \x01(\x08\"A\n\x14GetBudgetUseResponse\x12)\n\x04uses\x18\x01 \x03(\x0b\x32\x1b.customervault.v1.BudgetUse*\x89\x01\n\x0ePrincipalState\x12\x1f\n\x1bPRINCIPAL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16PRINCIPAL_STATE_ACTIVE\x10\x01\x12\x1b\n\x17PRINCIPAL_STATE_REVOKED\x10\x02\x12\x1d\n\x19PRINCIPAL_STATE_SUSPENDED\x10\x03*X\n\nBudgetKind\x12\x1b\n\x17\x42UDGET_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x42UDGET_KIND_READ\x10\x01\x12\x17\n\x13\x42UDGET_KIND_COMPARE\x10\x02\x32\xe9\x07\n\rPolicyService\x12T\n\tGetPolicy\x12\".customervault.v1.GetPolicyRequest\x1a#.customervault.v1.GetPolicyResponse\x12Z\n\x0b\x41pplyPolicy\x12$.customervault.v1.ApplyPolicyRequest\x1a%.customervault.v1.ApplyPolicyResponse\x12o\n\x12ListPolicyVersions\x12+.customervault.v1.ListPolicyVersionsRequest\x1a,.customervault.v1.ListPolicyVersionsResponse\x12N\n\x07\x45xplain\x12 .customervault.v1.ExplainRequest\x1a!.customervault.v1.ExplainResponse\x12\x66\n\x0f\x43reatePrincipal\x12(.customervault.v1.CreatePrincipalRequest\x1a).customervault.v1.CreatePrincipalResponse\x12\x63\n\x0eListPrincipals\x12\'.customervault.v1.ListPrincipalsRequest\x1a(.customervault.v1.ListPrincipalsResponse\x12\x66\n\x0fRevokePrincipal\x12(.customervault.v1.RevokePrincipalRequest\x1a).customervault.v1.RevokePrincipalResponse\x12i\n\x10SuspendPrincipal\x12).customervault.v1.SuspendPrincipalRequest\x1a*.customervault.v1.SuspendPrincipalResponse\x12\x66\n\x0fResumePrincipal\x12(.customervault.v1.ResumePrincipalRequest\x1a).customervault.v1.ResumePrincipalResponse\x12]\n\x0cGetBudgetUse\x12%.customervault.v1.GetBudgetUseRequest\x1a&.customervault.v1.GetBudgetUseResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'customervault.v1.policy_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PRINCIPALSTATE']._serialized_start=1127
-  _globals['_PRINCIPALSTATE']._serialized_end=1233
-  _globals['_GETPOLICYREQUEST']._serialized_start=92
-  _globals['_GETPOLICYREQUEST']._serialized_end=110
-  _globals['_GETPOLICYRESPONSE']._serialized_start=112
-  _globals['_GETPOLICYRESPONSE']._serialized_end=214
-  _globals['_APPLYPOLICYREQUEST']._serialized_start=216
-  _globals['_APPLYPOLICYREQUEST']._serialized_end=297
-  _globals['_APPLYPOLICYRESPONSE']._serialized_start=299
-  _globals['_APPLYPOLICYRESPONSE']._serialized_end=355
-  _globals['_PRINCIPAL']._serialized_start=358
-  _globals['_PRINCIPAL']._serialized_end=591
-  _globals['_CREATEPRINCIPALREQUEST']._serialized_start=593
-  _globals['_CREATEPRINCIPALREQUEST']._serialized_end=710
-  _globals['_CREATEPRINCIPALRESPONSE']._serialized_start=712
-  _globals['_CREATEPRINCIPALRESPONSE']._serialized_end=826
-  _globals['_LISTPRINCIPALSREQUEST']._serialized_start=828
-  _globals['_LISTPRINCIPALSREQUEST']._serialized_end=890
-  _globals['_LISTPRINCIPALSRESPONSE']._serialized_start=892
-  _globals['_LISTPRINCIPALSRESPONSE']._serialized_end=990
-  _globals['_REVOKEPRINCIPALREQUEST']._serialized_start=992
-  _globals['_REVOKEPRINCIPALREQUEST']._serialized_end=1050
-  _globals['_REVOKEPRINCIPALRESPONSE']._serialized_start=1052
-  _globals['_REVOKEPRINCIPALRESPONSE']._serialized_end=1125
-  _globals['_POLICYSERVICE']._serialized_start=1236
-  _globals['_POLICYSERVICE']._serialized_end=1738
+  _globals['_PRINCIPALSTATE']._serialized_start=2979
+  _globals['_PRINCIPALSTATE']._serialized_end=3116
+  _globals['_BUDGETKIND']._serialized_start=3118
+  _globals['_BUDGETKIND']._serialized_end=3206
+  _globals['_GETPOLICYREQUEST']._serialized_start=123
+  _globals['_GETPOLICYREQUEST']._serialized_end=158
+  _globals['_GETPOLICYRESPONSE']._serialized_start=160
+  _globals['_GETPOLICYRESPONSE']._serialized_end=262
+  _globals['_APPLYPOLICYREQUEST']._serialized_start=264
+  _globals['_APPLYPOLICYREQUEST']._serialized_end=345
+  _globals['_APPLYPOLICYRESPONSE']._serialized_start=347
+  _globals['_APPLYPOLICYRESPONSE']._serialized_end=420
+  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_start=422
+  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_end=488
+  _globals['_POLICYVERSION']._serialized_start=490
+  _globals['_POLICYVERSION']._serialized_end=589
+  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_start=591
+  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_end=695
+  _globals['_EXPLAINEDSITUATION']._serialized_start=698
+  _globals['_EXPLAINEDSITUATION']._serialized_end=954
+  _globals['_EXPLAINEDSITUATION_CONSENT']._serialized_start=856
+  _globals['_EXPLAINEDSITUATION_CONSENT']._serialized_end=954
+  _globals['_EXPLAINREQUEST']._serialized_start=957
+  _globals['_EXPLAINREQUEST']._serialized_end=1246
+  _globals['_EXPLAINRESPONSE']._serialized_start=1249
+  _globals['_EXPLAINRESPONSE']._serialized_end=1453
+  _globals['_PRINCIPAL']._serialized_start=1456
+  _globals['_PRINCIPAL']._serialized_end=1739
+  _globals['_CREATEPRINCIPALREQUEST']._serialized_start=1741
+  _globals['_CREATEPRINCIPALREQUEST']._serialized_end=1858
+  _globals['_CREATEPRINCIPALRESPONSE']._serialized_start=1860
+  _globals['_CREATEPRINCIPALRESPONSE']._serialized_end=1974
+  _globals['_LISTPRINCIPALSREQUEST']._serialized_start=1976
+  _globals['_LISTPRINCIPALSREQUEST']._serialized_end=2038
+  _globals['_LISTPRINCIPALSRESPONSE']._serialized_start=2040
+  _globals['_LISTPRINCIPALSRESPONSE']._serialized_end=2138
+  _globals['_REVOKEPRINCIPALREQUEST']._serialized_start=2140
+  _globals['_REVOKEPRINCIPALREQUEST']._serialized_end=2198
+  _globals['_REVOKEPRINCIPALRESPONSE']._serialized_start=2200
+  _globals['_REVOKEPRINCIPALRESPONSE']._serialized_end=2273
+  _globals['_SUSPENDPRINCIPALREQUEST']._serialized_start=2275
+  _globals['_SUSPENDPRINCIPALREQUEST']._serialized_end=2350
+  _globals['_SUSPENDPRINCIPALRESPONSE']._serialized_start=2352
+  _globals['_SUSPENDPRINCIPALRESPONSE']._serialized_end=2426
+  _globals['_RESUMEPRINCIPALREQUEST']._serialized_start=2428
+  _globals['_RESUMEPRINCIPALREQUEST']._serialized_end=2502
+  _globals['_RESUMEPRINCIPALRESPONSE']._serialized_start=2504
+  _globals['_RESUMEPRINCIPALRESPONSE']._serialized_end=2577
+  _globals['_GETBUDGETUSEREQUEST']._serialized_start=2579
+  _globals['_GETBUDGETUSEREQUEST']._serialized_end=2619
+  _globals['_BUDGETUSE']._serialized_start=2622
+  _globals['_BUDGETUSE']._serialized_end=2909
+  _globals['_GETBUDGETUSERESPONSE']._serialized_start=2911
+  _globals['_GETBUDGETUSERESPONSE']._serialized_end=2976
+  _globals['_POLICYSERVICE']._serialized_start=3209
+  _globals['_POLICYSERVICE']._serialized_end=4210
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 Policy: who may do what, and who they are."""
 
 from collections import abc as _abc
+from customervault.v1 import common_pb2 as _common_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -30,24 +31,52 @@ class _PrincipalStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Princi
     PRINCIPAL_STATE_UNSPECIFIED: _PrincipalState.ValueType  # 0
     PRINCIPAL_STATE_ACTIVE: _PrincipalState.ValueType  # 1
     PRINCIPAL_STATE_REVOKED: _PrincipalState.ValueType  # 2
+    PRINCIPAL_STATE_SUSPENDED: _PrincipalState.ValueType  # 3
 
 class PrincipalState(_PrincipalState, metaclass=_PrincipalStateEnumTypeWrapper): ...
 
 PRINCIPAL_STATE_UNSPECIFIED: PrincipalState.ValueType  # 0
 PRINCIPAL_STATE_ACTIVE: PrincipalState.ValueType  # 1
 PRINCIPAL_STATE_REVOKED: PrincipalState.ValueType  # 2
+PRINCIPAL_STATE_SUSPENDED: PrincipalState.ValueType  # 3
 Global___PrincipalState: _TypeAlias = PrincipalState  # noqa: Y015
+
+class _BudgetKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BudgetKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BudgetKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BUDGET_KIND_UNSPECIFIED: _BudgetKind.ValueType  # 0
+    BUDGET_KIND_READ: _BudgetKind.ValueType  # 1
+    """Customers of whom a value was revealed."""
+    BUDGET_KIND_COMPARE: _BudgetKind.ValueType  # 2
+    """Customers with whose values others were compared, by storing them."""
+
+class BudgetKind(_BudgetKind, metaclass=_BudgetKindEnumTypeWrapper): ...
+
+BUDGET_KIND_UNSPECIFIED: BudgetKind.ValueType  # 0
+BUDGET_KIND_READ: BudgetKind.ValueType  # 1
+"""Customers of whom a value was revealed."""
+BUDGET_KIND_COMPARE: BudgetKind.ValueType  # 2
+"""Customers with whose values others were compared, by storing them."""
+Global___BudgetKind: _TypeAlias = BudgetKind  # noqa: Y015
 
 @_typing.final
 class GetPolicyRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    VERSION_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """0 for the one in force."""
     def __init__(
         self,
+        *,
+        version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -111,24 +140,245 @@ class ApplyPolicyResponse(_message.Message):
 
     VERSION_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Remarks that do not stop the policy, for example a principal not yet registered."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What differs from the policy in force, one change a line."""
 
     def __init__(
         self,
         *,
         version: _builtins.int = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
+        changes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ApplyPolicyResponse: _TypeAlias = ApplyPolicyResponse  # noqa: Y015
+
+@_typing.final
+class ListPolicyVersionsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    page_token: _builtins.str
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPolicyVersionsRequest: _TypeAlias = ListPolicyVersionsRequest  # noqa: Y015
+
+@_typing.final
+class PolicyVersion(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    APPLY_TIME_FIELD_NUMBER: _builtins.int
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    principal: _builtins.str
+    """Who applied it."""
+    @_builtins.property
+    def apply_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        apply_time: _timestamp_pb2.Timestamp | None = ...,
+        principal: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["apply_time", b"apply_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply_time", b"apply_time", "principal", b"principal", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyVersion: _TypeAlias = PolicyVersion  # noqa: Y015
+
+@_typing.final
+class ListPolicyVersionsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyVersion]: ...
+    def __init__(
+        self,
+        *,
+        versions: _abc.Iterable[Global___PolicyVersion] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPolicyVersionsResponse: _TypeAlias = ListPolicyVersionsResponse  # noqa: Y015
+
+@_typing.final
+class ExplainedSituation(_message.Message):
+    """A customer's situation, as seen by one purpose and field class."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Consent:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ConsentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ExplainedSituation._Consent.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        CONSENT_UNSPECIFIED: ExplainedSituation._Consent.ValueType  # 0
+        CONSENT_GIVEN: ExplainedSituation._Consent.ValueType  # 1
+        CONSENT_WITHDRAWN: ExplainedSituation._Consent.ValueType  # 2
+        CONSENT_OBJECTED: ExplainedSituation._Consent.ValueType  # 3
+
+    class Consent(_Consent, metaclass=_ConsentEnumTypeWrapper): ...
+    CONSENT_UNSPECIFIED: ExplainedSituation.Consent.ValueType  # 0
+    CONSENT_GIVEN: ExplainedSituation.Consent.ValueType  # 1
+    CONSENT_WITHDRAWN: ExplainedSituation.Consent.ValueType  # 2
+    CONSENT_OBJECTED: ExplainedSituation.Consent.ValueType  # 3
+
+    JURISDICTION_FIELD_NUMBER: _builtins.int
+    CONSENT_FIELD_NUMBER: _builtins.int
+    RESTRICTED_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    EXPIRED_FIELD_NUMBER: _builtins.int
+    jurisdiction: _builtins.str
+    """ISO 3166-1 alpha-2; empty where it is not known."""
+    consent: Global___ExplainedSituation.Consent.ValueType
+    """Unspecified: nothing was ever said."""
+    restricted: _builtins.bool
+    held: _builtins.bool
+    expired: _builtins.bool
+    def __init__(
+        self,
+        *,
+        jurisdiction: _builtins.str = ...,
+        consent: Global___ExplainedSituation.Consent.ValueType = ...,
+        restricted: _builtins.bool = ...,
+        held: _builtins.bool = ...,
+        expired: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent", "expired", b"expired", "held", b"held", "jurisdiction", b"jurisdiction", "restricted", b"restricted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainedSituation: _TypeAlias = ExplainedSituation  # noqa: Y015
+
+@_typing.final
+class ExplainRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    FIELD_CLASS_FIELD_NUMBER: _builtins.int
+    REVEAL_FIELD_NUMBER: _builtins.int
+    LAWFUL_BASIS_FIELD_NUMBER: _builtins.int
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    SITUATION_FIELD_NUMBER: _builtins.int
+    principal: _builtins.str
+    """Who would read; the caller itself when empty."""
+    purpose: _builtins.str
+    field_class: _builtins.str
+    reveal: _common_pb2.Reveal.ValueType
+    lawful_basis: _common_pb2.LawfulBasis.ValueType
+    @_builtins.property
+    def customer(self) -> _common_pb2.CustomerRef: ...
+    @_builtins.property
+    def situation(self) -> Global___ExplainedSituation: ...
+    def __init__(
+        self,
+        *,
+        principal: _builtins.str = ...,
+        purpose: _builtins.str = ...,
+        field_class: _builtins.str = ...,
+        reveal: _common_pb2.Reveal.ValueType = ...,
+        lawful_basis: _common_pb2.LawfulBasis.ValueType = ...,
+        customer: _common_pb2.CustomerRef | None = ...,
+        situation: Global___ExplainedSituation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "situation", b"situation", "subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "field_class", b"field_class", "lawful_basis", b"lawful_basis", "principal", b"principal", "purpose", b"purpose", "reveal", b"reveal", "situation", b"situation", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["customer", "situation"]  # noqa: Y015
+    _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_subject) -> _WhichOneofReturnType_subject | None: ...
+
+Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
+
+@_typing.final
+class ExplainResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVEAL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    LAWFUL_BASIS_FIELD_NUMBER: _builtins.int
+    DECIDERS_FIELD_NUMBER: _builtins.int
+    GRANTED_BY_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    reveal: _common_pb2.Reveal.ValueType
+    """PLAIN or MASKED; UNSPECIFIED for a denial."""
+    reason: _builtins.str
+    """Of a denial."""
+    lawful_basis: _common_pb2.LawfulBasis.ValueType
+    """The basis that was judged by."""
+    explanation: _builtins.str
+    @_builtins.property
+    def deciders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Lines of the policy, guards and rules that decided, the foremost first."""
+
+    @_builtins.property
+    def granted_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Lines that would grant what guards or rules forbid."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What would have to change, all of it together."""
+
+    def __init__(
+        self,
+        *,
+        reveal: _common_pb2.Reveal.ValueType = ...,
+        reason: _builtins.str = ...,
+        lawful_basis: _common_pb2.LawfulBasis.ValueType = ...,
+        deciders: _abc.Iterable[_builtins.str] | None = ...,
+        granted_by: _abc.Iterable[_builtins.str] | None = ...,
+        explanation: _builtins.str = ...,
+        changes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "deciders", b"deciders", "explanation", b"explanation", "granted_by", b"granted_by", "lawful_basis", b"lawful_basis", "reason", b"reason", "reveal", b"reveal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
 
 @_typing.final
 class Principal(_message.Message):
@@ -139,6 +389,7 @@ class Principal(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
     CERTIFICATE_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    SUSPEND_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """SPIFFE URI, DNS name or common name, as the certificate states it."""
     state: Global___PrincipalState.ValueType
@@ -150,6 +401,8 @@ class Principal(_message.Message):
     def certificate_expire_time(self) -> _timestamp_pb2.Timestamp:
         """Set when the vault's own CA issued the newest certificate."""
 
+    @_builtins.property
+    def suspend_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
         self,
         *,
@@ -158,10 +411,11 @@ class Principal(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
         certificate_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        suspend_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time", "create_time", b"create_time", "revoke_time", b"revoke_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time", "create_time", b"create_time", "revoke_time", b"revoke_time", "suspend_time", b"suspend_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time", "create_time", b"create_time", "name", b"name", "revoke_time", b"revoke_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_expire_time", b"certificate_expire_time", "create_time", b"create_time", "name", b"name", "revoke_time", b"revoke_time", "state", b"state", "suspend_time", b"suspend_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -311,3 +565,190 @@ class RevokePrincipalResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RevokePrincipalResponse: _TypeAlias = RevokePrincipalResponse  # noqa: Y015
+
+@_typing.final
+class SuspendPrincipalRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    reason: _builtins.str
+    """Why; at most 500 characters, for the access log."""
+    request_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuspendPrincipalRequest: _TypeAlias = SuspendPrincipalRequest  # noqa: Y015
+
+@_typing.final
+class SuspendPrincipalResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def principal(self) -> Global___Principal: ...
+    def __init__(
+        self,
+        *,
+        principal: Global___Principal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["principal", b"principal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["principal", b"principal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuspendPrincipalResponse: _TypeAlias = SuspendPrincipalResponse  # noqa: Y015
+
+@_typing.final
+class ResumePrincipalRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    reason: _builtins.str
+    """Why; at most 500 characters, for the access log."""
+    request_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumePrincipalRequest: _TypeAlias = ResumePrincipalRequest  # noqa: Y015
+
+@_typing.final
+class ResumePrincipalResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def principal(self) -> Global___Principal: ...
+    def __init__(
+        self,
+        *,
+        principal: Global___Principal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["principal", b"principal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["principal", b"principal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumePrincipalResponse: _TypeAlias = ResumePrincipalResponse  # noqa: Y015
+
+@_typing.final
+class GetBudgetUseRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    principal: _builtins.str
+    """Empty for the caller itself. Others may be asked about by administrators and auditors."""
+    def __init__(
+        self,
+        *,
+        principal: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["principal", b"principal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBudgetUseRequest: _TypeAlias = GetBudgetUseRequest  # noqa: Y015
+
+@_typing.final
+class BudgetUse(_message.Message):
+    """One budget's window that runs now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUDGET_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    PURPOSES_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    CUSTOMERS_FIELD_NUMBER: _builtins.int
+    ALERT_CUSTOMERS_FIELD_NUMBER: _builtins.int
+    LIMIT_CUSTOMERS_FIELD_NUMBER: _builtins.int
+    ALERTED_FIELD_NUMBER: _builtins.int
+    EXCEEDED_FIELD_NUMBER: _builtins.int
+    budget: _builtins.str
+    kind: Global___BudgetKind.ValueType
+    customers: _builtins.int
+    """Distinct customers so far, from how many on an alert is given, and how many there may be."""
+    alert_customers: _builtins.int
+    limit_customers: _builtins.int
+    alerted: _builtins.bool
+    """Whether the alert was given, and whether something was refused."""
+    exceeded: _builtins.bool
+    @_builtins.property
+    def purposes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Purposes that count; "*" is every one. Empty for comparisons, which have none."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        budget: _builtins.str = ...,
+        kind: Global___BudgetKind.ValueType = ...,
+        purposes: _abc.Iterable[_builtins.str] | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        customers: _builtins.int = ...,
+        alert_customers: _builtins.int = ...,
+        limit_customers: _builtins.int = ...,
+        alerted: _builtins.bool = ...,
+        exceeded: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_customers", b"alert_customers", "alerted", b"alerted", "budget", b"budget", "customers", b"customers", "end_time", b"end_time", "exceeded", b"exceeded", "kind", b"kind", "limit_customers", b"limit_customers", "purposes", b"purposes", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BudgetUse: _TypeAlias = BudgetUse  # noqa: Y015
+
+@_typing.final
+class GetBudgetUseResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def uses(self) -> _containers.RepeatedCompositeFieldContainer[Global___BudgetUse]: ...
+    def __init__(
+        self,
+        *,
+        uses: _abc.Iterable[Global___BudgetUse] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["uses", b"uses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBudgetUseResponse: _TypeAlias = GetBudgetUseResponse  # noqa: Y015

@@ -46,6 +46,16 @@ class PolicyServiceStub:
                 request_serializer=customervault_dot_v1_dot_policy__service__pb2.ApplyPolicyRequest.SerializeToString,
                 response_deserializer=customervault_dot_v1_dot_policy__service__pb2.ApplyPolicyResponse.FromString,
                 _registered_method=True)
+        self.ListPolicyVersions = channel.unary_unary(
+                '/customervault.v1.PolicyService/ListPolicyVersions',
+                request_serializer=customervault_dot_v1_dot_policy__service__pb2.ListPolicyVersionsRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_policy__service__pb2.ListPolicyVersionsResponse.FromString,
+                _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/customervault.v1.PolicyService/Explain',
+                request_serializer=customervault_dot_v1_dot_policy__service__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_policy__service__pb2.ExplainResponse.FromString,
+                _registered_method=True)
         self.CreatePrincipal = channel.unary_unary(
                 '/customervault.v1.PolicyService/CreatePrincipal',
                 request_serializer=customervault_dot_v1_dot_policy__service__pb2.CreatePrincipalRequest.SerializeToString,
@@ -61,6 +71,21 @@ class PolicyServiceStub:
                 request_serializer=customervault_dot_v1_dot_policy__service__pb2.RevokePrincipalRequest.SerializeToString,
                 response_deserializer=customervault_dot_v1_dot_policy__service__pb2.RevokePrincipalResponse.FromString,
                 _registered_method=True)
+        self.SuspendPrincipal = channel.unary_unary(
+                '/customervault.v1.PolicyService/SuspendPrincipal',
+                request_serializer=customervault_dot_v1_dot_policy__service__pb2.SuspendPrincipalRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_policy__service__pb2.SuspendPrincipalResponse.FromString,
+                _registered_method=True)
+        self.ResumePrincipal = channel.unary_unary(
+                '/customervault.v1.PolicyService/ResumePrincipal',
+                request_serializer=customervault_dot_v1_dot_policy__service__pb2.ResumePrincipalRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_policy__service__pb2.ResumePrincipalResponse.FromString,
+                _registered_method=True)
+        self.GetBudgetUse = channel.unary_unary(
+                '/customervault.v1.PolicyService/GetBudgetUse',
+                request_serializer=customervault_dot_v1_dot_policy__service__pb2.GetBudgetUseRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_policy__service__pb2.GetBudgetUseResponse.FromString,
+                _registered_method=True)
 
 
 class PolicyServiceServicer:
@@ -68,7 +93,7 @@ class PolicyServiceServicer:
     """
 
     def GetPolicy(self, request, context):
-        """The policy in force.
+        """The policy in force, or an earlier version of it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -76,6 +101,20 @@ class PolicyServiceServicer:
 
     def ApplyPolicy(self, request, context):
         """Validates a policy and, unless validate_only, puts it in force for every worker.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPolicyVersions(self, request, context):
+        """All versions of the policy, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Explain(self, request, context):
+        """Says why a read would be answered as it would be, and what would have to change. Reveals no value.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,6 +140,27 @@ class PolicyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SuspendPrincipal(self, request, context):
+        """Suspends a principal until it is resumed. Effective on its next call, open connections included.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumePrincipal(self, request, context):
+        """Ends a suspension.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBudgetUse(self, request, context):
+        """How much of its budgets a principal has used in the windows that run now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PolicyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -113,6 +173,16 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     servicer.ApplyPolicy,
                     request_deserializer=customervault_dot_v1_dot_policy__service__pb2.ApplyPolicyRequest.FromString,
                     response_serializer=customervault_dot_v1_dot_policy__service__pb2.ApplyPolicyResponse.SerializeToString,
+            ),
+            'ListPolicyVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPolicyVersions,
+                    request_deserializer=customervault_dot_v1_dot_policy__service__pb2.ListPolicyVersionsRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_policy__service__pb2.ListPolicyVersionsResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=customervault_dot_v1_dot_policy__service__pb2.ExplainRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_policy__service__pb2.ExplainResponse.SerializeToString,
             ),
             'CreatePrincipal': grpc.unary_unary_rpc_method_handler(
                     servicer.CreatePrincipal,
@@ -128,6 +198,21 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     servicer.RevokePrincipal,
                     request_deserializer=customervault_dot_v1_dot_policy__service__pb2.RevokePrincipalRequest.FromString,
                     response_serializer=customervault_dot_v1_dot_policy__service__pb2.RevokePrincipalResponse.SerializeToString,
+            ),
+            'SuspendPrincipal': grpc.unary_unary_rpc_method_handler(
+                    servicer.SuspendPrincipal,
+                    request_deserializer=customervault_dot_v1_dot_policy__service__pb2.SuspendPrincipalRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_policy__service__pb2.SuspendPrincipalResponse.SerializeToString,
+            ),
+            'ResumePrincipal': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumePrincipal,
+                    request_deserializer=customervault_dot_v1_dot_policy__service__pb2.ResumePrincipalRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_policy__service__pb2.ResumePrincipalResponse.SerializeToString,
+            ),
+            'GetBudgetUse': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBudgetUse,
+                    request_deserializer=customervault_dot_v1_dot_policy__service__pb2.GetBudgetUseRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_policy__service__pb2.GetBudgetUseResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -185,6 +270,60 @@ class PolicyService:
             '/customervault.v1.PolicyService/ApplyPolicy',
             customervault_dot_v1_dot_policy__service__pb2.ApplyPolicyRequest.SerializeToString,
             customervault_dot_v1_dot_policy__service__pb2.ApplyPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPolicyVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.PolicyService/ListPolicyVersions',
+            customervault_dot_v1_dot_policy__service__pb2.ListPolicyVersionsRequest.SerializeToString,
+            customervault_dot_v1_dot_policy__service__pb2.ListPolicyVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.PolicyService/Explain',
+            customervault_dot_v1_dot_policy__service__pb2.ExplainRequest.SerializeToString,
+            customervault_dot_v1_dot_policy__service__pb2.ExplainResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -266,6 +405,87 @@ class PolicyService:
             '/customervault.v1.PolicyService/RevokePrincipal',
             customervault_dot_v1_dot_policy__service__pb2.RevokePrincipalRequest.SerializeToString,
             customervault_dot_v1_dot_policy__service__pb2.RevokePrincipalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SuspendPrincipal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.PolicyService/SuspendPrincipal',
+            customervault_dot_v1_dot_policy__service__pb2.SuspendPrincipalRequest.SerializeToString,
+            customervault_dot_v1_dot_policy__service__pb2.SuspendPrincipalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumePrincipal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.PolicyService/ResumePrincipal',
+            customervault_dot_v1_dot_policy__service__pb2.ResumePrincipalRequest.SerializeToString,
+            customervault_dot_v1_dot_policy__service__pb2.ResumePrincipalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBudgetUse(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.PolicyService/GetBudgetUse',
+            customervault_dot_v1_dot_policy__service__pb2.GetBudgetUseRequest.SerializeToString,
+            customervault_dot_v1_dot_policy__service__pb2.GetBudgetUseResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,14 +35,24 @@ class PolicyServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PolicyServiceAsyncStub: ...
     GetPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.GetPolicyRequest, _policy_service_pb2.GetPolicyResponse]
-    """The policy in force."""
+    """The policy in force, or an earlier version of it."""
     ApplyPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ApplyPolicyRequest, _policy_service_pb2.ApplyPolicyResponse]
     """Validates a policy and, unless validate_only, puts it in force for every worker."""
+    ListPolicyVersions: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ListPolicyVersionsRequest, _policy_service_pb2.ListPolicyVersionsResponse]
+    """All versions of the policy, the newest first."""
+    Explain: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ExplainRequest, _policy_service_pb2.ExplainResponse]
+    """Says why a read would be answered as it would be, and what would have to change. Reveals no value."""
     CreatePrincipal: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.CreatePrincipalRequest, _policy_service_pb2.CreatePrincipalResponse]
     """Registers a principal; signs its certificate request with the vault's own CA."""
     ListPrincipals: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ListPrincipalsRequest, _policy_service_pb2.ListPrincipalsResponse]
     RevokePrincipal: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.RevokePrincipalRequest, _policy_service_pb2.RevokePrincipalResponse]
     """Revokes a principal. Effective on its next call, open connections included."""
+    SuspendPrincipal: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.SuspendPrincipalRequest, _policy_service_pb2.SuspendPrincipalResponse]
+    """Suspends a principal until it is resumed. Effective on its next call, open connections included."""
+    ResumePrincipal: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ResumePrincipalRequest, _policy_service_pb2.ResumePrincipalResponse]
+    """Ends a suspension."""
+    GetBudgetUse: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.GetBudgetUseRequest, _policy_service_pb2.GetBudgetUseResponse]
+    """How much of its budgets a principal has used in the windows that run now."""
 
 @_typing.type_check_only
 class PolicyServiceAsyncStub(PolicyServiceStub):
@@ -50,14 +60,24 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetPolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.GetPolicyRequest, _policy_service_pb2.GetPolicyResponse]  # type: ignore[assignment]
-    """The policy in force."""
+    """The policy in force, or an earlier version of it."""
     ApplyPolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ApplyPolicyRequest, _policy_service_pb2.ApplyPolicyResponse]  # type: ignore[assignment]
     """Validates a policy and, unless validate_only, puts it in force for every worker."""
+    ListPolicyVersions: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ListPolicyVersionsRequest, _policy_service_pb2.ListPolicyVersionsResponse]  # type: ignore[assignment]
+    """All versions of the policy, the newest first."""
+    Explain: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ExplainRequest, _policy_service_pb2.ExplainResponse]  # type: ignore[assignment]
+    """Says why a read would be answered as it would be, and what would have to change. Reveals no value."""
     CreatePrincipal: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.CreatePrincipalRequest, _policy_service_pb2.CreatePrincipalResponse]  # type: ignore[assignment]
     """Registers a principal; signs its certificate request with the vault's own CA."""
     ListPrincipals: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ListPrincipalsRequest, _policy_service_pb2.ListPrincipalsResponse]  # type: ignore[assignment]
     RevokePrincipal: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.RevokePrincipalRequest, _policy_service_pb2.RevokePrincipalResponse]  # type: ignore[assignment]
     """Revokes a principal. Effective on its next call, open connections included."""
+    SuspendPrincipal: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.SuspendPrincipalRequest, _policy_service_pb2.SuspendPrincipalResponse]  # type: ignore[assignment]
+    """Suspends a principal until it is resumed. Effective on its next call, open connections included."""
+    ResumePrincipal: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ResumePrincipalRequest, _policy_service_pb2.ResumePrincipalResponse]  # type: ignore[assignment]
+    """Ends a suspension."""
+    GetBudgetUse: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.GetBudgetUseRequest, _policy_service_pb2.GetBudgetUseResponse]  # type: ignore[assignment]
+    """How much of its budgets a principal has used in the windows that run now."""
 
 class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
     """Administers policy and principals."""
@@ -68,7 +88,7 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.GetPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.GetPolicyResponse, _abc.Awaitable[_policy_service_pb2.GetPolicyResponse]]:
-        """The policy in force."""
+        """The policy in force, or an earlier version of it."""
 
     @_abc_1.abstractmethod
     def ApplyPolicy(
@@ -77,6 +97,22 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.ApplyPolicyResponse, _abc.Awaitable[_policy_service_pb2.ApplyPolicyResponse]]:
         """Validates a policy and, unless validate_only, puts it in force for every worker."""
+
+    @_abc_1.abstractmethod
+    def ListPolicyVersions(
+        self,
+        request: _policy_service_pb2.ListPolicyVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.ListPolicyVersionsResponse, _abc.Awaitable[_policy_service_pb2.ListPolicyVersionsResponse]]:
+        """All versions of the policy, the newest first."""
+
+    @_abc_1.abstractmethod
+    def Explain(
+        self,
+        request: _policy_service_pb2.ExplainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.ExplainResponse, _abc.Awaitable[_policy_service_pb2.ExplainResponse]]:
+        """Says why a read would be answered as it would be, and what would have to change. Reveals no value."""
 
     @_abc_1.abstractmethod
     def CreatePrincipal(
@@ -100,5 +136,29 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.RevokePrincipalResponse, _abc.Awaitable[_policy_service_pb2.RevokePrincipalResponse]]:
         """Revokes a principal. Effective on its next call, open connections included."""
+
+    @_abc_1.abstractmethod
+    def SuspendPrincipal(
+        self,
+        request: _policy_service_pb2.SuspendPrincipalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.SuspendPrincipalResponse, _abc.Awaitable[_policy_service_pb2.SuspendPrincipalResponse]]:
+        """Suspends a principal until it is resumed. Effective on its next call, open connections included."""
+
+    @_abc_1.abstractmethod
+    def ResumePrincipal(
+        self,
+        request: _policy_service_pb2.ResumePrincipalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.ResumePrincipalResponse, _abc.Awaitable[_policy_service_pb2.ResumePrincipalResponse]]:
+        """Ends a suspension."""
+
+    @_abc_1.abstractmethod
+    def GetBudgetUse(
+        self,
+        request: _policy_service_pb2.GetBudgetUseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.GetBudgetUseResponse, _abc.Awaitable[_policy_service_pb2.GetBudgetUseResponse]]:
+        """How much of its budgets a principal has used in the windows that run now."""
 
 def add_PolicyServiceServicer_to_server(servicer: PolicyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

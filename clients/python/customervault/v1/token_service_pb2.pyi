@@ -310,10 +310,13 @@ class DetokenizeRequest(_message.Message):
     TOKENS_FIELD_NUMBER: _builtins.int
     PURPOSE_FIELD_NUMBER: _builtins.int
     REVEAL_FIELD_NUMBER: _builtins.int
+    LAWFUL_BASIS_FIELD_NUMBER: _builtins.int
     DOMAIN_FIELD_NUMBER: _builtins.int
     purpose: _builtins.str
     """Why the values are read; a purpose named in the policy."""
     reveal: _common_pb2.Reveal.ValueType
+    lawful_basis: _common_pb2.LawfulBasis.ValueType
+    """The basis that the read stands on, one of the purpose's. No other takes its place."""
     domain: _builtins.str
     """Domain of the surrogates among the tokens; empty for all domains of the caller. A surrogate that
     stands for values in several of them is refused until this says which.
@@ -328,11 +331,12 @@ class DetokenizeRequest(_message.Message):
         tokens: _abc.Iterable[_builtins.str] | None = ...,
         purpose: _builtins.str = ...,
         reveal: _common_pb2.Reveal.ValueType = ...,
+        lawful_basis: _common_pb2.LawfulBasis.ValueType = ...,
         domain: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "purpose", b"purpose", "reveal", b"reveal", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "lawful_basis", b"lawful_basis", "purpose", b"purpose", "reveal", b"reveal", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,11 @@ from vault.keys.unlock import EdkFile
 INDEXES: Final[Mapping[str, Callable[[hazmat.KeyPointer, "Known"], list[bytes]]]] = {
     EXTERNAL_INDEX: lambda key, known: [external_hash(key, known.external_id.encode())],
 }
-"""For each index, by its key's name in the keyring: under which hashes a customer may stand in it."""
+"""For each index, by its key's name in the keyring: under which hashes a customer may stand in it.
+
+External ids alone are indexed: there is no file in which the hash of a phone number could stand. An index of
+phone numbers needs a line here, without which the search ends in a KeyError.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
     python -m tests.scenarios.support.forensics.working DATA_DIR STEP KEY_LIST    a rotation, killed at a step
 
-In each epoch: customers with phone numbers are stored, others shredded; values are deleted and corrected, and
-their customers' data keys replaced, which is what ends the former values; of some customers all but one value
-goes. Copies of the whole directory and of `values/` are taken before, between and after, and of what a
-rotation leaves that SIGKILL ended.
+In each epoch: customers with phone numbers are stored, others shredded; values are deleted and corrected; of
+some customers all but one value goes. Nothing but the rotation that follows replaces their data keys. Others'
+are replaced because somebody asks for it. Some are shredded under a legal hold on their e-mail, which is
+released an epoch later. Copies of the whole directory and of `values/` are taken before, between and after,
+and of what a rotation leaves that SIGKILL ended.
 """
 
 import signal
@@ -37,6 +38,7 @@ from vault.model.secret import Secret
 from vault.store.entries import GenerationShredded, Shred
 from vault.store.layout import ValueHeader, value_key
 
+DAY_MS = 86_400_000
 _BATCH = 500
 
 
@@ -56,18 +58,23 @@ class Work:
 
     deployment: Deployment
     keys: KeyList
+    days: int = 0  # by which the vault's clock is ahead
     copies: list[Path] = field(default_factory=list)
     shredded: dict[int, Known] = field(default_factory=dict)  # customers, by number
-    former: set[Owner] = field(default_factory=set)  # sealed a value that was deleted or corrected
+    former: set[Owner] = field(
+        default_factory=set
+    )  # sealed a value that was deleted or corrected; replaced keys
     living: list[tuple[Known, int, list[str]]] = field(default_factory=list)
+    held: list[tuple[Known, int, int]] = field(default_factory=list)  # number, and id of the hold
     _stored: int = 0
 
     @classmethod
-    def found(cls, folder: Path) -> "Work":
-        """Founds the vault."""
+    def found(cls, folder: Path, keep_days: int) -> "Work":
+        """Founds the vault; so long it keeps replaced data keys for data backups."""
         keys = KeyList(folder / "keys")
         with keys.noting():
-            return cls(found_vault(folder, settings=SMALL), keys)
+            settings = f"{SMALL}[backup]\nkeep_days = {keep_days}\n"
+            return cls(found_vault(folder, settings=settings), keys)
 
     @property
     def key_file(self) -> Path:
@@ -96,6 +103,9 @@ class Work:
             self._correct(desks, amounts.touched)
             self._delete(desks, amounts.touched)
             self._keep_one(desks, amounts.touched)
+            self._replace(desks, amounts.touched)
+            self._release(desks)
+            self._shred_held(desks, amounts.touched)
             self.copy("values", only="values")
             self.copy("later")
 
@@ -123,6 +133,10 @@ class Work:
         return [*self.keys.keys(), *[NotedKey("secret", key, name="root") for key in roots]]
 
     def gone(self) -> set[Owner]:
+        """The data keys that have to go: shredded, or to be, as they open what was deleted or corrected."""
+        return self.former | self.ended()
+
+    def ended(self) -> set[Owner]:
         """The data keys of which the ledger says that they were shredded."""
         gone: set[Owner] = set()
         with self._opened("asks") as desks:
@@ -137,6 +151,8 @@ class Work:
     @contextmanager
     def _opened(self, process_name: str) -> Iterator[Desks]:
         with self.keys.noting(), open_vault(self.deployment.data_dir, process_name) as desks:
+            clock, ahead_ms = desks.vault.engine.now_ms, self.days * DAY_MS
+            desks.vault.engine.now_ms = lambda: clock() + ahead_ms
             yield desks
 
     def _store(self, desks: Desks, count: int) -> None:
@@ -184,20 +200,36 @@ class Work:
         for known, number, tokens in self._taken(count):
             self._remember(desks, number, 2)
             desks.crm.update(tokens[1], "+493099" + known.phone[-6:])
-            self._replace_key(desks, known)
 
     def _delete(self, desks: Desks, count: int) -> None:
-        for known, number, tokens in self._taken(count):
+        for _, number, tokens in self._taken(count):
             self._remember(desks, number, 2)
             desks.crm.delete(tokens[1])
-            self._replace_key(desks, known)
 
     def _keep_one(self, desks: Desks, count: int) -> None:
-        for known, number, tokens in self._taken(count):
+        for _, number, tokens in self._taken(count):
             for value_no, token in enumerate(tokens[1:], 2):
                 self._remember(desks, number, value_no)
                 desks.crm.delete(token)
-            self._replace_key(desks, known)
+
+    def _replace(self, desks: Desks, count: int) -> None:
+        for known, number, _ in self._taken(count):
+            self._remember(desks, number, 2)
+            desks.vault.rotate_dek(desks.admin.caller, by_id(known.external_id), new_id())
+
+    def _shred_held(self, desks: Desks, count: int) -> None:
+        for known, number, tokens in self._taken(count):
+            for value_no, _ in enumerate(tokens[:2], 2):  # all but the e-mail
+                self._remember(desks, number, value_no)
+            hold = desks.privacy.hold(by_id(known.external_id), "email")
+            assert desks.eraser.shred(by_id(known.external_id), new_id()).held_values == 2
+            self.held.append((known, number, hold))
+
+    def _release(self, desks: Desks) -> None:
+        for known, number, hold in self.held:
+            desks.privacy.release(by_id(known.external_id), hold)
+            self.shredded[number] = known
+        self.held.clear()
 
     def _remember(self, desks: Desks, number: int, value_no: int) -> None:
         engine = desks.vault.engine
@@ -205,9 +237,6 @@ class Work:
             record = snapshot.get(value_key(engine.region, number, ValueNo(value_no)))
         assert record is not None
         self.former.add((number, ValueHeader.unpack(record).dek_generation))
-
-    def _replace_key(self, desks: Desks, known: Known) -> None:
-        desks.vault.rotate_dek(desks.admin.caller, by_id(known.external_id), new_id())
 
 
 def main() -> None:

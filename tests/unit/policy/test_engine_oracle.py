@@ -1,0 +1,64 @@
+"""The engine and a second opinion, over the full product of reduced inputs."""
+
+from itertools import product
+
+import pytest
+
+from tests.unit.policy.oracle import Read, answer
+from tests.unit.policy.world import CLASSES, compiled, judge, question
+from vault.model.access import Reveal
+from vault.policy.examples import name_of
+from vault.policy.explaining import explain
+from vault.policy.reads import Reads
+from vault.policy.verdicts import DENIALS
+
+CONSENTS = ("none", "given", "withdrawn", "objected")
+STATED = ("", "consent", "contract", "legitimate_interests")
+PLACES = ("", "DE", "US")
+WANTED = ("BEST", "PLAIN", "MASKED")
+TWO = (False, True)
+
+
+def named(verdict: int) -> str:
+    return DENIALS[verdict].value if verdict in DENIALS else Reveal(verdict).name
+
+
+@pytest.mark.parametrize("purpose", ["service", "marketing", "claims", "emergency", "screening"])
+@pytest.mark.parametrize("principal", ["agent", "desk", "stranger"])
+def test_every_answer_is_the_oracles(principal: str, purpose: str) -> None:
+    asked = judge(principal)
+    approvals = TWO if purpose == "emergency" else (False,)
+    several = set()
+    for consent, stated, place, restricted, expired, trained, approved in product(
+        CONSENTS, STATED, PLACES, TWO, TWO, TWO, approvals
+    ):
+        base = Read(
+            principal, purpose, "", "BEST", stated, consent, place, restricted, expired, trained, approved
+        )
+        one = question(base)
+        circumstances = asked.circumstances(purpose, one.basis, one.situation, break_glass=approved)
+        found = asked.find(circumstances, CLASSES, trained=trained)
+        for field_class, wanted in product(CLASSES, WANTED):
+            read = base._replace(field_class=field_class, wanted=wanted)
+            verdict = named(asked.decide(found[field_class], Reveal[wanted]).verdict)
+            assert verdict == answer(read), read
+            several.add(verdict)
+    assert len(several) > (principal != "stranger")
+
+
+@pytest.mark.parametrize("principal", ["agent", "desk"])
+def test_tables_and_explanations_agree(principal: str) -> None:
+    numbers = {name: number for number, name in enumerate(CLASSES, 5)}
+    for purpose, stated, trained in product(["marketing", "claims"], ("", "consent"), TWO):
+        for wanted in WANTED:
+            first = Read(principal, purpose, "name", wanted, stated, "none", "", False, False, trained, False)
+            basis = question(first).basis
+            reads = Reads(judge(principal), purpose, 1, Reveal[wanted], basis, numbers, trained=trained)
+            for consent, place, restricted in product(CONSENTS, PLACES, TWO):
+                read = first._replace(consent=consent, jurisdiction=place, restricted=restricted)
+                table = reads.table(question(read).situation)
+                for field_class, number in numbers.items():
+                    asked = read._replace(field_class=field_class)
+                    told = explain(compiled(), judge(principal), question(asked))
+                    assert named(table[number]) == answer(asked) == name_of(told)
+                assert not any(table[number] for number in range(256) if number not in numbers.values())
