@@ -31,7 +31,7 @@ from vault.errors import (
 )
 from vault.keys.unlock import unlock
 from vault.model.access import Reveal
-from vault.model.requests import Entry, FieldInput, FieldResult, Outcome, TokenForm, ValueState
+from vault.model.requests import Entry, FieldInput, FieldResult, Outcome, Scope, TokenForm, ValueState
 from vault.model.secret import Secret
 from vault.store.epochs import index_path
 from vault.store.session import WriteSession
@@ -222,6 +222,54 @@ def test_a_new_data_key_keeps_surrogates(desks: Desks) -> None:
     desks.vault.rotate_dek(desks.admin.caller, by_id("ann"), "")
     assert desks.crm.read(tokens).values == list(ANN.values())
     assert desks.crm.tokens("ann", ANN) == tokens
+
+
+def test_a_held_value_keeps_its_surrogate_until_the_hold_ends(deployment: Deployment) -> None:
+    with deployment.opened() as desks:
+        _, email, phone = desks.crm.tokens("ann", ANN)
+        hold = desks.privacy.hold(by_id("ann"), "email")
+        assert desks.crm.plain(email) == ANN["email"]
+        desks.vault.rotate_dek(desks.admin.caller, by_id("ann"), "")
+        assert desks.crm.plain(email) == ANN["email"]
+        assert desks.eraser.shred(by_id("ann")).held_values == 2
+        assert desks.crm.denied([email]) == [Reason.RESTRICTED]
+        assert desks.crm.plain(email, "legal_claims") == ANN["email"]
+        assert desks.crm.denied([phone], "legal_claims") == [Reason.TOKEN_UNKNOWN]
+        assert surrogates_in(desks) == 1
+        desks.privacy.release(by_id("ann"), hold)
+        assert desks.crm.denied([email], "legal_claims") == [Reason.TOKEN_UNKNOWN]
+        assert surrogates_in(desks) == 0
+    assert findings(deployment) == []
+
+
+def test_a_shred_under_a_hold_during_a_rotation_leaves_no_surrogate_behind(deployment: Deployment) -> None:
+    with deployment.opened() as desks:
+        _, email, phone = desks.crm.tokens("ann", ANN)
+        hold = desks.privacy.hold(by_id("ann"), "email")
+
+        def meanwhile(step: str) -> None:
+            if step == "verified":
+                desks.eraser.shred(by_id("ann"))
+
+        rotation(desks.vault, meanwhile).rotate()
+        assert desks.crm.plain(email, "legal_claims") == ANN["email"]
+        assert desks.crm.denied([phone], "legal_claims") == [Reason.TOKEN_UNKNOWN]
+        assert surrogates_in(desks) == 1
+        desks.privacy.release(by_id("ann"), hold)
+        assert surrogates_in(desks) == 0
+    assert findings(deployment) == []
+
+
+def test_a_restriction_holds_for_surrogates(deployment: Deployment) -> None:
+    with deployment.opened() as desks:
+        email = desks.crm.tokens("ann", ANN)[1]
+        restriction = desks.privacy.restrict(by_id("ann"), Scope("support", "email"))
+        assert desks.crm.denied([email]) == [Reason.RESTRICTED]
+        assert desks.crm.plain(email, "legal_claims") == ANN["email"]
+        assert desks.crm.tokens("ann", ANN)[1] == email
+        desks.privacy.lift(by_id("ann"), restriction)
+        assert desks.crm.plain(email) == ANN["email"]
+    assert findings(deployment) == []
 
 
 def test_a_restore_makes_the_index_anew_from_the_sheets(deployment: Deployment, tmp_path: Path) -> None:

@@ -111,6 +111,17 @@ def test_surrogates_of_who_changed_are_replaced_and_of_who_was_shredded_removed(
     assert not (index_path(tmp_path, 2) / "surrogates").exists()
 
 
+def test_a_surrogate_that_a_customer_has_no_more_leaves_the_index(staged: NextEpoch, tmp_path: Path) -> None:
+    wrapped = [(dek_key(REGION, 1, 1), b"row")]
+    staged.put_deks(wrapped)
+    staged.note_surrogates([surrogate(1, 1), surrogate(1, 2)])
+    staged.fill_index(REGION)
+    staged.replace_customers([(customer_key(REGION, 1), wrapped, b"", [surrogate(1, 2)])])
+    staged.finish()
+    with PlaneCopy(index_path(tmp_path, 2), INDEX_TABLES) as index:
+        assert list(index.rows("surrogates")) == [surrogate(1, 2)]
+
+
 def test_rows_come_in_pieces(staged: NextEpoch) -> None:
     staged.put_deks([(dek_key(REGION, n, 1), b"row") for n in range(1, 8)])
     first = staged.deks(b"", 3)
