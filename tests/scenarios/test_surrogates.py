@@ -263,7 +263,7 @@ def test_a_shred_under_a_hold_during_a_rotation_leaves_no_surrogate_behind(deplo
 def test_a_restriction_holds_for_surrogates(deployment: Deployment) -> None:
     with deployment.opened() as desks:
         email = desks.crm.tokens("ann", ANN)[1]
-        restriction = desks.privacy.restrict(by_id("ann"), Scope("support", "email"))
+        restriction = desks.privacy.restrict(by_id("ann"), Scope(("support",), ("email",)))
         assert desks.crm.denied([email]) == [Reason.RESTRICTED]
         assert desks.crm.plain(email, "legal_claims") == ANN["email"]
         assert desks.crm.tokens("ann", ANN)[1] == email
