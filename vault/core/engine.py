@@ -332,7 +332,7 @@ class _Masks:
 
 def _publish_keys(engine: Engine) -> None:
     """Adds keys to `public/keys.json` that the ledger names and a crash has kept out of it."""
-    if len(listed_keys(engine.data_dir) or ()) < len(engine.store.signers()):
+    if listed_keys(engine.data_dir) != [each.public_key for each in engine.store.signers()]:
         engine.committer.submit(lambda _: publish(engine.data_dir, engine.vault_id, engine.store.signers()))
 
 

@@ -33,8 +33,8 @@ def key_history(vault_id: bytes, named: Sequence[Announcement]) -> bytes:
 
 
 def publish(data_dir: Path, vault_id: bytes, named: Sequence[Announcement]) -> None:
-    """Writes the file if it lacks a key; for the holder of the write lock."""
-    if len(listed_keys(data_dir) or ()) < len(named):
+    """Writes the file unless it lists these keys; for the holder of the write lock."""
+    if listed_keys(data_dir) != [each.public_key for each in named]:
         write_durably(data_dir / KEYS_FILE, key_history(vault_id, named))
 
 

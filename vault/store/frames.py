@@ -8,8 +8,9 @@
     signature  Ed25519 over "customervault ledger v1" | 0x00 | vault_id | seq u64 | chain_i, with the key that
                GENESIS names, or the last SIGNING_KEY_CHANGED before this entry; see `signers`
 
-Frames that are written together become visible at once: those that do not fit into one 4 KiB block appear by
-their first length, written and synced last.
+Frames that are written together become visible at once, even if power is lost while sectors are written:
+unless one sector holds them all, several appear by their first length, written and synced last. So does a
+single one that does not fit into one 4 KiB block; a smaller one that is torn fails its chain or signature.
 """
 
 import errno
@@ -25,6 +26,7 @@ from vault.store.entries import AnyPayload, Payload, unpack_payload
 from vault.tlog.merkle import HASH_BYTES, leaf_hash
 
 BLOCK_BYTES: Final = 4096
+SECTOR_BYTES: Final = 512  # never torn
 CHUNK_BYTES: Final = 1 << 20  # preallocated at a time
 AHEAD_BYTES: Final = 256 << 10  # kept preallocated behind the last entry
 MAX_BODY_BYTES: Final = 1 << 20
@@ -152,7 +154,9 @@ def frames(descriptor: int, start: LedgerHead) -> Iterator[Frame]:
 
 def publish(descriptor: int, start: int, content: bytes) -> None:
     """Writes frames at an offset where zeros are, durably, and so that they appear at once."""
-    if start // BLOCK_BYTES == (start + len(content) - 1) // BLOCK_BYTES:
+    first = LENGTH.size + int.from_bytes(content[: LENGTH.size], "big") + HASH_BYTES + SIGNATURE_BYTES
+    unit = BLOCK_BYTES if first >= len(content) else SECTOR_BYTES
+    if start // unit == (start + len(content) - 1) // unit:
         write_at(descriptor, content, start)
     else:
         write_at(descriptor, content[LENGTH.size :], start + LENGTH.size)

@@ -162,7 +162,9 @@ def observe(vault: Vault, tokens: Mapping[str, str]) -> dict[str, Any]:
         "holders": holders,
         "policy": vault.get_policy(_CALLER).version,
         "revoked": {principal.name: principal.revoked for principal in principals},
-        "erasures": len(vault.list_erasures(_CALLER, 1000, "").items),
+        "erasures": sum(
+            each.shred_id.startswith("shr_") for each in vault.list_erasures(_CALLER, 1000, "").items
+        ),
     }
 
 

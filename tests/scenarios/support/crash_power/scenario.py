@@ -94,7 +94,7 @@ STEPS = (
 
 
 class World:
-    """What the vault holds: customers by name with fields (value, version), policy, principals, erasures."""
+    """What the vault holds: customers by name with fields (value, version), policy, principals, shreds."""
 
     def __init__(self) -> None:
         self.customers: dict[str, dict[str, Any]] = {}
