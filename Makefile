@@ -7,7 +7,7 @@ TOOLS := $(CURDIR)/.tools
 OPENBAO_VERSION := v2.4.4
 PROTOS := $(wildcard proto/customervault/v1/*.proto)
 
-.PHONY: help install demo serve test lint types imports proto proto-lint proto-drift bench bench-rotate bench-audit bench-decisions bench-coalescing bench-tables crash forensics clean lock softhsm openbao
+.PHONY: help install demo serve test lint types imports proto proto-lint proto-drift bench bench-rotate bench-audit bench-decisions bench-coalescing bench-tables crash forensics surrogates-campaign clean lock softhsm openbao
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -73,6 +73,9 @@ crash: $(STAMP)  ## The long kill -9 campaign (50 rounds)
 
 forensics: $(STAMP)  ## The long search for shredded keys in every copy (50,000 customers)
 	CVAULT_FORENSICS_CUSTOMERS=$${CVAULT_FORENSICS_CUSTOMERS:-50000} $(BIN)/python -m pytest -s tests/scenarios/test_forensics.py
+
+surrogates-campaign: $(STAMP)  ## Many surrogates of every format, checked by other code (N=1000000)
+	CVAULT_SURROGATES=$(or $(N),1000000) $(BIN)/python -m pytest -s tests/scenarios/test_surrogates_campaign.py
 
 softhsm:  ## A software PKCS #11 token for the tests (Debian; without root into .tools)
 	@if [ -n "$$(ls /usr/lib/*/softhsm/libsofthsm2.so $(TOOLS)/softhsm/usr/lib/*/softhsm/libsofthsm2.so 2>/dev/null)" ]; then :; \

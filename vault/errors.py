@@ -29,6 +29,8 @@ class Reason(StrEnum):
     PRINCIPAL_UNKNOWN = "PRINCIPAL_UNKNOWN"
     PRINCIPAL_EXISTS = "PRINCIPAL_EXISTS"
     POLICY_INVALID = "POLICY_INVALID"
+    SURROGATES_EXHAUSTED = "SURROGATES_EXHAUSTED"
+    SURROGATE_TAKEN = "SURROGATE_TAKEN"
     BATCH_ABORTED = "BATCH_ABORTED"
     # What policy says.
     UNAUTHENTICATED = "UNAUTHENTICATED"
@@ -157,6 +159,18 @@ class PolicyInvalidError(CallerError):
     """The policy document does not parse or contradicts itself; nothing was changed."""
 
     reason = Reason.POLICY_INVALID
+
+
+class SurrogatesExhaustedError(CallerError):
+    """Nearly all surrogates that the value could have are given out; the details say how many there are."""
+
+    reason = Reason.SURROGATES_EXHAUSTED
+
+
+class SurrogateTakenError(CallerError):
+    """A surrogate that the request brings stands for another value of this domain."""
+
+    reason = Reason.SURROGATE_TAKEN
 
 
 class BatchAbortedError(CallerError):

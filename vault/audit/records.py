@@ -69,6 +69,8 @@ REASON_CODES: Final[Mapping[Reason, int]] = {
     Reason.BATCH_ABORTED: 28,
     Reason.PURPOSE_UNKNOWN: 29,
     Reason.APPROVAL_UNKNOWN: 30,
+    Reason.SURROGATES_EXHAUSTED: 36,
+    Reason.SURROGATE_TAKEN: 37,
     Reason.UNAUTHENTICATED: 40,
     Reason.SUSPENDED: 41,
     Reason.ACTION_DENIED: 42,

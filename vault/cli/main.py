@@ -17,6 +17,7 @@ from vault.cli import (
     detokenize,
     erasure,
     import_,
+    import_tokens,
     init,
     keys,
     policy,
@@ -38,7 +39,7 @@ _HELP = """Customer Vault: CRM systems hold tokens, the vault holds the values.
 
 \b
 Start a vault:      init, serve, status, check
-Move data in:       import, tokenize, tokenize-table
+Move data in:       import, import-tokens, tokenize, tokenize-table
 Read it:            detokenize, detokenize-table, customers
 End it:             shred, erasure
 Govern it:          policy, principals, approvals, consent, keys, audit
@@ -62,7 +63,9 @@ def build() -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    for module in (init, serve, status, import_, tokenize, detokenize, tables, shred, check, version):
+    for module in (
+        init, serve, status, import_, import_tokens, tokenize, detokenize, tables, shred, check, version,
+    ):  # fmt: skip
         module.register(app)
     for group in (
         keys, customers, consent, principals, policy, approvals, erasure, audit, backup, witness,

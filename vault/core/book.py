@@ -39,7 +39,15 @@ from vault.store.layout import (
 )
 from vault.store.layout import value_no as new_value_no
 from vault.store.session import WriteSession
-from vault.store.sheet import SHEET_FORMAT, SHEET_HEADER, Sheet, SheetField, external_id_of, sheet_aad
+from vault.store.sheet import (
+    SHEET_HEADER,
+    SURROGATES_FORMAT,
+    Sheet,
+    SheetField,
+    SheetSurrogate,
+    external_id_of,
+    sheet_aad,
+)
 from vault.store.snapshot import KeyringSnapshot, Snapshot, ValuesReader
 from vault.store.terms import NO_TERMS, ROW_PURPOSES, Terms, terms_digest, with_row_consent
 
@@ -66,6 +74,7 @@ class OpenCustomer:
     dek: OpenDek
     counter: tuple[int, int]  # incarnation, and the next value counter in it
     terms: Terms = field(default=NO_TERMS, repr=False)
+    surrogates: tuple[SheetSurrogate, ...] = ()
     created: bool = False
     changed: bool = False
 
@@ -74,13 +83,23 @@ class OpenCustomer:
         """A customer as it was read."""
         lines = {line.value_no: line for line in sheet.fields}
         counter = (row.counter_incarnation, row.next_counter)
-        return cls(number, row, sheet.external_id, lines, sheet.past_locators, dek, counter, sheet.terms)
+        return cls(
+            number,
+            row,
+            sheet.external_id,
+            lines,
+            sheet.past_locators,
+            dek,
+            counter,
+            sheet.terms,
+            sheet.surrogates,
+        )
 
     @property
     def sheet(self) -> Sheet:
         """The sheet as it is to be written, by ascending value number."""
         lines = tuple([self.lines[number] for number in sorted(self.lines)])
-        return Sheet(self.external_id, lines, self.past_locators, self.terms)
+        return Sheet(self.external_id, lines, self.past_locators, self.terms, self.surrogates)
 
     def entry(self, value_no: int) -> SheetField | None:
         """The sheet's line of a value."""
@@ -358,6 +377,10 @@ class Book:
         """Region and number, 6 bytes: how a customer is named in keys and locators."""
         return customer_key(self._region, number)
 
+    def value_key(self, number: CustomerNo, value_no: int) -> bytes:
+        """Key of one of a customer's values, 9 bytes."""
+        return value_key(self._region, number, ValueNo(value_no))
+
     def judge(self, session: WriteSession, number: CustomerNo) -> None:
         """Says, under the write lock, what a customer without a DEK is.
 
@@ -386,9 +409,10 @@ class Book:
     def save_sheet(self, session: WriteSession, customer: OpenCustomer) -> None:
         """Writes the sheet back, freshly sealed."""
         key = customer_key(self._region, customer.number)
-        head = SHEET_HEADER.pack(SHEET_FORMAT, customer.dek.generation)
+        sheet = customer.sheet
+        head = SHEET_HEADER.pack(sheet.version, customer.dek.generation)
         aad = sheet_aad(self._vault_id, key, head)
-        sealed = hazmat.seal(XCHACHA20_POLY1305, customer.dek.sheet_key, customer.sheet.pack(), aad)
+        sealed = hazmat.seal(XCHACHA20_POLY1305, customer.dek.sheet_key, sheet.pack(), aad)
         session.put_sheet(key, head + sealed)
 
     def tombstone(self, reader: WriteSession, number: CustomerNo, ledger_seq: int) -> CustomerRow:
@@ -419,22 +443,27 @@ class Book:
     def _row_message(self, number: CustomerNo, row: CustomerRow) -> bytes:
         return self._vault_id + value_key(self._region, number, CUSTOMER_ROW) + row.authenticated()
 
-    def external_id(
+    def indexed(
         self,
         reader: ValuesReader,
         number: CustomerNo,
         sheet_key: hazmat.KeyPointer,
         opener: hazmat.Opener,
-    ) -> bytes:
-        """A customer's external id, from its sheet.
+    ) -> tuple[bytes, tuple[SheetSurrogate, ...]]:
+        """What the index holds of a customer, from its sheet: external id and surrogates.
 
         Raises:
             DataLossError, IntegrityFailedError: the sheet is missing or damaged.
         """
-        return external_id_of(self._open_sheet_with(reader, number, sheet_key, opener))
+        version, plaintext = self._open_sheet_with(reader, number, sheet_key, opener)
+        if version != SURROGATES_FORMAT:
+            return external_id_of(plaintext), ()
+        sheet = Sheet.unpack(plaintext, version)
+        return sheet.external_id, sheet.surrogates
 
     def _open_sheet(self, reader: ValuesReader, number: CustomerNo, dek: OpenDek) -> Sheet:
-        return Sheet.unpack(self._open_sheet_with(reader, number, dek.sheet_key, hazmat.Opener()))
+        version, plaintext = self._open_sheet_with(reader, number, dek.sheet_key, hazmat.Opener())
+        return Sheet.unpack(plaintext, version)
 
     def _open_sheet_with(
         self,
@@ -442,10 +471,10 @@ class Book:
         number: CustomerNo,
         sheet_key: hazmat.KeyPointer,
         opener: hazmat.Opener,
-    ) -> bytes:
+    ) -> tuple[int, bytes]:
         key = customer_key(self._region, number)
         raw = reader.sheet(key)
         if raw is None:
             raise DataLossError("the sheet of a live customer is missing")
         aad = sheet_aad(self._vault_id, key, raw[:3])
-        return opener.open(XCHACHA20_POLY1305, sheet_key, raw[3:27], raw[27:], aad)
+        return raw[0], opener.open(XCHACHA20_POLY1305, sheet_key, raw[3:27], raw[27:], aad)

@@ -5,14 +5,14 @@ is unwrapped, each row, sheet, record and consent event is authenticated, and sh
 are held against each other, and so are consent events and what row and sheet say of them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from vault.audit import check as audit_check
 from vault.config import Settings
-from vault.core.book import Book
+from vault.core.book import Book, OpenCustomer
 from vault.core.consents import ConsentLedger
 from vault.core.indexkeys import IndexKeys
 from vault.core.keyhistory import listed_keys, require_unforked
@@ -115,14 +115,29 @@ def _check_records(
         rows = Rows(secrets, store.vault_id)
         consents = ConsentLedger(book, rows)
         yield from _check_rows(snapshot, rows)
+        listed = 0
         for key, raw in snapshot.customers(None):
             number = split_value_key(key)[1]
             try:
-                yield from _check_customer(
+                listed += yield from _check_customer(
                     snapshot, keys, book, consents, index_keys, region, number, CustomerRow.unpack(raw)
                 )
             except VaultError as error:
                 yield Finding("error", error.reason.value, "values", f"customer {number}: {error}")
+        left = keys.count_surrogates() - listed
+        if left > 0:
+            yield Finding("note", "INDEX_ORPHAN", "index", f"{left} surrogates that no customer has")
+
+
+def _surrogates_missing(
+    keys: KeyringSnapshot, index_keys: IndexKeys, book: Book, customer: OpenCustomer
+) -> int:
+    """How many of a customer's surrogates the index does not lead to their values."""
+    return sum(
+        keys.surrogate(index_keys.surrogate_hash(keys, each.domain, each.text))
+        != book.value_key(customer.number, each.value_no)
+        for each in customer.surrogates
+    )
 
 
 def _check_rows(snapshot: Snapshot, rows: Rows) -> Iterator[Finding]:
@@ -143,16 +158,21 @@ def _check_customer(
     region: Region,
     number: CustomerNo,
     row: CustomerRow,
-) -> Iterator[Finding]:
+) -> Generator[Finding, None, int]:
+    """Findings about one customer; returns how many rows of the index its surrogates have."""
     if row.shredded:
         book.verify_tombstone(number, row)
-        return
+        return 0
     with book.open(snapshot, keys, number) as customer:
         index = keys.index_lookup(index_keys.external_hash(keys, customer.sheet.external_id))
         if index != book.key(number):
             yield Finding(
                 "error", "INDEX_WRONG", "index", f"customer {number}: its external id is not in the index"
             )
+        missing = _surrogates_missing(keys, index_keys, book, customer)
+        if missing:
+            text = f"customer {number}: {missing} surrogates are not in the index"
+            yield Finding("error", "INDEX_WRONG", "index", text)
         try:
             consents.standings(snapshot, customer)
         except VaultError:
@@ -179,3 +199,4 @@ def _check_customer(
             yield Finding(
                 "error", "VALUE_LOST", "values", f"customer {number}: {len(listed)} listed values are missing"
             )
+        return len(customer.surrogates) - missing

@@ -1,5 +1,6 @@
 """What the ledger's entries do to the stores. Idempotent; used by the use cases and by recovery."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from vault.core.book import Book, OpenCustomer
@@ -26,9 +27,15 @@ class Effects:
         self._consents = ConsentLedger(book, rows)
 
     def shred(
-        self, session: WriteSession, seq: int, time_ms: int, entry: Shred, index_hash: bytes | None = None
+        self,
+        session: WriteSession,
+        seq: int,
+        time_ms: int,
+        entry: Shred,
+        index_hash: bytes | None = None,
+        surrogates: Sequence[bytes] = (),
     ) -> None:
-        """Ends a customer. `index_hash` spares the scan for the customer's index row.
+        """Ends a customer. `index_hash` and those of its surrogates spare the scan for its index rows.
 
         Keyring first, by the order of commits: from then on no value can be opened again.
         """
@@ -37,8 +44,11 @@ class Effects:
             session.delete_dek(self._region, number, generation)
         if index_hash is None:
             session.index_delete_customer(self._region, number)
+            session.surrogates_delete_customer(self._region, number)
         else:
             session.index_delete(index_hash)
+            for keyed_hash in surrogates:
+                session.surrogate_delete(keyed_hash)
         if not self._book.is_shredded(session, number):
             session.delete_customer_values(self._region, number)
             session.delete_sheet(customer_key(self._region, number))

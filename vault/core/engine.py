@@ -31,6 +31,7 @@ from vault.core.recovery import Recovery
 from vault.core.replay import Part, Request
 from vault.core.rows import Rows
 from vault.core.secrets import SecretRows, VaultSecrets
+from vault.core.surrogates import Surrogates
 from vault.core.trail import Trail
 from vault.core.turn import Turn
 from vault.crypto import hazmat
@@ -74,6 +75,7 @@ class Engine:
     secrets: VaultSecrets
     rows: Rows
     book: Book
+    surrogates: Surrogates
     effects: Effects
     consents: ConsentLedger
     deks: DekOpener
@@ -272,6 +274,9 @@ def _open_parts(
         secrets=secrets,
         rows=rows,
         book=book,
+        surrogates=Surrogates(
+            book, index_keys, region, declared=any(each.surrogate is not None for each in catalog)
+        ),
         effects=effects,
         consents=ConsentLedger(book, rows),
         deks=deks,

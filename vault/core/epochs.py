@@ -16,8 +16,8 @@
 
 Rules:
 - Copying reads snapshots, a piece at a time; writers neither wait for it nor do anything for its sake.
-  What changed meanwhile is known from the ledger (shreds, replaced generations) and from the customer
-  numbers (new ones).
+  What changed meanwhile is known from the ledger (shreds, replaced generations), from the customer numbers
+  (new ones), and from the index, which notes who gets surrogates.
 - Before `CURRENT` is renamed, a crash means: give the attempt up, destroy its root key too, begin again.
   After it there is only forward. `resume` finds out which, and whoever runs rotations calls it first.
 - Data keys end before the new epoch is announced, so that none of them is ever wrapped in it. Those that are
@@ -54,6 +54,7 @@ from vault.store.entries import (
 )
 from vault.store.epochs import keyring_path
 from vault.store.layout import customer_key
+from vault.store.meta import Meta
 from vault.store.session import WriteSession
 from vault.store.snapshot import KeyringReader, ValuesReader
 from vault.store.staging import Changed, NextEpoch, discard_epoch
@@ -267,7 +268,8 @@ class _Copy:
         self._after_step = after_step
         self._old, self._new = engine.keyrings.at(engine.store.epoch), engine.keyrings.at(staged.epoch)
         self._rewrapping = Rewrapping(engine.book, self._old, self._new)
-        self._seen_seq = self._seen_number = 0  # up to where changes were followed
+        # Up to where changes were followed: ledger, customer numbers, commits of `values`.
+        self._seen_seq = self._seen_number = self._seen_commit = 0
 
     def run(self) -> None:
         """Everything up to the swap, the swap included."""
@@ -289,7 +291,7 @@ class _Copy:
 
     def _note_where_it_began(self) -> None:
         with self._engine.store.snapshot() as snapshot:
-            self._seen_seq, self._seen_number = snapshot.meta.applied, snapshot.meta.next_customer_no
+            self._see(snapshot.meta)
 
     def _copy_secrets(self) -> None:
         rows = []
@@ -315,11 +317,12 @@ class _Copy:
                 changed = [self._rewrapping.carried(snapshot, *each) for each in customers.items()]
             if not customers:
                 return
-            self._staged.put_deks([row for _, rows, _ in changed for row in rows])
-            hashes = {int.from_bytes(customer[1:], "big"): hashed for customer, _, hashed in changed}
+            self._staged.put_deks([row for _, rows, _, _ in changed for row in rows])
+            self._staged.note_surrogates([row for _, _, _, rows in changed for row in rows])
+            hashes = {int.from_bytes(customer[1:], "big"): hashed for customer, _, hashed, _ in changed}
             first, after = min(hashes), max(hashes)
             self._staged.note_hashes(first, [hashes.get(number, b"") for number in range(first, after + 1)])
-            self._progress.done += sum(len(rows) for _, rows, _ in changed)
+            self._progress.done += sum(len(rows) for _, rows, _, _ in changed)
             self._report(self._progress)
 
     def _verify(self) -> None:
@@ -342,22 +345,33 @@ class _Copy:
             with engine.store.snapshot() as snapshot, engine.store.keyring() as keys:
                 self._require_epoch(keys)
                 meta = snapshot.meta
-                numbers = self._changed_until(meta.applied, meta.next_customer_no)
+                numbers = self._changed_until(keys, meta.applied, meta.next_customer_no)
                 self._step("follow", len(numbers))
                 if len(numbers) < LAST_CUSTOMERS:
                     return
                 changed = self._carried(snapshot, keys, numbers)
             self._staged.replace_customers(changed)
-            self._seen_seq, self._seen_number = meta.applied, meta.next_customer_no
+            self._see(meta)
         raise OverloadedError("the vault changes faster than its keys can be copied; try again later")
 
     def _carried(self, reader: ValuesReader, keys: KeyringReader, numbers: Iterable[int]) -> list[Changed]:
         customers = [customer_key(self._engine.region, number) for number in numbers]
         return [self._rewrapping.carried(reader, each, keys.deks_of(each)) for each in customers]
 
-    def _changed_until(self, seq: int, next_number: int) -> list[int]:
-        """Customers with another set of keys than when they were copied, up to a moment."""
+    def _see(self, meta: Meta) -> None:
+        self._seen_seq, self._seen_number = meta.applied, meta.next_customer_no
+        self._seen_commit = meta.transaction
+
+    def _changed_until(self, keys: KeyringReader, seq: int, next_number: int) -> list[int]:
+        """Customers with other keys or surrogates than when they were copied, up to a moment.
+
+        The index commits before `values`, so what `keys` shows may be of a commit that is still to be seen:
+        it is looked at once more the next time.
+        """
         numbers = set(range(self._seen_number, next_number))
+        numbers |= {
+            int.from_bytes(customer[1:], "big") for customer in keys.surrogate_changes(self._seen_commit)
+        }
         for entry in self._engine.store.ledger(self._seen_seq):
             if entry.seq > seq:
                 break
@@ -373,10 +387,10 @@ class _Copy:
     def _swap(self, session: WriteSession) -> None:
         """Under the write lock: the last customers, the counts, and the new epoch is in use."""
         self._require_epoch(session)
-        numbers = self._changed_until(2**64, session.meta.next_customer_no)
+        numbers = self._changed_until(session, 2**64, session.meta.next_customer_no)
         changed = self._carried(session, session, numbers)
         self._staged.replace_customers(changed)
-        for key, row in self._staged.deks_of([customer for customer, _, _ in changed]):
+        for key, row in self._staged.deks_of([customer for customer, _, _, _ in changed]):
             self._rewrapping.verify(session, key, row)
         if self._staged.counts() != (session.count_deks(), session.count_index()):
             raise IntegrityFailedError

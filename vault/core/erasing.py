@@ -1,7 +1,8 @@
 """Shreds that a legal hold keeps from being done: what is not held goes now, the rest when the hold ends.
 
     begin     with the request: ledger entry ERASURE_WAITS, the customer closed, unheld values deleted
-    reseal    what is left gets a new data key            } so that what went becomes final
+    reseal    surrogates of what went are forgotten, what
+              is left gets a new data key                 } so that what went becomes final
     destroy   the old generations' keys are removed       } like any shred
     end       nothing is held any more: ledger entry SHRED, under the same shred id
 
@@ -109,11 +110,17 @@ class Erasing:
                 return False, customer.dek.generation in erasure.generations
             locator = customer.dek.locator(engine.book.key(number))
             index_hash = engine.index_keys.external_hash(session, customer.external_id)
-        self._end(session, shred_id, erasure, locator, index_hash)
+            surrogates = engine.surrogates.hashes(session, customer.surrogates)
+        self._end(session, shred_id, erasure, locator, (index_hash, surrogates))
         return True, False
 
     def _end(
-        self, session: WriteSession, shred_id: bytes, erasure: ErasureRow, locator: bytes, index_hash: bytes
+        self,
+        session: WriteSession,
+        shred_id: bytes,
+        erasure: ErasureRow,
+        locator: bytes,
+        indexed: tuple[bytes, list[bytes]],
     ) -> None:
         with suppress(AuditUnavailableError):  # the ledger's entry stands in
             self._trail.local("CompleteShred", locators=[locator])
@@ -129,7 +136,7 @@ class Erasing:
             principal_id=_waiting(erasure).principal_id,
         )
         seq = session.append(entry)
-        self._effects.shred(session, seq, session.entry_time_ms(seq), entry, index_hash)
+        self._effects.shred(session, seq, session.entry_time_ms(seq), entry, *indexed)
 
     def _delete_unheld(
         self, session: WriteSession, customer: OpenCustomer, erasure: ErasureRow
@@ -174,7 +181,15 @@ class Erasing:
     def _reseal(self, session: WriteSession, number: CustomerNo) -> None:
         # Asked again: another process may have done it since.
         if self._settle(session, number)[1]:
+            self._forget_surrogates(session, number)
             self._resealing.reseal(session, number, self._record)
+
+    def _forget_surrogates(self, session: WriteSession, number: CustomerNo) -> None:
+        """Of a customer who was asked to be erased, only what is held goes on being found."""
+        engine = self._engine
+        with engine.book.open(session, session, number) as customer:
+            if engine.surrogates.forget(session, customer, kept_values(customer, session.now_ms)):
+                engine.book.save(session, customer)
 
     def _destroy_old(self, session: WriteSession, number: CustomerNo) -> None:
         if not self._engine.book.is_shredded(session, number):

@@ -6,6 +6,7 @@ from typing import Final
 
 from vault.config import Limits
 from vault.core.references import external_id_bytes
+from vault.core.surrogates import check_brought
 from vault.errors import InvalidRequestError, InvalidValueError, LimitExceededError, VaultError
 from vault.fields.field_class import FieldCatalog, FieldClass
 from vault.fields.preparing import prepare
@@ -26,6 +27,9 @@ class PreparedField:
     normalized: bytes = field(default=b"", repr=False)
     error: VaultError | None = None
     empty: bool = False
+    brought: bytes = field(default=b"", repr=False)
+    surrogate_domain: int = 0  # where a surrogate is wanted; 0 where a token is
+    surrogate: str = field(default="", repr=False)  # the one that stands for the value, once it is stored
 
 
 @dataclass(slots=True)
@@ -127,6 +131,8 @@ def _prepare_field(
                 "the external id is given as the customer, not as a field", field="field_class"
             )
         made = prepare_value(field_class, given.value, jurisdiction, limits)
+        if given.surrogate is not None:
+            made.brought = check_brought(given.surrogate.reveal())
         made.label = given.label
     except VaultError as error:
         return PreparedField(given.label, error=error)

@@ -1,4 +1,4 @@
-"""Hashes under which external ids stand in the index.
+"""Hashes under which external ids and surrogates stand in the index.
 
 The key is a secret of the epoch: made new with every epoch and never carried over, so that what an old index
 says about a shredded customer ends with its epoch. It is read from the keyring on first use.
@@ -33,6 +33,15 @@ class IndexKeys:
         memory = self._memories.get(reader.epoch) or self._load(reader)
         return external_hash(memory.pointer(), external_id)
 
+    def surrogate_hash(self, reader: KeyringReader, domain: int, text: bytes) -> bytes:
+        """Keyed hash (16 bytes) of a surrogate of a domain, in the index that `reader` reads.
+
+        Raises:
+            KeyUnavailableError: as `external_hash`.
+        """
+        memory = self._memories.get(reader.epoch) or self._load(reader)
+        return surrogate_hash(memory.pointer(), domain, text)
+
     def drop(self, epoch: int) -> None:
         """Zeroes the key of an epoch, if it is held."""
         with self._turn:
@@ -56,6 +65,11 @@ class IndexKeys:
                 hazmat.load_key(memory.pointer(), key)
                 self._memories[reader.epoch] = memory
             return self._memories[reader.epoch]
+
+
+def surrogate_hash(key: hazmat.KeyPointer, domain: int, text: bytes) -> bytes:
+    """Keyed hash (16 bytes) of a surrogate of a domain under an index key."""
+    return hazmat.keyed_hash(key, b"surrogate\0" + bytes((domain,)) + text)
 
 
 def external_hash(key: hazmat.KeyPointer, external_id: bytes) -> bytes:

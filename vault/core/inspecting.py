@@ -9,7 +9,7 @@ from vault.core.engine import Engine
 from vault.core.erasures import ERASURES, ErasureRow, shred_id_text
 from vault.core.fieldinput import check_limit
 from vault.core.narrowing import told_of_terms
-from vault.core.references import customer_token, named_id, own_token, require, token_of
+from vault.core.references import customer_token, named_id, own_token, own_value, require, token_of
 from vault.core.trail import Trail
 from vault.errors import (
     CustomerUnknownError,
@@ -42,8 +42,12 @@ class Inspecting:
         self._engine = engine
         self._trail = trail
 
-    def translate(self, caller: Caller, tokens: Sequence[str], target_domain: str) -> Translated:
-        """The tokens of another domain for the same values. Opens nothing, so reads no key.
+    def translate(
+        self, caller: Caller, tokens: Sequence[str], target_domain: str, source_domain: str = ""
+    ) -> Translated:
+        """The tokens of another domain for the same values. Opens no value.
+
+        Surrogates are taken too, those of `source_domain` if it is given; what comes back are tokens.
 
         Raises:
             DomainDeniedError: the caller is not in the target domain.
@@ -57,7 +61,7 @@ class Inspecting:
             translated, denials = [], []
             for index, token in enumerate(tokens):
                 try:
-                    parts = own_token(engine, grants, token)
+                    parts = own_value(engine, grants, snapshot, token, source_domain)
                     self._require_live(snapshot, parts)
                     translated.append(token_of(engine, domain, parts.customer_no, parts.value_no))
                 except VaultError as error:
@@ -69,8 +73,8 @@ class Inspecting:
         return Translated(translated, denials)
 
     @look_again
-    def inspect(self, caller: Caller, token: str) -> TokenInfo:
-        """Describes a token.
+    def inspect(self, caller: Caller, token: str, domain: str = "") -> TokenInfo:
+        """Describes a token, or a surrogate, of `domain` if it is given.
 
         Raises:
             TokenMalformedError, TokenUnknownError: not one of the caller's tokens.
@@ -81,7 +85,7 @@ class Inspecting:
             directory = engine.directory(snapshot)
             grants = directory.access.principal(caller.principal)
             grants.require(Action.INSPECT)
-            parts = own_token(engine, grants, token)
+            parts = own_value(engine, grants, snapshot, token, domain)
             row = engine.book.row(snapshot, parts.customer_no)
             if row is None:
                 raise DataLossError("a genuine token's customer is missing from the store")

@@ -6,14 +6,16 @@ generation and the old one is destroyed: until then a copy of the old bytes coul
 
 from typing import Any
 
+from vault.core.again import look_again
 from vault.core.book import OpenCustomer
 from vault.core.directory import FIELD_CLASS
 from vault.core.engine import Engine
 from vault.core.fieldinput import prepare_value
 from vault.core.holding import require_not_held, require_open
-from vault.core.references import own_token
+from vault.core.references import own_value
 from vault.core.replay import Part, Request
 from vault.core.trail import Trail
+from vault.crypto.tokens import is_token_text
 from vault.errors import DataLossError, InvalidRequestError, InvalidValueError, ValueDeletedError
 from vault.model.access import Action
 from vault.model.ids import CUSTOMER_ROW, TokenParts
@@ -26,6 +28,11 @@ from vault.store.session import WriteSession
 from vault.store.sheet import SheetField
 
 
+def _named(token: str, domain: str) -> str:
+    """What a request names, for its fingerprint: the case of a token's letters does not matter."""
+    return token.lower() if is_token_text(token) else f"{domain}/{token}"
+
+
 class Rectifying:
     """The two use cases, for one open vault."""
 
@@ -33,16 +40,16 @@ class Rectifying:
         self._engine = engine
         self._trail = trail
 
-    def update(self, caller: Caller, token: str, value: Secret, request_id: str) -> Outcome:
-        """Replaces a value; its token stays.
+    def update(self, caller: Caller, token: str, value: Secret, request_id: str, domain: str = "") -> Outcome:
+        """Replaces a value; its token and its surrogates stay. `domain` is that of a surrogate.
 
         Raises:
             InvalidValueError: the new value does not fit the field class, or is empty.
             TokenUnknownError, ValueDeletedError, ShreddedError: there is nothing to update.
             HeldError: a legal hold keeps the value, or the customer's erasure waits for one.
         """
-        grants, parts = self._authorize(caller, token)
-        body: list[Part] = [token.lower(), value]
+        grants, parts = self._authorize(caller, token, domain)
+        body: list[Part] = [_named(token, domain), value]
         request = self._engine.request(grants.id, request_id, "UpdateValue", body)
         if not value.reveal().strip():
             raise InvalidValueError("an update needs a value; DeleteValue removes one")
@@ -58,15 +65,18 @@ class Rectifying:
 
         return Outcome(self._engine.committer.submit(job, deadline=caller.deadline_monotonic))
 
-    def delete(self, caller: Caller, token: str, request_id: str) -> None:
+    def delete(self, caller: Caller, token: str, request_id: str, domain: str = "") -> None:
         """Deletes a value; a tombstone stays, so that its number is never used again.
+
+        `domain` is that of a surrogate.
 
         Raises:
             TokenUnknownError, ValueDeletedError, ShreddedError: there is nothing to delete.
             HeldError: a legal hold keeps the value, or the customer's erasure waits for one.
         """
-        grants, parts = self._authorize(caller, token)
-        request = self._engine.request(grants.id, request_id, "DeleteValue", [token.lower()])
+        grants, parts = self._authorize(caller, token, domain)
+        body: list[Part] = [_named(token, domain)]
+        request = self._engine.request(grants.id, request_id, "DeleteValue", body)
 
         def job(session: WriteSession) -> None:
             if request.recall(session) is not None:
@@ -77,11 +87,12 @@ class Rectifying:
 
         self._engine.committer.submit(job, deadline=caller.deadline_monotonic)
 
-    def _authorize(self, caller: Caller, token: str) -> tuple[Grants, TokenParts]:
+    @look_again
+    def _authorize(self, caller: Caller, token: str, domain: str) -> tuple[Grants, TokenParts]:
         with self._engine.store.snapshot() as snapshot:
             grants = self._engine.directory(snapshot).access.principal(caller.principal)
-        grants.require(Action.WRITE)
-        parts = own_token(self._engine, grants, token)
+            grants.require(Action.WRITE)
+            parts = own_value(self._engine, grants, snapshot, token, domain)
         if parts.value_no == CUSTOMER_ROW:
             raise InvalidRequestError("this is the token of a customer; it holds no value", field="token")
         return grants, parts

@@ -1,6 +1,8 @@
 """From what a caller names to a customer: external ids and tokens."""
 
 from vault.core.engine import Engine
+from vault.core.surrogates import domains_of
+from vault.crypto.tokens import is_token_text
 from vault.errors import (
     CustomerUnknownError,
     InvalidRequestError,
@@ -12,7 +14,7 @@ from vault.model.requests import CustomerRef
 from vault.model.secret import Secret
 from vault.policy.decision import Grants
 from vault.store.session import WriteSession
-from vault.store.snapshot import KeyringSnapshot
+from vault.store.snapshot import KeyringSnapshot, Snapshot
 
 
 def external_id_bytes(external_id: Secret) -> bytes:
@@ -55,6 +57,22 @@ def own_token(engine: Engine, grants: Grants, token: str) -> TokenParts:
     if parts.domain not in grants.domains or parts.region != engine.region:
         raise TokenUnknownError("no such token")
     return parts
+
+
+def own_value(engine: Engine, grants: Grants, snapshot: Snapshot, text: str, domain: str = "") -> TokenParts:
+    """What a token or a surrogate of the caller stands for; `domain` says which domain's surrogate is meant.
+
+    Raises:
+        TokenMalformedError, TokenUnknownError: as `own_token`, or no such surrogate.
+        DomainDeniedError: the caller is not in the domain.
+        InvalidRequestError: the surrogate stands for values in several of the caller's domains.
+        DataLossError, IntegrityFailedError: the surrogate's customer is damaged.
+    """
+    if is_token_text(text):
+        return own_token(engine, grants, text)
+    with engine.store.keyring() as keys:
+        domains = domains_of(grants, domain)
+        return engine.surrogates.require(snapshot, keys, domains, text)
 
 
 def find(

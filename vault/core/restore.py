@@ -66,9 +66,11 @@ from vault.store.meta import Meta
 from vault.store.snapshot import VALUES_TABLES
 from vault.store.staging import fill_new_index
 from vault.store.store import Store
+from vault.store.surrogatenotes import SurrogateNotes
 from vault.store.swapping import begin_staging, begin_swap, discard_staging, finish_swap
 
 _NOTES = "hashes"
+_SURROGATES = "surrogates"
 _LAST_INCARNATION = 255
 
 
@@ -140,13 +142,16 @@ class Restore:
             vault_id=backup.vault_id,
             keyring_dir=keyring_path(staged, current.epoch),
         )
-        with HashNotes(staged.parent / _NOTES) as notes:
+        with (
+            HashNotes(staged.parent / _NOTES) as notes,
+            SurrogateNotes(staged.parent / _SURROGATES) as surrogates,
+        ):
             with open_offline(staged, self._settings, edk, staged=True) as vault:
                 with vault.store.write("erase") as session:
                     done = Reapplying(vault, session, facts).run()
                 self._after_step("reapplied")
-                found = open_survivors(vault, notes)
-            fill_new_index(staged, current.epoch, vault.region, notes)
+                found = open_survivors(vault, notes, surrogates)
+            fill_new_index(staged, current.epoch, vault.region, notes, surrogates)
         self._after_step("indexed")
         findings = _findings(staged, found)
         self._prepare_swap(staged, current.epoch)
@@ -257,7 +262,8 @@ class Restore:
         for lock in staged.rglob("lock.mdb"):
             lock.unlink()
         (keyring_path(staged, epoch) / "LOCK").unlink(missing_ok=True)
-        (staged.parent / _NOTES).unlink()
+        for notes in (_NOTES, _SURROGATES):
+            (staged.parent / notes).unlink()
         public = [str(name) for name in (KEYS_FILE, CA_FILE) if not (self._data_dir / name).exists()]
         self._names = [
             VALUES, f"{KEYRING}/{epoch}", f"{INDEX}/{epoch}", LEDGER, CURRENT_FILE, *public, FORMAT_FILE,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from vault.core.book import Book
-from vault.core.indexkeys import external_hash
+from vault.core.indexkeys import external_hash, surrogate_hash
 from vault.crypto import hazmat, subkeys
 from vault.errors import IntegrityFailedError
 from vault.keys.keyring import Keyring
@@ -41,7 +41,7 @@ class Rewrapping:
         hazmat.load_key(self._index, key)
 
     def carried(self, reader: ValuesReader, customer: bytes, wrapped: Sequence[Row]) -> Changed:
-        """A customer's wrapped DEKs and index hash in the new epoch: nothing, once it is shredded.
+        """A customer's wrapped DEKs and index rows in the new epoch: nothing, once it is shredded.
 
         Args:
             reader: of the same moment as the keyring that `wrapped` is from, or of a later one.
@@ -54,9 +54,9 @@ class Rewrapping:
         row = reader.get(customer + _CUSTOMER_ROW)
         current = live_generation(row) if row is not None else None
         if current is None:
-            return customer, [], b""
+            return customer, [], b"", []
         rows: list[Row] = []
-        hashed = b""
+        hashed, surrogates = b"", list[Row]()
         for key, old in wrapped:
             names = split_dek_key(key)
             self._old.unwrap_dek(old, *names, self._dek)
@@ -65,8 +65,8 @@ class Rewrapping:
                 raise IntegrityFailedError
             rows.append((key, new))
             if names[2] == current:
-                hashed = self._hash(reader, names[1])
-        return customer, rows, hashed
+                hashed, surrogates = self._indexed(reader, names[1])
+        return customer, rows, hashed, surrogates
 
     def verify(self, keys: KeyringReader, key: bytes, row: bytes) -> None:
         """Opens a row of the new keyring, and compares its key check value with the old one's.
@@ -86,10 +86,13 @@ class Rewrapping:
         self._opener.wipe()
         self._memory.free()
 
-    def _hash(self, reader: ValuesReader, number: CustomerNo) -> bytes:
+    def _indexed(self, reader: ValuesReader, number: CustomerNo) -> tuple[bytes, list[Row]]:
         subkeys.derive_sheet_key(self._dek, self._sheet)
-        external_id = self._book.external_id(reader, number, self._sheet, self._opener)
-        return external_hash(self._index, external_id)
+        external_id, surrogates = self._book.indexed(reader, number, self._sheet, self._opener)
+        return external_hash(self._index, external_id), [
+            (surrogate_hash(self._index, each.domain, each.text), self._book.value_key(number, each.value_no))
+            for each in surrogates
+        ]
 
 
 def next_customers(keys: KeyringReader, region: int, after: int, limit: int) -> dict[bytes, list[Row]]:

@@ -54,6 +54,7 @@ from vault.policy.decision import Grants
 from vault.store.entries import EntryType, ErasureWaits, Shred
 from vault.store.layout import split_value_key
 from vault.store.session import WriteSession
+from vault.store.sheet import SheetSurrogate
 from vault.store.snapshot import KeyringSnapshot, Snapshot
 
 
@@ -67,6 +68,7 @@ class _Target:
     external_id: bytes | None  # None when the sheet cannot be opened
     locator: bytes | None
     kept: int = 0  # values under a legal hold
+    surrogates: tuple[SheetSurrogate, ...] = ()
 
 
 class Shredding:
@@ -236,18 +238,18 @@ class Shredding:
             gone = target.generations if target.kept < target.values else ()
             self._erasing.begin(session, ErasureWaits.of(entry, gone))
         else:
-            self._destroy(session, entry, target.external_id)
+            self._destroy(session, entry, target)
         answer: dict[str, Any] = {"customer": target.number, "shred_id": shred_id.hex()}
         if request.salt_seed is None:
             answer["salt"] = salt.hex()  # not remembered: without a request id nothing is
         return answer
 
-    def _destroy(self, session: WriteSession, entry: Shred, external_id: bytes | None) -> None:
+    def _destroy(self, session: WriteSession, entry: Shred, target: _Target) -> None:
+        engine, external_id = self._engine, target.external_id
         seq = session.append(entry)
-        hashed = (
-            self._engine.index_keys.external_hash(session, external_id) if external_id is not None else None
-        )
-        self._effects.shred(session, seq, session.entry_time_ms(seq), entry, hashed)
+        hashed = engine.index_keys.external_hash(session, external_id) if external_id is not None else None
+        surrogates = engine.surrogates.hashes(session, target.surrogates)
+        self._effects.shred(session, seq, session.entry_time_ms(seq), entry, hashed, surrogates)
 
     def _go_on(self, answers: Sequence[dict[str, Any]]) -> None:
         """Makes final what no hold keeps; of a damaged customer the keeper tries it again."""
@@ -284,7 +286,7 @@ class Shredding:
                 # Tombstones of deleted values are records, but not values that go.
                 values = len(customer.sheet.fields)
                 locator = customer.dek.locator(engine.book.key(number))
-                found, terms = customer.sheet.external_id, customer.terms
+                found, terms, surrogates = customer.external_id, customer.terms, customer.surrogates
                 now_ms = max(engine.now_ms(), reader.meta.time_floor_ms)
                 kept = len(kept_values(customer, now_ms))
         except (IntegrityFailedError, DataLossError, CustomerUnknownError):
@@ -295,7 +297,7 @@ class Shredding:
             raise IntegrityFailedError  # the index names somebody else
         if terms.erasure_pending:
             raise HeldError("the customer's erasure waits for a legal hold already")
-        return _Target(number, values, generations, found, locator, kept)
+        return _Target(number, values, generations, found, locator, kept, surrogates)
 
     def _require_not_held(self, number: CustomerNo) -> None:
         """For a customer who cannot be opened: what is held must not be lost by damage to a record."""

@@ -10,6 +10,7 @@ from vault.model.ids import CUSTOMER_ROW, CustomerNo
 from vault.store.hashnotes import HashNotes
 from vault.store.layout import CustomerRow, ValueHeader, split_value_key
 from vault.store.snapshot import Snapshot
+from vault.store.surrogatenotes import SurrogateNotes
 
 
 @dataclass(slots=True)
@@ -22,7 +23,7 @@ class Survivors:
     damaged: list[int] = field(default_factory=list)
 
 
-def open_survivors(vault: Offline, notes: HashNotes) -> Survivors:
+def open_survivors(vault: Offline, notes: HashNotes, surrogates: SurrogateNotes) -> Survivors:
     """Opens every customer's row, sheet, values and consent events."""
     found, consents = Survivors(), ConsentLedger(vault.book, vault.rows)
     with vault.store.snapshot() as snapshot, vault.store.keyring() as keys:
@@ -37,6 +38,15 @@ def open_survivors(vault: Offline, notes: HashNotes) -> Survivors:
                 with vault.book.open(snapshot, keys, number) as customer:
                     hashed = vault.index_keys.external_hash(keys, customer.external_id)
                     notes.note(number, [hashed])
+                    surrogates.note(
+                        [
+                            (
+                                vault.index_keys.surrogate_hash(keys, each.domain, each.text),
+                                vault.book.value_key(number, each.value_no),
+                            )
+                            for each in customer.surrogates
+                        ]
+                    )
                     consents.standings(snapshot, customer)
                     found.values += _open_values(vault, snapshot, customer)
                     found.customers += 1

@@ -11,6 +11,9 @@ Which value a field means, in this order:
 Values are validated before the write lock is taken and sealed under it, because the associated
 data holds the numbers. An empty value is skipped: a row imported again never empties a field. A legal
 hold refuses the field that would replace what it keeps.
+
+Where a surrogate is wanted (`surrogates`), it is answered in place of the token. One that the request brings
+from another vault never changes what is held: a field under whose label another value stands is refused.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,12 +33,13 @@ from vault.errors import (
     CustomerUnknownError,
     LimitExceededError,
     Reason,
+    SurrogateTakenError,
     VaultError,
     error_for,
 )
 from vault.model.access import Action
 from vault.model.ids import CUSTOMER_ROW, CustomerNo
-from vault.model.requests import Caller, Entry, EntryResult, FieldResult, Outcome
+from vault.model.requests import Caller, Entry, EntryResult, FieldResult, Outcome, TokenForm
 from vault.policy.decision import Grants
 from vault.store.entries import ValuesCorrected
 from vault.store.session import WriteSession
@@ -65,8 +69,11 @@ class Tokenizing:
         request_id: str,
         atomic: bool,
         method: str,
+        form: TokenForm = TokenForm.BY_CLASS,
     ) -> list[EntryResult]:
         """Stores the entries in one durable commit; answers in their order.
+
+        `form` says whether values whose class has surrogates are answered with one.
 
         Raises:
             DeniedError: the caller may not write, or is not in the domain.
@@ -80,13 +87,17 @@ class Tokenizing:
             grants = engine.directory(snapshot).access.principal(caller.principal)
         grants.require(Action.WRITE)
         domain_id = grants.domain(domain)
-        request = engine.request(grants.id, request_id, method, _fingerprinted(entries, domain, atomic))
+        request = engine.request(grants.id, request_id, method, _fingerprinted(entries, domain, atomic, form))
         prepared = self._prepare(entries)
+        for entry in prepared:
+            for made in entry.fields:
+                if made.brought or self._wants_surrogate(made, form):
+                    made.surrogate_domain = domain_id
 
         def job(session: WriteSession) -> list[Answer]:
             remembered = request.recall(session)
             if remembered is not None:
-                return self._still_true(session, remembered)
+                return self._still_true(session, remembered, prepared)
             answers = self._write(session, caller, prepared, atomic, method)
             request.remember(session, answers)
             return answers
@@ -94,6 +105,12 @@ class Tokenizing:
         answers = engine.committer.submit(job, deadline=caller.deadline_monotonic)
         tokens = self._tokens(answers, domain_id)
         return [_result(answer, entry, tokens) for answer, entry in zip(answers, prepared, strict=True)]
+
+    def _wants_surrogate(self, made: PreparedField, form: TokenForm) -> bool:
+        if made.error is not None or made.empty or form is TokenForm.TOKEN:
+            return False
+        rule = self._engine.catalog.get(made.field_class).surrogate
+        return rule is not None and (rule.always or form is TokenForm.SURROGATE)
 
     def _prepare(self, entries: Sequence[Entry]) -> list[PreparedEntry]:
         engine, prepared = self._engine, []
@@ -228,26 +245,62 @@ class Tokenizing:
                 elif equal is None and line.fingerprint == fingerprint:
                     equal = line
         if held is not None:
-            if held.fingerprint == fingerprint and made.stored == engine.book.open_value(
-                session, customer, held.value_no
+            if held.fingerprint == fingerprint and (
+                made.brought or made.stored == engine.book.open_value(session, customer, held.value_no)
             ):
+                surrogate = self._draw(session, customer, made, held.value_no)
+                self._keep_surrogate(session, customer, made, held.value_no, surrogate)
                 return Outcome.UNCHANGED, held.value_no
+            if made.brought and held.fingerprint != fingerprint:
+                # The surrogates of the value that is held would stand for this one from now on.
+                raise SurrogateTakenError("another value is held under this class and label")
             if len(held.labels) == 1:
                 require_not_held(customer.terms, held, session.now_ms)
+                surrogate = self._draw(session, customer, made, held.value_no)
                 version = engine.book.rectify(session, customer, held, made.stored, fingerprint)
                 corrected.append((customer.number, held.value_no, version))
+                self._keep_surrogate(session, customer, made, held.value_no, surrogate)
                 return Outcome.UPDATED, held.value_no
             if held.fingerprint == fingerprint:
+                surrogate = self._draw(session, customer, made, held.value_no)
+                self._keep_surrogate(session, customer, made, held.value_no, surrogate)
                 return Outcome.UNCHANGED, held.value_no  # another spelling of a value that labels share
         if equal is not None:
+            surrogate = self._draw(session, customer, made, equal.value_no)
             self._leave(customer, held, made.label)
             customer.put_entry(equal._replace(labels=(*equal.labels, made.label)))
+            self._keep_surrogate(session, customer, made, equal.value_no, surrogate)
             return Outcome.UNCHANGED, equal.value_no
+        surrogate = self._draw(session, customer, made, None)
         value_no = engine.book.take_value_no(session, customer, engine.settings.limits.fields_per_customer)
         self._leave(customer, held, made.label)
         customer.put_entry(SheetField(value_no, field_class, fingerprint, b"", (made.label,)))
         engine.book.put_value(session, customer, value_no, field_class, made.stored)
+        self._keep_surrogate(session, customer, made, value_no, surrogate)
         return Outcome.CREATED, value_no
+
+    def _draw(
+        self, session: WriteSession, customer: OpenCustomer, made: PreparedField, value_no: int | None
+    ) -> bytes:
+        """The surrogate that is to stand for a value, held or new; empty where a token is wanted.
+
+        Asked for before anything of the field is written, because it may be refused.
+        """
+        if not made.surrogate_domain:
+            return b""
+        surrogates, domain = self._engine.surrogates, made.surrogate_domain
+        if made.brought:
+            surrogates.brought(session, customer, domain, made.brought, value_no)
+            return made.brought
+        field_class = self._engine.catalog.get(made.field_class)
+        return surrogates.drawn(session, customer, field_class, domain, made.stored, value_no)
+
+    def _keep_surrogate(
+        self, session: WriteSession, customer: OpenCustomer, made: PreparedField, value_no: int, text: bytes
+    ) -> None:
+        if text:
+            self._engine.surrogates.keep(session, customer, made.surrogate_domain, text, value_no)
+            made.surrogate = text.decode()
 
     @staticmethod
     def _leave(customer: OpenCustomer, held: SheetField | None, label: str) -> None:
@@ -256,13 +309,23 @@ class Tokenizing:
             rest = tuple(each for each in held.labels if each != label)
             customer.put_entry(held._replace(labels=rest))
 
-    def _still_true(self, session: WriteSession, answers: list[Answer]) -> list[Answer]:
-        """A remembered answer, except for customers shredded since: a replay never resurrects."""
-        checked = []
-        for answer in answers:
+    def _still_true(
+        self, session: WriteSession, answers: list[Answer], prepared: list[PreparedEntry]
+    ) -> list[Answer]:
+        """A remembered answer, except for customers shredded since: a replay never resurrects.
+
+        Surrogates are not remembered with it, but found in the customer's sheet.
+        """
+        book, checked = self._engine.book, []
+        for answer, entry in zip(answers, prepared, strict=True):
             if "customer" in answer:
+                number = CustomerNo(answer["customer"])
                 try:
-                    self._engine.book.live_row(session, CustomerNo(answer["customer"]))
+                    if any(made.surrogate_domain for made in entry.fields):
+                        with book.open(session, session, number) as customer:
+                            _recall_surrogates(customer, answer, entry)
+                    else:
+                        book.live_row(session, number)
                 except VaultError as error:
                     checked.append({"error": error.reason.value})
                     continue
@@ -287,12 +350,22 @@ def _result(answer: Answer, entry: PreparedEntry, tokens: Iterator[str]) -> Entr
     results = []
     for (outcome, value), made in zip(answer["fields"], entry.fields, strict=True):
         if outcome in _STORED:
-            results.append(FieldResult(_OUTCOMES[outcome], next(tokens)))
+            token = next(tokens)
+            results.append(FieldResult(_OUTCOMES[outcome], made.surrogate or token))
         elif outcome == _EMPTY:
             results.append(FieldResult(Outcome.EMPTY))
         else:
             results.append(FieldResult(Outcome.REFUSED, error=_error(value, made.error)))
     return EntryResult(customer_token, answer["created"], results)
+
+
+def _recall_surrogates(customer: OpenCustomer, answer: Answer, entry: PreparedEntry) -> None:
+    for (outcome, value_no), made in zip(answer["fields"], entry.fields, strict=True):
+        if outcome in _STORED and made.surrogate_domain:
+            place = (value_no, made.surrogate_domain)
+            texts = [each.text for each in customer.surrogates if (each.value_no, each.domain) == place]
+            text = made.brought if made.brought in texts else next(iter(texts), b"")
+            made.surrogate = text.decode()
 
 
 def _error(reason: str, known: VaultError | None) -> VaultError:
@@ -312,11 +385,14 @@ def _first_refusal(entry: PreparedEntry) -> VaultError | None:
     return next((made.error for made in entry.fields if made.error is not None), None)
 
 
-def _fingerprinted(entries: Sequence[Entry], domain: str, atomic: bool) -> list[Part]:
-    parts: list[Part] = [domain, bytes([atomic])]
+def _fingerprinted(entries: Sequence[Entry], domain: str, atomic: bool, form: TokenForm) -> list[Part]:
+    # A request that asks for nothing special has the fingerprint that it always had.
+    parts: list[Part] = [domain, bytes([atomic, form] if form else [atomic])]
     for entry in entries:
         parts += [entry.customer.external_id, entry.customer.token, entry.jurisdiction]
         parts.append(len(entry.fields).to_bytes(4, "big"))
         for given in entry.fields:
             parts += [given.field_class, given.label, given.value]
+            if given.surrogate is not None:
+                parts += [b"surrogate", given.surrogate]
     return parts

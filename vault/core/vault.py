@@ -28,6 +28,7 @@ from vault.core.rectifying import Rectifying
 from vault.core.reporting import Reporting
 from vault.core.rotating import Rotating
 from vault.core.shredding import Shredding
+from vault.core.surrogates import Lookup, domains_of
 from vault.core.suspending import Suspending, suspend_due
 from vault.core.tokenizing import Tokenizing
 from vault.core.tracing import Tracing
@@ -76,12 +77,14 @@ from vault.model.requests import (
     Revealed,
     Scope,
     ShredResult,
+    TokenForm,
     TokenInfo,
     Translated,
 )
 from vault.model.secret import Secret
 from vault.policy.explaining import Explanation
 from vault.store.entries import TermsKind
+from vault.store.snapshot import Snapshot
 
 _DEFAULT_PAGE = 100
 _LARGEST_PAGE = 1000
@@ -144,12 +147,13 @@ class Vault:
         request_id: str,
         atomic: bool,
         batch: bool,
+        form: TokenForm = TokenForm.BY_CLASS,
     ) -> list[EntryResult]:
         """Stores customers' fields; see `tokenizing`."""
         method = "BatchTokenize" if batch else "Tokenize"
         with self._suspending_who_goes_beyond():
             return self._tokenizing.tokenize(
-                caller, entries, domain=domain, request_id=request_id, atomic=atomic, method=method
+                caller, entries, domain=domain, request_id=request_id, atomic=atomic, method=method, form=form
             )
 
     def detokenize(
@@ -159,29 +163,40 @@ class Vault:
         purpose: str,
         reveal: Reveal,
         basis: LawfulBasis | None = None,
+        domain: str = "",
     ) -> Revealed:
-        """Opens tokens for a purpose; see `hotpath.detokenize`."""
-        check_limit("batch_tokens", len(tokens), self.engine.settings.limits.batch_tokens)
+        """Opens tokens for a purpose; see `hotpath.detokenize`. `domain` is that of surrogates among them."""
+        engine = self.engine
+        check_limit("batch_tokens", len(tokens), engine.settings.limits.batch_tokens)
         self._approving.require_grant(caller, purpose)
-        with self._suspending_who_goes_beyond():
-            return self.engine.hot.detokenize(caller, tokens, purpose, reveal, basis=basis)
 
-    def update_value(self, caller: Caller, token: str, value: Secret, request_id: str) -> Outcome:
+        def domains(snapshot: Snapshot) -> Sequence[int]:
+            return domains_of(engine.directory(snapshot).access.principal(caller.principal), domain)
+
+        lookup = Lookup(engine.store, engine.surrogates, domains)
+        with self._suspending_who_goes_beyond():
+            return engine.hot.detokenize(caller, tokens, purpose, reveal, foreign=lookup, basis=basis)
+
+    def update_value(
+        self, caller: Caller, token: str, value: Secret, request_id: str, domain: str = ""
+    ) -> Outcome:
         """Rectifies one value; see `rectifying`."""
         with self._suspending_who_goes_beyond():
-            return self._rectifying.update(caller, token, value, request_id)
+            return self._rectifying.update(caller, token, value, request_id, domain)
 
-    def delete_value(self, caller: Caller, token: str, request_id: str) -> None:
+    def delete_value(self, caller: Caller, token: str, request_id: str, domain: str = "") -> None:
         """Deletes one value; see `rectifying`."""
-        self._rectifying.delete(caller, token, request_id)
+        self._rectifying.delete(caller, token, request_id, domain)
 
-    def translate(self, caller: Caller, tokens: Sequence[str], target_domain: str) -> Translated:
+    def translate(
+        self, caller: Caller, tokens: Sequence[str], target_domain: str, source_domain: str = ""
+    ) -> Translated:
         """Tokens of another domain; see `inspecting`."""
-        return self._inspecting.translate(caller, tokens, target_domain)
+        return self._inspecting.translate(caller, tokens, target_domain, source_domain)
 
-    def inspect(self, caller: Caller, token: str) -> TokenInfo:
+    def inspect(self, caller: Caller, token: str, domain: str = "") -> TokenInfo:
         """Describes a token; see `inspecting`."""
-        return self._inspecting.inspect(caller, token)
+        return self._inspecting.inspect(caller, token, domain)
 
     def rotate_epoch(self, caller: Caller, request_id: str, approval_id: str = "") -> Operation:
         """Asks for a new epoch; see `operations`."""

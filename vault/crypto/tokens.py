@@ -33,6 +33,8 @@ _BLOCK: Final = Struct(">2s5s3s6s")
 _PARTS: Final = Struct(">2s5s3s6x")
 Deciphered = tuple[bytes, bytes, bytes]
 """Region and domain (2 bytes), customer_no (5), value_no (3)."""
+Foreign = Callable[[Sequence[tuple[int, str]]], Mapping[int, Deciphered]]
+"""Finds what texts stand for that are no tokens: those that it knows, by their index."""
 
 
 def block(region: int, domain: int, customer_no: int, value_no: int) -> bytes:
@@ -59,6 +61,11 @@ def blocks(region: int, domain: int, customer_no: int, value_nos: Sequence[int])
     if value_nos and not 0 <= min(value_nos) <= max(value_nos) < 2**24:
         raise ValueError("value number out of range")
     return [(first | value_no).to_bytes(10, "big") + CHECK for value_no in value_nos]
+
+
+def is_token_text(text: str) -> bool:
+    """Whether `text` has the form of a token, genuine or not."""
+    return _TEXT.fullmatch(text) is not None
 
 
 def parts(deciphered: bytes) -> TokenParts:
@@ -156,15 +163,19 @@ class TokenCodec:
             raise TokenUnknownError("no such token")
         return parts(plain)
 
-    def decipher_batch(self, tokens: Sequence[str]) -> list[Deciphered | None]:
+    def decipher_batch(
+        self, tokens: Sequence[str], foreign: "Foreign | None" = None
+    ) -> list[Deciphered | None]:
         """The parts of each genuine token, in order, or None where `decode` raises.
+
+        `foreign` is asked once about all texts that do not have the form of a token, if there are any.
 
         A token that is not None has passed its check bytes. Its parts stay bytes: region and domain
         (2), customer_no (5), value_no (3), as they stand in the keys of the store.
         """
         plain = self._decipher_usual(tokens)
         if plain is None:
-            return self._decipher_each(tokens)
+            return self._decipher_each(tokens, foreign)
         return cast(list[Deciphered | None], list(_PARTS.iter_unpack(plain)))
 
     def _knowing(self, generations: Set[int]) -> Mapping[int, _Generation]:
@@ -203,13 +214,19 @@ class TokenCodec:
         genuine = all(plain[at::BLOCK_BYTES].count(0) == count for at in range(10, BLOCK_BYTES))
         return plain if genuine else None
 
-    def _decipher_each(self, tokens: Sequence[str]) -> list[Deciphered | None]:
+    def _decipher_each(self, tokens: Sequence[str], foreign: "Foreign | None") -> list[Deciphered | None]:
         found: list[Deciphered | None] = [None] * len(tokens)
+        others: list[tuple[int, str]] = []
         waiting: dict[int, list[tuple[int, bytes]]] = {}
         for index, text in enumerate(tokens):
             split = _split(text)
             if split is not None:
                 waiting.setdefault(split[0], []).append((index, split[1]))
+            else:
+                others.append((index, text))
+        if others and foreign is not None:
+            for index, resolved in foreign(others).items():
+                found[index] = resolved
         known = self._knowing(waiting.keys())
         for number, items in waiting.items():
             if number not in known:

@@ -4,6 +4,8 @@
 - `config`: reads the `[fields.<name>]` tables of the configuration.
 - `preparing`: validates and normalizes a value on its way in.
 - `masking`: the masked form of a stored value.
+- `surrogate`: what surrogates look like; `surrogate_config` reads it; `space`, `template` and `fiction`
+  (phone numbers of films and books) are its parts.
 - `text`: what holds for every value; `free_text`, `email`, `phone`, `iban`, `card`, `birth_date`
   and `national_id`: one module a kind.
 

@@ -9,6 +9,7 @@
     max_bytes = 64
     mask = "hidden"
     sensitivity = "sensitive"
+    surrogate = "phone"         # what its surrogates look like, see `surrogate_config`
 
 All problems are reported at once.
 """
@@ -30,11 +31,13 @@ from vault.fields.field_class import (
     usual,
 )
 from vault.fields.phone import is_country
+from vault.fields.surrogate import SurrogateRule
+from vault.fields.surrogate_config import WrongOptionError, read_rule
 from vault.model.ids import is_name
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
-_KEYS = ("kind", "lenient", "default_country", "max_bytes", "mask", "sensitivity")
+_KEYS = ("kind", "lenient", "default_country", "max_bytes", "mask", "sensitivity", "surrogate")
 
 
 def load_field_classes(table: Mapping[str, object]) -> FieldCatalog:
@@ -92,6 +95,7 @@ class _Options:
             default_country=self._country(kind, base.default_country),
             max_bytes=self._size("max_bytes", base.max_bytes),
             sensitivity=self._choice("sensitivity", base.sensitivity),
+            surrogate=self._surrogate(kind, base.surrogate),
         )
 
     def _wrong(self, problem: str) -> None:
@@ -119,6 +123,15 @@ class _Options:
             return given
         self._wrong(f"{key} is not a number of bytes from 1 to {MAX_VALUE_BYTES}")
         return default
+
+    def _surrogate(self, kind: Kind, default: SurrogateRule | None) -> SurrogateRule | None:
+        if "surrogate" not in self._options:
+            return default
+        try:
+            return read_rule(self._options["surrogate"], kind)
+        except WrongOptionError as error:
+            self._wrong(str(error))
+            return default
 
     def _country(self, kind: Kind, default: str) -> str:
         given = self._options.get("default_country", default)

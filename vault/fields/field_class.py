@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from vault.errors import InvalidRequestError
+from vault.fields.surrogate import SurrogateRule
 from vault.model.ids import MAX_EXTERNAL_ID_BYTES, is_name
 
 EXTERNAL_ID = "external_id"
@@ -64,6 +65,7 @@ class FieldClass:
             the customer's jurisdiction is unknown. Empty: none.
         max_bytes: Longest stored value, in bytes of UTF-8.
         sensitivity: How much harm a disclosure does.
+        surrogate: How its surrogates are made; None for a class without.
     """
 
     name: str
@@ -73,6 +75,7 @@ class FieldClass:
     default_country: str = ""
     max_bytes: int = MAX_VALUE_BYTES
     sensitivity: Sensitivity = Sensitivity.PERSONAL
+    surrogate: SurrogateRule | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ Rules:
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -76,6 +76,15 @@ Judge = Callable[[bytes], None]
 """Judges a customer (6 bytes) without a DEK under the write lock: raises ShreddedError or
 DataLossError, or returns when the DEK is there after all."""
 Masks = Callable[[int, str], str]
+
+
+class Foreign(Protocol):
+    """Finds what texts stand for that are no tokens."""
+
+    reasons: dict[int, Reason]  # why those of these indexes are not found
+
+    def __call__(self, texts: Sequence[tuple[int, str]]) -> Mapping[int, Deciphered]:
+        """Those that it knows, by their index."""
 
 
 class Budgets(Protocol):
@@ -139,10 +148,12 @@ class HotPath:
         wanted: Reveal,
         action: ReadAction = ReadAction.DETOKENIZE,
         basis: LawfulBasis | None = None,
+        foreign: Foreign | None = None,
     ) -> Revealed:
         """Opens tokens for a purpose; values come back in their order, denials with their index.
 
-        Without a `basis` the read stands on the purpose's first one in each customer's jurisdiction.
+        `foreign` finds what texts stand for that are no tokens. Without a `basis` the read stands on the
+        purpose's first one in each customer's jurisdiction.
 
         Raises:
             UnauthenticatedError: the principal is not registered.
@@ -155,14 +166,15 @@ class HotPath:
         if not self._waiting.acquire(blocking=False):
             raise OverloadedError("too many reads are waiting in this process")
         try:
-            deciphered = self._codec.decipher_batch(tokens)
+            deciphered = self._codec.decipher_batch(tokens, foreign)
+            known = foreign.reasons if foreign is not None else {}
             with self._turn:
                 if caller.deadline_monotonic is not None and time.monotonic() > caller.deadline_monotonic:
                     raise DeadlineExceededError("the deadline passed before the read began")
                 for _ in range(_ATTEMPTS):
                     with self._store.snapshot() as snapshot, suppress(_StaleSnapshotError):
                         return self._batch(
-                            caller, tokens, deciphered, (purpose, wanted, basis), action, snapshot
+                            caller, tokens, deciphered, known, (purpose, wanted, basis), action, snapshot
                         )
                 raise OverloadedError("the keys of these customers change too fast to be read")
         finally:
@@ -188,6 +200,7 @@ class HotPath:
         caller: Caller,
         tokens: Sequence[str],
         deciphered: Sequence[Deciphered | None],
+        known: Mapping[int, Reason],
         asked: tuple[str, Reveal, LawfulBasis | None],
         action: ReadAction,
         snapshot: Snapshot,
@@ -212,7 +225,9 @@ class HotPath:
         for index, token in enumerate(deciphered):
             if token is None or token[0] not in homes:
                 # A foreign domain's token answers as a guess does: its existence is not told.
-                code = _TOKEN_UNKNOWN if token is not None else self._undeciphered(tokens[index])
+                code = (
+                    _TOKEN_UNKNOWN if token is not None else self._undeciphered(index, tokens[index], known)
+                )
                 missed.append((index, code))
                 continue
             _, customer, value_no = token
@@ -366,7 +381,9 @@ class HotPath:
         text = plain.decode()
         return field_class, outcome, self._mask(field_class, text) if outcome == MASKED else text
 
-    def _undeciphered(self, token: str) -> int:
+    def _undeciphered(self, index: int, token: str, known: Mapping[int, Reason]) -> int:
+        if index in known:
+            return reason_code(known[index])
         try:
             self._codec.decode(token)
         except VaultError as error:

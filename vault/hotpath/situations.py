@@ -33,7 +33,7 @@ def read_terms(
     raw = snapshot.sheet(customer)
     if raw is None:
         raise DataLossError("the sheet of a live customer is missing")
-    terms = Sheet.unpack(cache.open_sheet(entry, opener, vault_id, customer, raw)).terms
+    terms = Sheet.unpack(cache.open_sheet(entry, opener, vault_id, customer, raw), raw[0]).terms
     if terms_digest(terms, lambda data: cache.row_mac(entry, data)) != row.restrictions:
         raise IntegrityFailedError
     return terms

@@ -41,10 +41,21 @@ class Outcome(IntEnum):
     REFUSED = 5
 
 
+class TokenForm(IntEnum):
+    """What Tokenize gives for values whose class has surrogates; numbers as in the API."""
+
+    BY_CLASS = 0  # as the class is configured
+    TOKEN = 1
+    SURROGATE = 2
+
+
 class FieldInput(NamedTuple):
+    """One field to store; `surrogate` is an existing token of another vault, to stand for the value here."""
+
     field_class: str
     value: Secret
     label: str = ""
+    surrogate: Secret | None = None
 
 
 class Entry(NamedTuple):

@@ -61,6 +61,7 @@ from vault.model.requests import (
     PolicyVersion,
     PrincipalInfo,
     ShredResult,
+    TokenForm,
     TokenInfo,
     Translated,
 )
@@ -108,7 +109,10 @@ def to_entry(message: token_pb.TokenizeEntry) -> Entry:
     """One customer's fields."""
     return Entry(
         customer=to_ref(message.customer),
-        fields=[FieldInput(f.field_class, Secret(f.value), f.label) for f in message.fields],
+        fields=[
+            FieldInput(f.field_class, Secret(f.value), f.label, Secret(f.surrogate) if f.surrogate else None)
+            for f in message.fields
+        ],
         jurisdiction=message.jurisdiction,
     )
 
@@ -119,6 +123,14 @@ def to_reveal(number: int) -> Reveal:
         return Reveal(number or Reveal.BEST)
     except ValueError:
         raise InvalidRequestError("reveal: unknown number", field="reveal") from None
+
+
+def to_form(number: int) -> TokenForm:
+    """What is to stand for values; unspecified means as their classes are configured."""
+    try:
+        return TokenForm(number)
+    except ValueError:
+        raise InvalidRequestError("form: unknown number", field="form") from None
 
 
 def to_basis(number: int) -> LawfulBasis | None:

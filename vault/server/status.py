@@ -48,6 +48,10 @@ MEANINGS: dict[Reason, _Meaning] = {
     Reason.APPROVAL_UNKNOWN: _Meaning(Code.NOT_FOUND, "no such request for approval"),
     Reason.POLICY_INVALID: _Meaning(Code.INVALID_ARGUMENT, "the policy is not valid"),
     Reason.BATCH_ABORTED: _Meaning(Code.ABORTED, "given up because of another item of the batch"),
+    Reason.SURROGATES_EXHAUSTED: _Meaning(
+        Code.RESOURCE_EXHAUSTED, "nearly all surrogates of this form are given out"
+    ),
+    Reason.SURROGATE_TAKEN: _Meaning(Code.ALREADY_EXISTS, "the surrogate stands for another value"),
     Reason.UNAUTHENTICATED: _Meaning(Code.UNAUTHENTICATED, "no principal is known for this certificate"),
     Reason.SUSPENDED: _Meaning(Code.PERMISSION_DENIED, "the principal is revoked or suspended"),
     Reason.ACTION_DENIED: _Meaning(Code.PERMISSION_DENIED, "the principal may not do this"),

@@ -30,6 +30,7 @@ from vault.errors import (
 from vault.store.files import sync_directory, sync_file
 
 MAP_BYTES = 8 << 40
+ADDED_TABLES = frozenset({"surrogates", "changes"})  # later than the first environments; made where missing
 MAX_READERS = 4096
 DATA_FILE = "data.mdb"
 _SPARE_TRANSACTIONS = 16
@@ -92,6 +93,8 @@ class Environment:
 
     def open_tables(self, transaction: "lmdb.Transaction[bytes] | None" = None) -> None:
         """Opens the tables, in a write transaction of the caller's or of its own; in none if read-only.
+
+        A read-only environment is without those of `ADDED_TABLES` that it lacks.
 
         The handles last once that transaction has been committed.
 
@@ -165,6 +168,10 @@ class Environment:
                 # In a read-only environment py-lmdb must begin the transaction itself for the handle to stay.
                 self.tables[name] = self._env.open_db(name.encode(), txn=transaction, create=False)
             except lmdb.NotFoundError as error:
+                if name in ADDED_TABLES:
+                    if transaction is not None:
+                        self.tables[name] = self._env.open_db(name.encode(), txn=transaction)
+                    continue
                 raise IntegrityFailedError(plane=self.path.name) from error
 
 

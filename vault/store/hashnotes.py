@@ -6,7 +6,7 @@ Rows that come in order make an index small and quick to write.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -52,17 +52,12 @@ class HashNotes:
     def fill(self, index: Environment, region: int) -> None:
         """Writes every noted hash into an empty index."""
         size = os.fstat(self._descriptor).st_size // HASH_BYTES
-        parts = max(1, -(-size // _PARTITION))
-        for part in range(parts):
-            low, high = part * 65536 // parts, (part + 1) * 65536 // parts
-            buckets = [bytearray() for _ in range(_BUCKETS)]
+
+        def rows() -> Iterator[tuple[bytes, bytes]]:
             for number, hashed in self._noted(size):
-                prefix = hashed[0] << 8 | hashed[1]
-                if low <= prefix < high:
-                    bucket = buckets[(prefix - low) * _BUCKETS // (high - low)]
-                    bucket += hashed + customer_key(region, number)
-            for first in range(0, _BUCKETS, _BUCKETS_A_COMMIT):
-                _append(index, buckets[first : first + _BUCKETS_A_COMMIT])
+                yield hashed, customer_key(region, number)
+
+        fill_sorted(index, "external", rows, size, _ENTRY_BYTES)
 
     def close(self) -> None:
         """Closes the file."""
@@ -77,11 +72,43 @@ class HashNotes:
                     yield start + at // HASH_BYTES, hashed
 
 
-def _append(index: Environment, buckets: Sequence[bytearray]) -> None:
+def fill_sorted(
+    index: Environment,
+    table: str,
+    rows: Callable[[], Iterator[tuple[bytes, bytes]]],
+    count: int,
+    entry_bytes: int,
+) -> None:
+    """Writes rows into an empty table in the order of their keys.
+
+    Args:
+        index: where the table is.
+        table: its name.
+        rows: gives all of them, in any order, as often as asked: keys of 16 bytes and their values.
+        count: how many there are, or somewhat more.
+        entry_bytes: of a key and its value together.
+
+    Raises:
+        IntegrityFailedError: a key stands there twice.
+    """
+    parts = max(1, -(-count // _PARTITION))
+    for part in range(parts):
+        low, high = part * 65536 // parts, (part + 1) * 65536 // parts
+        buckets = [bytearray() for _ in range(_BUCKETS)]
+        for hashed, value in rows():
+            prefix = hashed[0] << 8 | hashed[1]
+            if low <= prefix < high:
+                bucket = buckets[(prefix - low) * _BUCKETS // (high - low)]
+                bucket += hashed + value
+        for first in range(0, _BUCKETS, _BUCKETS_A_COMMIT):
+            _append(index, table, buckets[first : first + _BUCKETS_A_COMMIT], entry_bytes)
+
+
+def _append(index: Environment, table: str, buckets: Sequence[bytearray], entry_bytes: int) -> None:
     with translated(index.path), index.write() as transaction:
-        cursor = transaction.cursor(db=index.tables["external"])
+        cursor = transaction.cursor(db=index.tables[table])
         for bucket in buckets:
-            entries = [bytes(bucket[at : at + _ENTRY_BYTES]) for at in range(0, len(bucket), _ENTRY_BYTES)]
+            entries = [bytes(bucket[at : at + entry_bytes]) for at in range(0, len(bucket), entry_bytes)]
             rows = [(entry[:HASH_BYTES], entry[HASH_BYTES:]) for entry in sorted(entries)]
             if cursor.putmulti(rows, append=True) != (len(rows), len(rows)):
                 raise IntegrityFailedError

@@ -6,7 +6,7 @@
               shredded one has none of them, and its shred is in the ledger; whom the ledger says shredded, is
     consents  a customer's events are numbered without gaps, each under a DEK that is there
     keyring   an active customer has the DEK of its generation; a shredded one has none
-    index     rows point at customers that are not shredded, at most one to each
+    index     rows point at customers that are not shredded, at most one to each; so do those of surrogates
 
 Severity `error`: an invariant is broken. `note`: what a crash leaves behind and the next write session or
 rotation clears, adopts or finishes.
@@ -93,6 +93,7 @@ def _check_all(store: Store) -> Iterator[Finding]:
         yield from _check_sheets(snapshot)
         yield from _check_deks(snapshot, keys, meta)
         yield from _check_index(snapshot, keys, meta)
+        yield from _check_surrogates(snapshot, keys)
 
 
 def _check_ledger(store: Store) -> Generator[Finding, None, _Ledger | None]:
@@ -243,6 +244,16 @@ def _check_deks(snapshot: Snapshot, keys: KeyringSnapshot, meta: Meta) -> Iterat
                 yield Finding(ERROR, "CUSTOMER_LOST", "values", customer_no, "its key is there")
             else:
                 yield Finding(NOTE, "DEK_ORPHAN", "keyring", customer_no, "of a write that did not finish")
+
+
+def _check_surrogates(snapshot: Snapshot, keys: KeyringSnapshot) -> Iterator[Finding]:
+    for _, value in keys.surrogates():
+        region, customer_no, _ = split_value_key(value)
+        row = snapshot.get(value_key(region, customer_no))
+        if row is None:
+            yield Finding(NOTE, "INDEX_ORPHAN", "index", customer_no, "a surrogate of nobody")
+        elif _is_shredded(row):
+            yield Finding(ERROR, "SHRED_INCOMPLETE", "index", customer_no, "a surrogate is left")
 
 
 def _check_index(snapshot: Snapshot, keys: KeyringSnapshot, meta: Meta) -> Iterator[Finding]:

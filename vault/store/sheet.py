@@ -2,7 +2,7 @@
 
 Row of table `sheets`, key region | customer_no:
 
-    version u8 = 1 | dek_generation u16 | nonce 24 | ciphertext and tag
+    version u8 = 1, or 2 with surrogates | dek_generation u16 | nonce 24 | ciphertext and tag
 
 Plaintext:
 
@@ -10,9 +10,11 @@ Plaintext:
     u16 n | n times: value_no u24 | field_class u8 | fingerprint 16 | u8 length | index hash
                      | u8 labels | labels times: u8 length | ASCII
     u16 m | m times: locator 16 of an earlier DEK generation, oldest first
+    of version 2: u16 s | s times: value_no u24 | domain u8 | u8 length | UTF-8, oldest first
     terms to the end (see `terms`), none where there are no bytes
 
-The past locators keep the customer's access history findable after its key was replaced.
+The past locators keep the customer's access history findable after its key was replaced. A surrogate stays
+until its customer goes, beyond the deletion of its value: nobody else's value is to be found under it.
 """
 
 import struct
@@ -26,6 +28,8 @@ from vault.store.terms import NO_TERMS, Terms
 SHEET_HEADER = struct.Struct(">BH")
 SHEET_NONCE_BYTES = 24
 SHEET_FORMAT = 1
+SURROGATES_FORMAT = 2
+MAX_SURROGATE_BYTES = 255
 FINGERPRINT_BYTES = 16
 LOCATOR_BYTES = 16
 _TAG_BYTES = 16
@@ -50,6 +54,21 @@ class SheetField(NamedTuple):
         return f"<value {self.value_no} of field class {self.field_class}>"
 
 
+class SheetSurrogate(NamedTuple):
+    """A surrogate of one value in one domain."""
+
+    value_no: int
+    domain: int
+    text: bytes
+
+    def pack(self) -> bytes:
+        """The surrogate's part of the plaintext."""
+        return (self.value_no << 8 | self.domain).to_bytes(4, "big") + _short(self.text)
+
+    def __repr__(self) -> str:
+        return f"<surrogate of value {self.value_no} in domain {self.domain}>"
+
+
 @dataclass(frozen=True, slots=True)
 class Sheet:
     """The plaintext; `external_id` is personal data and never shown."""
@@ -58,6 +77,12 @@ class Sheet:
     fields: tuple[SheetField, ...] = ()
     past_locators: tuple[bytes, ...] = ()
     terms: Terms = NO_TERMS
+    surrogates: tuple[SheetSurrogate, ...] = ()
+
+    @property
+    def version(self) -> int:
+        """The version under which the plaintext is sealed."""
+        return SURROGATES_FORMAT if self.surrogates else SHEET_FORMAT
 
     def pack(self) -> bytes:
         """The plaintext to seal."""
@@ -66,16 +91,23 @@ class Sheet:
         )
         lines = b"".join([each.pack() for each in self.fields])
         past = len(self.past_locators).to_bytes(2, "big") + b"".join(self.past_locators)
+        if self.surrogates:
+            past += len(self.surrogates).to_bytes(2, "big") + b"".join(
+                [each.pack() for each in self.surrogates]
+            )
         return head + lines + past + self.terms.pack()
 
     @classmethod
-    def unpack(cls, plaintext: bytes) -> Self:
+    def unpack(cls, plaintext: bytes, version: int = SHEET_FORMAT) -> Self:
         """Read an opened sheet; raises `IntegrityFailedError` unless every byte belongs to it."""
         reader = _Reader(plaintext)
         external_id = reader.take(reader.number(2))
         fields = tuple([_read_field(reader) for _ in range(reader.number(2))])
         locators = tuple([reader.take(LOCATOR_BYTES) for _ in range(reader.number(2))])
-        return cls(external_id, fields, locators, Terms.unpack(plaintext[reader.position :]))
+        surrogates: tuple[SheetSurrogate, ...] = ()
+        if version == SURROGATES_FORMAT:
+            surrogates = tuple([_read_surrogate(reader) for _ in range(reader.number(2))])
+        return cls(external_id, fields, locators, Terms.unpack(plaintext[reader.position :]), surrogates)
 
 
 def external_id_of(plaintext: bytes) -> bytes:
@@ -91,10 +123,11 @@ class SealedSheet:
     dek_generation: int
     nonce: bytes
     ciphertext: bytes
+    version: int = SHEET_FORMAT
 
     def header(self) -> bytes:
         """The first 3 bytes of the row, authenticated with it."""
-        return SHEET_HEADER.pack(SHEET_FORMAT, self.dek_generation)
+        return SHEET_HEADER.pack(self.version, self.dek_generation)
 
     def pack(self) -> bytes:
         """Header, nonce, ciphertext."""
@@ -104,10 +137,10 @@ class SealedSheet:
     def unpack(cls, row: bytes) -> Self:
         """Split a row."""
         sealed_at = SHEET_HEADER.size + SHEET_NONCE_BYTES
-        if len(row) < sealed_at + _TAG_BYTES or row[0] != SHEET_FORMAT:
+        if len(row) < sealed_at + _TAG_BYTES or row[0] not in (SHEET_FORMAT, SURROGATES_FORMAT):
             raise IntegrityFailedError
-        _, generation = SHEET_HEADER.unpack_from(row)
-        return cls(generation, row[SHEET_HEADER.size : sealed_at], row[sealed_at:])
+        version, generation = SHEET_HEADER.unpack_from(row)
+        return cls(generation, row[SHEET_HEADER.size : sealed_at], row[sealed_at:], version)
 
 
 def sheet_aad(vault_id: bytes, key: bytes, head: bytes) -> bytes:
@@ -144,6 +177,11 @@ def _read_field(reader: _Reader) -> SheetField:
     except UnicodeDecodeError as error:
         raise IntegrityFailedError from error
     return SheetField(value_no, field_class, fingerprint, index_hash, labels)
+
+
+def _read_surrogate(reader: _Reader) -> SheetSurrogate:
+    value_no, domain = reader.number(3), reader.number(1)
+    return SheetSurrogate(value_no, domain, reader.take(reader.number(1)))
 
 
 @lru_cache(maxsize=1024)  # few sets of labels, and every value has one

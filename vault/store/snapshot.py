@@ -26,7 +26,7 @@ VALUES_TABLES: Final = (
     *("names", "principals", "policies", "requests", "erasures", "operations", "approvals"),
 )
 KEYRING_TABLES: Final = ("deks", "secrets")
-INDEX_TABLES: Final = ("external",)
+INDEX_TABLES: Final = ("external", "surrogates", "changes")
 _CUSTOMER_ROW = bytes(3)
 _AFTER_VALUES = b"\xff\xff\xff\xff"
 _Tables = dict[str, "lmdb._Database"]
@@ -173,6 +173,27 @@ class KeyringReader:
     def index_lookup(self, keyed_hash: bytes) -> bytes | None:
         """The customer key (6 bytes) at a keyed hash (16 bytes)."""
         return self._index.get(keyed_hash, db=self._index_tables["external"])
+
+    def surrogate(self, keyed_hash: bytes) -> bytes | None:
+        """The value key (9 bytes) at a surrogate's keyed hash (16 bytes)."""
+        table = self._index_tables.get("surrogates")
+        return None if table is None else self._index.get(keyed_hash, db=table)
+
+    def surrogates(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every surrogate's row, as (keyed hash 16, value key 9)."""
+        table = self._index_tables.get("surrogates")
+        return iter(()) if table is None else _from(self._index, table, b"")
+
+    def count_surrogates(self) -> int:
+        """Number of rows of surrogates."""
+        table = self._index_tables.get("surrogates")
+        return 0 if table is None else self._index.stat(table)["entries"]
+
+    def surrogate_changes(self, after: int) -> Iterator[bytes]:
+        """Customers (6 bytes) that got surrogates in commits of `values` with a number above `after`."""
+        start = (after + 1).to_bytes(8, "big")
+        for key, _ in _from(self._index, self._index_tables["changes"], start):
+            yield key[8:]
 
     def index_rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Every row of the index, as (keyed hash 16, customer key 6)."""

@@ -7,7 +7,7 @@ else waits for them. Every method commits, and a commit is durable.
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from vault.errors import IntegrityFailedError
 from vault.store.environment import DATA_FILE, Environment, translated
@@ -15,16 +15,21 @@ from vault.store.epochs import create_epoch, index_path, keyring_path
 from vault.store.files import remove_gradually, sync_directory
 from vault.store.hashnotes import HashNotes
 from vault.store.snapshot import INDEX_TABLES, KEYRING_TABLES
+from vault.store.surrogatenotes import SurrogateNotes
+
+if TYPE_CHECKING:
+    import lmdb
 
 _GENERATIONS = 2**16
 
 Row = tuple[bytes, bytes]
-Changed = tuple[bytes, Sequence[Row], bytes]
-"""A customer (6 bytes), its wrapped DEKs and its index hash; none of both for one that was shredded."""
+Changed = tuple[bytes, Sequence[Row], bytes, Sequence[Row]]
+"""A customer (6 bytes), its wrapped DEKs, its index hash, index rows of its surrogates; none of them for
+one that was shredded."""
 
 
 class NextEpoch:
-    """Two environments under construction, and the hash of each customer's external id beside them."""
+    """Two environments under construction, and what is noted for the index beside them."""
 
     def __init__(self, root: Path, epoch: int) -> None:
         """Opens what `create` made."""
@@ -37,6 +42,7 @@ class NextEpoch:
             self._keyring.open_tables()
             self._index.open_tables()
         self._hashes = HashNotes(index_path(root, epoch) / "hashes")
+        self._surrogates = SurrogateNotes(index_path(root, epoch) / "surrogates")
         self._closed = False
 
     @classmethod
@@ -67,23 +73,28 @@ class NextEpoch:
         """Notes the index hashes of customers `first`, `first` + 1, ...; empty ones for those without."""
         self._hashes.note(first, hashes)
 
+    def note_surrogates(self, rows: Sequence[Row]) -> None:
+        """Notes the index rows of surrogates; customers ascend from call to call."""
+        self._surrogates.note(rows)
+
     def fill_index(self, region: int) -> None:
-        """Writes the noted hashes into the index in their order, which makes it small and quick to write."""
+        """Writes what is noted into the index in its order, which makes it small and quick to write."""
         self._hashes.fill(self._index, region)
+        self._surrogates.fill(self._index)
 
     def replace_customers(self, changed: Sequence[Changed]) -> None:
         """Makes customers what they have become since they were copied."""
         with translated(self._keyring.path), self._keyring.write() as transaction:
             table = self._keyring.tables["deks"]
             cursor = transaction.cursor(db=table)
-            for customer, deks, _ in changed:
+            for customer, deks, _, _ in changed:
                 while cursor.set_range(customer) and cursor.key().startswith(customer):
                     cursor.delete()
                 for key, row in deks:
                     transaction.put(key, row, db=table)
         with translated(self._index.path), self._index.write() as transaction:
             table = self._index.tables["external"]
-            for customer, _, hashed in changed:
+            for customer, _, hashed, surrogates in changed:
                 number = int.from_bytes(customer[1:], "big")
                 former = self._hashes.at(number)
                 if former:
@@ -91,6 +102,18 @@ class NextEpoch:
                 if hashed:
                     transaction.put(hashed, customer, db=table)
                 self.note_hashes(number, [hashed])
+                self._replace_surrogates(transaction, customer, surrogates)
+
+    def _replace_surrogates(
+        self, transaction: "lmdb.Transaction[bytes]", customer: bytes, rows: Sequence[Row]
+    ) -> None:
+        table = self._index.tables["surrogates"]
+        for keyed_hash in self._surrogates.of(customer):
+            if (transaction.get(keyed_hash, db=table) or b"").startswith(customer):
+                transaction.delete(keyed_hash, db=table)
+        for keyed_hash, value in rows:
+            transaction.put(keyed_hash, value, db=table)
+        self._surrogates.add(customer, [keyed_hash for keyed_hash, _ in rows])
 
     def deks(self, start: bytes = b"", limit: int = 2**31) -> list[Row]:
         """Wrapped DEKs from `start` on, at most `limit`."""
@@ -116,6 +139,7 @@ class NextEpoch:
         """Drops the notes and closes; everything is durable."""
         self.close()
         self._hashes.path.unlink()
+        self._surrogates.path.unlink()
         sync_directory(self._hashes.path.parent)
 
     def close(self) -> None:
@@ -124,17 +148,19 @@ class NextEpoch:
             return
         self._closed = True
         self._hashes.close()
+        self._surrogates.close()
         self._keyring.close()
         self._index.close()
 
 
-def fill_new_index(root: Path, epoch: int, region: int, notes: HashNotes) -> None:
+def fill_new_index(root: Path, epoch: int, region: int, notes: HashNotes, surrogates: SurrogateNotes) -> None:
     """Fills the empty index of an epoch that no process has open."""
     path = index_path(root, epoch)
     index = Environment(path, INDEX_TABLES, read_only=False, readahead=False)
     try:
         index.open_tables()
         notes.fill(index, region)
+        surrogates.fill(index)
     finally:
         index.close()
 

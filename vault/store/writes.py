@@ -103,6 +103,25 @@ class PlaneWriter(ValuesReader, KeyringReader):
         found = [keyed_hash for keyed_hash, owner in self.index_rows() if owner == customer]
         return sum([self.index_delete(keyed_hash) for keyed_hash in found])
 
+    def surrogate_put(self, keyed_hash: bytes, value: bytes) -> None:
+        """Points a surrogate's keyed hash (16 bytes) at a value (key of 9 bytes).
+
+        The customer is noted with the number of this session's commit, for a rotation that is under way.
+        """
+        self._index_write(self._index.put(keyed_hash, value, db=self._index_tables["surrogates"]))
+        change = self._transaction.id().to_bytes(8, "big") + value[:CUSTOMER_KEY_BYTES]
+        self._index.put(change, b"", db=self._index_tables["changes"])
+
+    def surrogate_delete(self, keyed_hash: bytes) -> bool:
+        """Removes a surrogate's row; returns whether it was there."""
+        return self._index_write(self._index.delete(keyed_hash, db=self._index_tables["surrogates"]))
+
+    def surrogates_delete_customer(self, region: int, customer_no: int) -> int:
+        """Removes every surrogate of a customer, by a scan of all surrogates; returns how many."""
+        customer = customer_key(region, customer_no)
+        found = [keyed_hash for keyed_hash, value in self.surrogates() if value.startswith(customer)]
+        return sum([self.surrogate_delete(keyed_hash) for keyed_hash in found])
+
     @property
     def _external(self) -> "lmdb._Database":
         return self._index_tables["external"]

@@ -1,8 +1,8 @@
 """Lets concurrent reads of single tokens travel as one batch. Pure: no threads, no clock, no network.
 
 Rules:
-- Only calls that would send the same request but for the token share a batch: same purpose, same
-  reveal. The domain is in the token and the principal in the connection.
+- Only calls that would send the same request but for the token share a batch: same purpose,
+  reveal, basis and domain of surrogates. The domain of a token is in it, and the principal in the connection.
 - A read that finds nothing in flight is sent at once. While a batch is in flight, reads gather. They
   leave when nothing is in flight any more; also when they have filled a batch, or after a
   millisecond, while fewer batches are in flight than the client has connections.
@@ -32,8 +32,8 @@ from customervault.values import LawfulBasis, Reveal
 GATHER_SECONDS = 0.001
 _TOKEN = re.compile(r"[!-~]{1,128}\Z")
 
-# A purpose, a reveal, and the stated lawful basis.
-Kind = tuple[str, Reveal, LawfulBasis | None]
+# A purpose, a reveal, the stated lawful basis, and the domain of surrogates.
+Kind = tuple[str, Reveal, LawfulBasis | None, str]
 
 
 class Gathering(Protocol):

@@ -21,7 +21,7 @@ from customervault.v1 import (
     policy_service_pb2,
     token_service_pb2,
 )
-from customervault.values import LawfulBasis, Reveal, RevealLevel, Value
+from customervault.values import LawfulBasis, Reveal, RevealLevel, TokenForm, Value
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -36,6 +36,11 @@ LEVELS: dict[int, RevealLevel | None] = {
     common_pb2.REVEAL_UNSPECIFIED: None,
     common_pb2.REVEAL_PLAIN: "plain",
     common_pb2.REVEAL_MASKED: "masked",
+}
+FORMS: dict[TokenForm, "token_service_pb2.TokenForm.ValueType"] = {
+    "by_class": token_service_pb2.TOKEN_FORM_UNSPECIFIED,
+    "token": token_service_pb2.TOKEN_FORM_TOKEN,
+    "surrogate": token_service_pb2.TOKEN_FORM_SURROGATE,
 }
 Name = TypeVar("Name", bound=str)
 
@@ -55,6 +60,17 @@ _BUDGET_KINDS: Sequence[control_results.BudgetKind] = get_args(control_results.B
 def batch_mode(atomic: bool) -> "common_pb2.BatchMode.ValueType":
     """The API's word for all-or-nothing."""
     return common_pb2.BATCH_MODE_ATOMIC if atomic else common_pb2.BATCH_MODE_PARTIAL
+
+
+def token_form(form: TokenForm) -> "token_service_pb2.TokenForm.ValueType":
+    """The API's word for what is to stand for values.
+
+    Raises:
+        InvalidRequestError: It is none.
+    """
+    if form not in FORMS:
+        raise InvalidRequestError(f"form must be one of {', '.join(FORMS)}")
+    return FORMS[form]
 
 
 def basis_number(name: LawfulBasis | None) -> "common_pb2.LawfulBasis.ValueType":
@@ -83,7 +99,12 @@ def entry_message(entry: Entry, fields: Iterable[Field]) -> token_service_pb2.To
     return token_service_pb2.TokenizeEntry(
         customer=ref_message(as_ref(entry.customer)),
         fields=[
-            common_pb2.FieldInput(field_class=field.field_class, value=field.value, label=field.label)
+            common_pb2.FieldInput(
+                field_class=field.field_class,
+                value=field.value,
+                label=field.label,
+                surrogate=field.surrogate,
+            )
             for field in fields
         ],
         jurisdiction=entry.jurisdiction,

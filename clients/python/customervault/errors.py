@@ -92,6 +92,18 @@ class PolicyInvalidError(InvalidRequestError):
     default_reason = "POLICY_INVALID"
 
 
+class SurrogatesExhaustedError(InvalidRequestError):
+    """Nearly all surrogates that the value could have are given out; nothing was stored for it."""
+
+    default_reason = "SURROGATES_EXHAUSTED"
+
+
+class SurrogateTakenError(InvalidRequestError):
+    """A surrogate from another vault stands for another value here."""
+
+    default_reason = "SURROGATE_TAKEN"
+
+
 class PrincipalExistsError(InvalidRequestError):
     """The principal is registered already."""
 

@@ -7,11 +7,15 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One value to store under a field class such as `email`; `label` tells several apart."""
+    """One value to store under a field class such as `email`; `label` tells several apart.
+
+    `surrogate` is a token of another vault that is to stand for the value here.
+    """
 
     field_class: str
     value: str = field(repr=False)
     label: str = ""
+    surrogate: str = field(default="", repr=False)
 
 
 Consent = Literal["none", "given", "withdrawn", "objected"]

@@ -16,6 +16,7 @@ LawfulBasis = Literal[
 ]
 Reveal = Literal["best", "plain", "masked"]
 RevealLevel = Literal["plain", "masked"]
+TokenForm = Literal["by_class", "token", "surrogate"]
 
 _RAISE: Any = object()
 

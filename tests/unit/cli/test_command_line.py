@@ -49,7 +49,7 @@ def test_the_tree_is_complete() -> None:
         *("init", "serve", "status", "import", "tokenize", "detokenize", "shred", "check", "version"),
         *("keys", "customers", "consent", "principals", "policy", "approvals", "erasure", "audit"),
         *("witness", "backup"),
-        *("tokenize-table", "detokenize-table"),
+        *("tokenize-table", "detokenize-table", "import-tokens"),
     }
     copies = {("copy",), ("copies",), ("verify",), ("prune",)}
     assert {path[1:] for path in LEAVES if path[0] == "keys"} == {

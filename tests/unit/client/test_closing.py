@@ -86,5 +86,5 @@ def test_a_cancelled_call_is_cancelled(
 def test_a_request_shows_no_value() -> None:
     from customervault._exchanges import tokens
 
-    exchange = tokens.update("cv1_0", "ada@example.org", request_id=None)
+    exchange = tokens.update("cv1_0", "ada@example.org", domain="", request_id=None)
     assert "ada" not in repr(next(exchange))

@@ -210,6 +210,22 @@ def test_a_batch_runs_under_the_earliest_deadline() -> None:
     assert deadlines == [(1, now + 9), (3, now + 6)]
 
 
+def test_surrogates_of_different_domains_never_share_a_request(
+    server: ScriptedVault, authority: Authority
+) -> None:
+    server.on("Detokenize", answer)
+    settings = _given(server.address, authority.ca, authority, {})
+
+    async def main() -> None:
+        async with AsyncVault(purpose="support", **settings) as vault:
+            await asyncio.gather(*(vault.detokenize("tok", domain=f"d{n % 2}") for n in range(20)))
+
+    asyncio.run(main())
+    by_domain = [(request.domain, len(request.tokens)) for request in server.requests("Detokenize")]
+    totals = {name: sum(count for domain, count in by_domain if domain == name) for name in ("d0", "d1")}
+    assert totals == {"d0": 10, "d1": 10}
+
+
 def test_only_reads_of_one_purpose_and_reveal_share() -> None:
     kinds: list[tuple[int, Any]] = []
     release = threading.Event()

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from vault.core.indexkeys import external_hash
+from vault.core.indexkeys import external_hash, surrogate_hash
 from vault.core.rewrapping import Rewrapping
 from vault.crypto import hazmat
 from vault.errors import DataLossError, IntegrityFailedError
 from vault.keys.keyring import Keyring
 from vault.model.ids import Epoch
-from vault.store.layout import CustomerRow, RowState, customer_key, dek_key, tombstone
+from vault.store.layout import CustomerRow, RowState, customer_key, dek_key, tombstone, value_key
+from vault.store.sheet import SheetSurrogate
 
 VAULT_ID = bytes(range(16))
 REGION, NUMBER = 1, 7
@@ -21,7 +22,7 @@ ROW = CustomerRow(
 
 
 class Held:
-    """A customer row and the keyring, as readers see them; the sheet is opened by `external_id`."""
+    """A customer row and the keyring, as readers see them; the sheet is opened by `indexed`."""
 
     def __init__(self, row: bytes | None) -> None:
         self.row = row
@@ -34,10 +35,15 @@ class Held:
     def dek(self, *names: int) -> bytes | None:
         return self.wrapped.get(names)  # type: ignore[arg-type]
 
-    def external_id(self, reader: object, number: int, sheet_key: object, opener: object) -> bytes:
+    def indexed(
+        self, reader: object, number: int, sheet_key: object, opener: object
+    ) -> tuple[bytes, tuple[SheetSurrogate, ...]]:
         if self.row is None:
             raise DataLossError("the sheet is missing")
-        return f"customer {number}".encode()
+        return f"customer {number}".encode(), (SheetSurrogate(5, 2, b"KD-1"),)
+
+    def value_key(self, number: int, value_no: int) -> bytes:
+        return value_key(REGION, number, value_no)
 
 
 class Keys:
@@ -76,7 +82,7 @@ def rewrapping(keys: Keys, held: Held) -> Rewrapping:
 
 def test_every_generation_is_carried_and_the_index_hash_made_anew(keys: Keys) -> None:
     held = Held(ROW.pack())
-    customer, rows, hashed = rewrapping(keys, held).carried(held, CUSTOMER, keys.rows)  # type: ignore[arg-type]
+    customer, rows, hashed, surrogates = rewrapping(keys, held).carried(held, CUSTOMER, keys.rows)  # type: ignore[arg-type]
     assert customer == CUSTOMER
     assert [key for key, _ in rows] == [key for key, _ in keys.rows]
     for (_, new), (_, old), generation in zip(rows, keys.rows, (1, 2), strict=True):
@@ -85,12 +91,14 @@ def test_every_generation_is_carried_and_the_index_hash_made_anew(keys: Keys) ->
             keys.opened(keys.old, new, generation)
     keys.memory.zero(160, 32)
     assert hashed == external_hash(keys.memory.pointer(160), b"customer 7")
+    made = surrogate_hash(keys.memory.pointer(160), 2, b"KD-1")
+    assert surrogates == [(made, value_key(REGION, NUMBER, 5))]
 
 
 @pytest.mark.parametrize("row", [None, tombstone(ROW, 3).pack()])
 def test_of_a_shredded_customer_nothing_is_carried(keys: Keys, row: bytes | None) -> None:
     held = Held(row)
-    assert rewrapping(keys, held).carried(held, CUSTOMER, keys.rows) == (CUSTOMER, [], b"")  # type: ignore[arg-type]
+    assert rewrapping(keys, held).carried(held, CUSTOMER, keys.rows) == (CUSTOMER, [], b"", [])  # type: ignore[arg-type]
 
 
 def test_a_damaged_row_is_not_carried(keys: Keys) -> None:
@@ -105,7 +113,7 @@ def test_a_damaged_row_is_not_carried(keys: Keys) -> None:
 def test_verifying_compares_with_the_old_row(keys: Keys) -> None:
     held = Held(ROW.pack())
     work = rewrapping(keys, held)
-    _, rows, _ = work.carried(held, CUSTOMER, keys.rows)  # type: ignore[arg-type]
+    _, rows, _, _ = work.carried(held, CUSTOMER, keys.rows)  # type: ignore[arg-type]
     (first, new), (_, other) = rows
     work.verify(held, first, new)  # type: ignore[arg-type]  # the old one is gone meanwhile
     held.wrapped = {(REGION, NUMBER, n): row for n, (_, row) in enumerate(keys.rows, 1)}

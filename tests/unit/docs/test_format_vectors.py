@@ -20,7 +20,7 @@ from vault.audit.sealed.leaves import leaves_of, locators_of, segment_head, stam
 from vault.audit.sealed.retention import Truncation
 from vault.consent.events import ConsentEvent, Kind, require_chain
 from vault.consent.receipts import verify_receipt
-from vault.core.indexkeys import external_hash
+from vault.core.indexkeys import external_hash, surrogate_hash
 from vault.core.records import open_record
 from vault.core.rows import Rows
 from vault.core.secrets import VaultSecrets
@@ -155,12 +155,18 @@ def test_keyed_hash(case: Case, dek: OpenDek, secrets: VaultSecrets, memory: haz
         "fingerprint": dek.fingerprint,
         "audit locator": dek.locator,
         "index/external": lambda data: external_hash(memory.pointer(), data.removeprefix(b"external_id\0")),
+        "index/surrogate": lambda data: surrogate_hash(memory.pointer(), data[10], data[11:]),
         "row-mac": secrets.row_mac,
     }[case["key"]]
     assert compute(data) == expected
     if case["key"] == "row-mac":
         table, key, body = data.removeprefix(vault_id).split(b"\0", 2)
         assert Rows(secrets, vault_id).open(table.decode(), key, body + expected) == body
+
+
+@each_case("sheet_v2.json")
+def test_sheet_with_surrogates(case: Case, dek: OpenDek) -> None:
+    test_sheet(case, dek)
 
 
 @each_case("sheet_v1.json")
@@ -177,9 +183,10 @@ def test_sheet(case: Case, dek: OpenDek) -> None:
     assert hazmat.Opener().open(*arguments) == plaintext
     if case["result"] == "malformed":
         with pytest.raises(IntegrityFailedError):
-            Sheet.unpack(plaintext)
+            Sheet.unpack(plaintext, sealed.version)
     else:
-        assert Sheet.unpack(plaintext).pack() == plaintext
+        sheet = Sheet.unpack(plaintext, sealed.version)
+        assert (sheet.pack(), sheet.version) == (plaintext, sealed.version)
 
 
 @each_case("consent_event_v1.json")

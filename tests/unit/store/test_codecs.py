@@ -11,7 +11,7 @@ from vault.errors import IntegrityFailedError, StorageFormatError
 from vault.store import entries, layout
 from vault.store.layout import CustomerRow, RowState, ValueHeader, ValueRecord, WrappedKey
 from vault.store.meta import META_HOT_BYTES, Meta
-from vault.store.sheet import SealedSheet, Sheet, SheetField, external_id_of
+from vault.store.sheet import SealedSheet, Sheet, SheetField, SheetSurrogate, external_id_of
 
 u8, u16, u32 = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32))
 u64 = st.integers(0, 2**64 - 1)
@@ -189,6 +189,27 @@ def test_a_sheet_cut_short_or_with_more_behind_it_is_refused(sheet: Sheet, data:
         Sheet.unpack(packed + b"\0")
 
 
+@given(
+    sheets,
+    st.lists(
+        st.builds(
+            SheetSurrogate,
+            st.integers(0, 2**24 - 1),
+            st.integers(1, 255),
+            st.binary(min_size=1, max_size=255),
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+)
+def test_sheets_with_surrogates_round_trip(sheet: Sheet, surrogates: list[SheetSurrogate]) -> None:
+    given = replace(sheet, surrogates=tuple(surrogates))
+    assert given.version == 2
+    assert Sheet.unpack(given.pack(), 2) == given
+    with pytest.raises(IntegrityFailedError):
+        Sheet.unpack(given.pack()[: -1 - len(given.terms.pack())], 2)
+
+
 def test_a_sheet_shows_nothing_personal_when_printed() -> None:
     sheet = Sheet(b"crm-4711", (SheetField(1, 2, b"f" * 16, b"i" * 16, ("work",)),))
     assert "4711" not in repr(sheet)
@@ -245,7 +266,7 @@ _ROW = CustomerRow(RowState.ACTIVE, 1, 1, 1, 0).pack()
         (CustomerRow.unpack, _ROW[:3] + b"d?" + _ROW[5:]),
         (WrappedKey.unpack, b"\x02" + bytes(80)),
         (WrappedKey.unpack, b"\x01" + bytes(32 + 15)),
-        (SealedSheet.unpack, b"\x02" + bytes(80)),
+        (SealedSheet.unpack, b"\x03" + bytes(80)),
         (SealedSheet.unpack, b"\x01" + bytes(2 + 24 + 15)),
         (layout.live_generation, bytes(54)),
         (layout.live_generation, b"\x01\x11" + bytes(51)),

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from vault.store.copying import PlaneCopy
 from vault.store.epochs import EpochPlanes, index_path, keyring_path
-from vault.store.layout import customer_key, dek_key
+from vault.store.layout import customer_key, dek_key, value_key
+from vault.store.snapshot import INDEX_TABLES
 from vault.store.staging import NextEpoch, discard_epoch, epochs_present
 
 REGION = 1
@@ -59,13 +61,14 @@ def test_customers_change_after_they_were_copied(staged: NextEpoch, tmp_path: Pa
     staged.fill_index(REGION)
     staged.replace_customers(
         [
-            (customer_key(REGION, 1), [], b""),  # shredded
+            (customer_key(REGION, 1), [], b"", []),  # shredded
             (
                 customer_key(REGION, 2),
                 [(dek_key(REGION, 2, 2), b"new")],
                 hashed(2),
+                [],
             ),  # under another generation
-            (customer_key(REGION, 4), [(dek_key(REGION, 4, 1), b"made")], hashed(4)),  # new
+            (customer_key(REGION, 4), [(dek_key(REGION, 4, 1), b"made")], hashed(4), []),  # new
         ]
     )
     assert staged.deks() == [
@@ -79,6 +82,44 @@ def test_customers_change_after_they_were_copied(staged: NextEpoch, tmp_path: Pa
     assert staged.counts() == (3, 3)
     staged.finish()
     assert index_of(tmp_path) == {hashed(n): customer_key(REGION, n) for n in (2, 3, 4)}
+
+
+def surrogate(number: int, value_no: int) -> tuple[bytes, bytes]:
+    return hashed(1_000 * number + value_no), value_key(REGION, number, value_no)
+
+
+def test_surrogates_of_who_changed_are_replaced_and_of_who_was_shredded_removed(
+    staged: NextEpoch, tmp_path: Path
+) -> None:
+    wrapped = {n: [(dek_key(REGION, n, 1), b"row")] for n in (1, 2, 3, 4)}
+    for n in (1, 2, 3):
+        staged.put_deks(wrapped[n])
+        staged.note_surrogates([surrogate(n, 1), surrogate(n, 2)])
+    staged.fill_index(REGION)
+    three = [surrogate(3, value_no) for value_no in (1, 2, 3)]
+    staged.replace_customers(
+        [
+            (customer_key(REGION, 1), [], b"", []),
+            (customer_key(REGION, 3), wrapped[3], b"", three),
+            (customer_key(REGION, 4), wrapped[4], b"", [surrogate(4, 1)]),
+        ]
+    )
+    staged.replace_customers([(customer_key(REGION, 4), [], b"", [])])
+    staged.finish()
+    with PlaneCopy(index_path(tmp_path, 2), INDEX_TABLES) as index:
+        assert dict(index.rows("surrogates")) == dict([surrogate(2, 1), surrogate(2, 2), *three])
+    assert not (index_path(tmp_path, 2) / "surrogates").exists()
+
+
+def test_a_surrogate_that_a_customer_has_no_more_leaves_the_index(staged: NextEpoch, tmp_path: Path) -> None:
+    wrapped = [(dek_key(REGION, 1, 1), b"row")]
+    staged.put_deks(wrapped)
+    staged.note_surrogates([surrogate(1, 1), surrogate(1, 2)])
+    staged.fill_index(REGION)
+    staged.replace_customers([(customer_key(REGION, 1), wrapped, b"", [surrogate(1, 2)])])
+    staged.finish()
+    with PlaneCopy(index_path(tmp_path, 2), INDEX_TABLES) as index:
+        assert list(index.rows("surrogates")) == [surrogate(1, 2)]
 
 
 def test_rows_come_in_pieces(staged: NextEpoch) -> None:

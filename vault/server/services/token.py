@@ -39,7 +39,7 @@ class TokenService:
         """Opens tokens for a purpose. The hot path: no work per value here."""
         tokens = list(request.tokens)
         reveal, basis = convert.to_reveal(request.reveal), convert.to_basis(request.lawful_basis)
-        revealed = self._vault.detokenize(caller, tokens, request.purpose, reveal, basis)
+        revealed = self._vault.detokenize(caller, tokens, request.purpose, reveal, basis, request.domain)
         response = pb.DetokenizeResponse(values=revealed.values, reveals=revealed.reveals)  # type: ignore[arg-type]
         if revealed.denials:
             convert.add_denials(response.errors, revealed.denials)
@@ -50,23 +50,28 @@ class TokenService:
 
     def update_value(self, caller: Caller, request: pb.UpdateValueRequest) -> pb.UpdateValueResponse:
         """Rectifies one value."""
-        outcome = self._vault.update_value(caller, request.token, Secret(request.value), request.request_id)
+        outcome = self._vault.update_value(
+            caller, request.token, Secret(request.value), request.request_id, request.domain
+        )
         return pb.UpdateValueResponse(outcome=pb.FieldOutcome.ValueType(outcome))
 
     def delete_value(self, caller: Caller, request: pb.DeleteValueRequest) -> pb.DeleteValueResponse:
         """Deletes one value."""
-        self._vault.delete_value(caller, request.token, request.request_id)
+        self._vault.delete_value(caller, request.token, request.request_id, request.domain)
         return pb.DeleteValueResponse()
 
     def translate_tokens(
         self, caller: Caller, request: pb.TranslateTokensRequest
     ) -> pb.TranslateTokensResponse:
         """Gives the same values' tokens in another domain."""
-        return convert.translated(self._vault.translate(caller, list(request.tokens), request.target_domain))
+        tokens = list(request.tokens)
+        return convert.translated(
+            self._vault.translate(caller, tokens, request.target_domain, request.source_domain)
+        )
 
     def inspect_token(self, caller: Caller, request: pb.InspectTokenRequest) -> pb.InspectTokenResponse:
         """Describes a token."""
-        return convert.token_info(self._vault.inspect(caller, request.token))
+        return convert.token_info(self._vault.inspect(caller, request.token, request.domain))
 
     def _store(
         self,
@@ -83,6 +88,7 @@ class TokenService:
             request_id=request.request_id,
             atomic=convert.to_atomic(request.mode),
             batch=batch,
+            form=convert.to_form(request.form),
         )
         for outcome, count in Counter(field.outcome for entry in results for field in entry.results).items():
             metrics.STORED.labels(outcome.name).inc(count)

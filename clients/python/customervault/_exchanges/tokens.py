@@ -17,7 +17,7 @@ from customervault.errors import InvalidRequestError, ReplyFullError, VaultError
 from customervault.inputs import CustomerRef, Entry, Fields, as_fields
 from customervault.v1 import common_pb2
 from customervault.v1 import token_service_pb2 as api
-from customervault.values import LawfulBasis, Reveal, RevealLevel, Values
+from customervault.values import LawfulBasis, Reveal, RevealLevel, TokenForm, Values
 
 _SERVICE = "/customervault.v1.TokenService/"
 _BATCH_BYTES = 3 * 1024 * 1024
@@ -31,6 +31,7 @@ def tokenize(
     domain: str,
     request_id: str | None,
     atomic: bool,
+    form: TokenForm,
 ) -> Exchange[results.Tokenized]:
     """Store one customer's fields."""
     entry = Entry(customer, fields, jurisdiction)
@@ -40,6 +41,7 @@ def tokenize(
         domain=domain,
         request_id=request_id_or_new(request_id),
         mode=_convert.batch_mode(atomic),
+        form=_convert.token_form(form),
     )
     reply: api.TokenizeResponse = yield Request(_SERVICE + "Tokenize", message, api.TokenizeResponse)
     answer = _convert.tokenized(reply.result, sent)
@@ -49,7 +51,13 @@ def tokenize(
 
 
 def tokenize_batches(
-    entries: Iterable[Entry], *, domain: str, request_id: str | None, atomic: bool, max_batch: int
+    entries: Iterable[Entry],
+    *,
+    domain: str,
+    request_id: str | None,
+    atomic: bool,
+    form: TokenForm,
+    max_batch: int,
 ) -> Iterator[Exchange[list[results.Tokenized]]]:
     """Store many customers' fields, one exchange per batch; an atomic call is never split."""
     base = request_id_or_new(request_id)
@@ -62,6 +70,7 @@ def tokenize_batches(
                 domain=domain,
                 request_id=request_id_of_batch(base, number),
                 mode=_convert.batch_mode(atomic),
+                form=_convert.token_form(form),
             )
         )
 
@@ -109,18 +118,28 @@ class _Revealed:
 
 
 def detokenize_batches(
-    tokens: Sequence[str] | str, *, purpose: str, reveal: Reveal, basis: LawfulBasis | None, max_batch: int
+    tokens: Sequence[str] | str,
+    *,
+    purpose: str,
+    reveal: Reveal,
+    basis: LawfulBasis | None,
+    domain: str,
+    max_batch: int,
 ) -> list[Exchange[_Revealed]]:
     """Open tokens, one exchange per batch; `join` puts the answers together."""
     if reveal not in _convert.REVEALS:
         raise InvalidRequestError(f"reveal must be one of {', '.join(_convert.REVEALS)}")
     number = _convert.basis_number(basis)
     wanted = [tokens] if isinstance(tokens, str) else tokens
-    return [_detokenize_batch(batch, purpose, reveal, number) for batch in batches(wanted, max_batch)]
+    return [_detokenize_batch(batch, purpose, reveal, number, domain) for batch in batches(wanted, max_batch)]
 
 
 def _detokenize_batch(
-    tokens: list[str], purpose: str, reveal: Reveal, basis: "common_pb2.LawfulBasis.ValueType"
+    tokens: list[str],
+    purpose: str,
+    reveal: Reveal,
+    basis: "common_pb2.LawfulBasis.ValueType",
+    domain: str,
 ) -> Exchange[_Revealed]:
     revealed = _Revealed([""] * len(tokens), [None] * len(tokens))
     open_items: Sequence[int] = range(len(tokens))
@@ -130,6 +149,7 @@ def _detokenize_batch(
             purpose=purpose,
             reveal=_convert.REVEALS[reveal],
             lawful_basis=basis,
+            domain=domain,
         )
         reply: api.DetokenizeResponse = yield Request(
             _SERVICE + "Detokenize", message, api.DetokenizeResponse
@@ -170,28 +190,32 @@ def join(parts: Sequence[_Revealed]) -> Values:
     return Values(texts, levels, errors)
 
 
-def update(token: str, value: str, *, request_id: str | None) -> Exchange[results.FieldOutcome]:
+def update(token: str, value: str, *, domain: str, request_id: str | None) -> Exchange[results.FieldOutcome]:
     """Rectify one value."""
-    message = api.UpdateValueRequest(token=token, value=value, request_id=request_id_or_new(request_id))
+    message = api.UpdateValueRequest(
+        token=token, value=value, request_id=request_id_or_new(request_id), domain=domain
+    )
     reply: api.UpdateValueResponse = yield Request(_SERVICE + "UpdateValue", message, api.UpdateValueResponse)
     return _convert.outcome(reply.outcome)
 
 
-def delete(token: str, *, request_id: str | None) -> Exchange[None]:
+def delete(token: str, *, domain: str, request_id: str | None) -> Exchange[None]:
     """Delete one value."""
-    message = api.DeleteValueRequest(token=token, request_id=request_id_or_new(request_id))
+    message = api.DeleteValueRequest(token=token, request_id=request_id_or_new(request_id), domain=domain)
     yield Request(_SERVICE + "DeleteValue", message, api.DeleteValueResponse)
 
 
 def translate_batches(
-    tokens: Iterable[str], domain: str, *, max_batch: int
+    tokens: Iterable[str], domain: str, *, source_domain: str, max_batch: int
 ) -> list[Exchange[list[results.Translation]]]:
     """Tokens of another domain, one exchange per batch."""
-    return [_translate_batch(batch, domain) for batch in batches(tokens, max_batch)]
+    return [_translate_batch(batch, domain, source_domain) for batch in batches(tokens, max_batch)]
 
 
-def _translate_batch(tokens: list[str], domain: str) -> Exchange[list[results.Translation]]:
-    message = api.TranslateTokensRequest(tokens=tokens, target_domain=domain)
+def _translate_batch(
+    tokens: list[str], domain: str, source_domain: str
+) -> Exchange[list[results.Translation]]:
+    message = api.TranslateTokensRequest(tokens=tokens, target_domain=domain, source_domain=source_domain)
     reply: api.TranslateTokensResponse = yield Request(
         _SERVICE + "TranslateTokens", message, api.TranslateTokensResponse
     )
@@ -199,9 +223,9 @@ def _translate_batch(tokens: list[str], domain: str) -> Exchange[list[results.Tr
     return [results.Translation(token, failed.get(at)) for at, token in enumerate(reply.tokens)]
 
 
-def inspect(token: str) -> Exchange[results.TokenInfo]:
+def inspect(token: str, *, domain: str) -> Exchange[results.TokenInfo]:
     """Describe a token."""
-    message = api.InspectTokenRequest(token=token)
+    message = api.InspectTokenRequest(token=token, domain=domain)
     reply: api.InspectTokenResponse = yield Request(
         _SERVICE + "InspectToken", message, api.InspectTokenResponse
     )

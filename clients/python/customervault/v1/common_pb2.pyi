@@ -156,22 +156,28 @@ class FieldInput(_message.Message):
     FIELD_CLASS_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
+    SURROGATE_FIELD_NUMBER: _builtins.int
     field_class: _builtins.str
     """Name of a declared field class, for example "email"."""
     value: _builtins.str
     """The value as UTF-8 text, at most 64 KiB. An empty value is skipped."""
     label: _builtins.str
     """Which of several, for example "mobile". At most 32 characters of [a-z0-9_-]."""
+    surrogate: _builtins.str
+    """A token of another vault, up to 255 bytes, that is to stand for the value here as a surrogate.
+    Unique within the domain. A field that brings one never changes what is held.
+    """
     def __init__(
         self,
         *,
         field_class: _builtins.str = ...,
         value: _builtins.str = ...,
         label: _builtins.str = ...,
+        surrogate: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["field_class", b"field_class", "label", b"label", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field_class", b"field_class", "label", b"label", "surrogate", b"surrogate", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,6 +23,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _TokenForm:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TokenFormEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TokenForm.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TOKEN_FORM_UNSPECIFIED: _TokenForm.ValueType  # 0
+    """As the field class is configured: surrogates where it has them always."""
+    TOKEN_FORM_TOKEN: _TokenForm.ValueType  # 1
+    TOKEN_FORM_SURROGATE: _TokenForm.ValueType  # 2
+    """Surrogates where the field class has any, tokens elsewhere."""
+
+class TokenForm(_TokenForm, metaclass=_TokenFormEnumTypeWrapper):
+    """What stands for a value in the answer. A surrogate has the format of its field class, is random, and
+    is accepted wherever TokenService takes a token.
+    """
+
+TOKEN_FORM_UNSPECIFIED: TokenForm.ValueType  # 0
+"""As the field class is configured: surrogates where it has them always."""
+TOKEN_FORM_TOKEN: TokenForm.ValueType  # 1
+TOKEN_FORM_SURROGATE: TokenForm.ValueType  # 2
+"""Surrogates where the field class has any, tokens elsewhere."""
+Global___TokenForm: _TypeAlias = TokenForm  # noqa: Y015
+
 class _FieldOutcome:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -87,7 +111,7 @@ class FieldResult(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     token: _builtins.str
-    """The token, empty when the outcome is EMPTY or REFUSED."""
+    """The token or surrogate, empty when the outcome is EMPTY or REFUSED."""
     outcome: Global___FieldOutcome.ValueType
     @_builtins.property
     def error(self) -> _status_pb2.Status:
@@ -146,11 +170,13 @@ class TokenizeRequest(_message.Message):
     DOMAIN_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    FORM_FIELD_NUMBER: _builtins.int
     domain: _builtins.str
     """Domain of the returned tokens; empty for the caller's first domain."""
     request_id: _builtins.str
     """UUID that makes a retry of this write idempotent for 24 hours."""
     mode: _common_pb2.BatchMode.ValueType
+    form: Global___TokenForm.ValueType
     @_builtins.property
     def entry(self) -> Global___TokenizeEntry: ...
     def __init__(
@@ -160,10 +186,11 @@ class TokenizeRequest(_message.Message):
         domain: _builtins.str = ...,
         request_id: _builtins.str = ...,
         mode: _common_pb2.BatchMode.ValueType = ...,
+        form: Global___TokenForm.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "entry", b"entry", "mode", b"mode", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "entry", b"entry", "form", b"form", "mode", b"mode", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -230,9 +257,11 @@ class BatchTokenizeRequest(_message.Message):
     DOMAIN_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    FORM_FIELD_NUMBER: _builtins.int
     domain: _builtins.str
     request_id: _builtins.str
     mode: _common_pb2.BatchMode.ValueType
+    form: Global___TokenForm.ValueType
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenizeEntry]: ...
     def __init__(
@@ -242,10 +271,11 @@ class BatchTokenizeRequest(_message.Message):
         domain: _builtins.str = ...,
         request_id: _builtins.str = ...,
         mode: _common_pb2.BatchMode.ValueType = ...,
+        form: Global___TokenForm.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "entries", b"entries", "mode", b"mode", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "entries", b"entries", "form", b"form", "mode", b"mode", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -281,11 +311,16 @@ class DetokenizeRequest(_message.Message):
     PURPOSE_FIELD_NUMBER: _builtins.int
     REVEAL_FIELD_NUMBER: _builtins.int
     LAWFUL_BASIS_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
     purpose: _builtins.str
     """Why the values are read; a purpose named in the policy."""
     reveal: _common_pb2.Reveal.ValueType
     lawful_basis: _common_pb2.LawfulBasis.ValueType
     """The basis that the read stands on, one of the purpose's. No other takes its place."""
+    domain: _builtins.str
+    """Domain of the surrogates among the tokens; empty for all domains of the caller. A surrogate that
+    stands for values in several of them is refused until this says which.
+    """
     @_builtins.property
     def tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """At most the configured batch size."""
@@ -297,10 +332,11 @@ class DetokenizeRequest(_message.Message):
         purpose: _builtins.str = ...,
         reveal: _common_pb2.Reveal.ValueType = ...,
         lawful_basis: _common_pb2.LawfulBasis.ValueType = ...,
+        domain: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lawful_basis", b"lawful_basis", "purpose", b"purpose", "reveal", b"reveal", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "lawful_basis", b"lawful_basis", "purpose", b"purpose", "reveal", b"reveal", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -347,19 +383,23 @@ class UpdateValueRequest(_message.Message):
     TOKEN_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
     token: _builtins.str
     value: _builtins.str
     request_id: _builtins.str
+    domain: _builtins.str
+    """Domain of a surrogate, as in DetokenizeRequest."""
     def __init__(
         self,
         *,
         token: _builtins.str = ...,
         value: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        domain: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "token", b"token", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "request_id", b"request_id", "token", b"token", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -391,17 +431,21 @@ class DeleteValueRequest(_message.Message):
 
     TOKEN_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
     token: _builtins.str
     request_id: _builtins.str
+    domain: _builtins.str
+    """Domain of a surrogate, as in DetokenizeRequest."""
     def __init__(
         self,
         *,
         token: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        domain: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "request_id", b"request_id", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -428,8 +472,11 @@ class TranslateTokensRequest(_message.Message):
 
     TOKENS_FIELD_NUMBER: _builtins.int
     TARGET_DOMAIN_FIELD_NUMBER: _builtins.int
+    SOURCE_DOMAIN_FIELD_NUMBER: _builtins.int
     target_domain: _builtins.str
     """Domain of the returned tokens. The caller must be permitted in both."""
+    source_domain: _builtins.str
+    """Domain of the surrogates among the tokens, as in DetokenizeRequest."""
     @_builtins.property
     def tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -437,10 +484,11 @@ class TranslateTokensRequest(_message.Message):
         *,
         tokens: _abc.Iterable[_builtins.str] | None = ...,
         target_domain: _builtins.str = ...,
+        source_domain: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["target_domain", b"target_domain", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["source_domain", b"source_domain", "target_domain", b"target_domain", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -477,15 +525,19 @@ class InspectTokenRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TOKEN_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
     token: _builtins.str
+    domain: _builtins.str
+    """Domain of a surrogate, as in DetokenizeRequest."""
     def __init__(
         self,
         *,
         token: _builtins.str = ...,
+        domain: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
