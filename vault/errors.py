@@ -31,6 +31,7 @@ class Reason(StrEnum):
     POLICY_INVALID = "POLICY_INVALID"
     SURROGATES_EXHAUSTED = "SURROGATES_EXHAUSTED"
     SURROGATE_TAKEN = "SURROGATE_TAKEN"
+    TAG_REFUSED = "TAG_REFUSED"
     BATCH_ABORTED = "BATCH_ABORTED"
     # What policy says.
     UNAUTHENTICATED = "UNAUTHENTICATED"
@@ -48,11 +49,14 @@ class Reason(StrEnum):
     REGION_DENIED = "REGION_DENIED"
     APPROVAL_REQUIRED = "APPROVAL_REQUIRED"
     BUDGET_EXCEEDED = "BUDGET_EXCEEDED"
+    TOKEN_BOUND = "TOKEN_BOUND"  # noqa: S105 - in the access log only; callers are told TOKEN_UNKNOWN
     # What is gone.
     SHREDDED = "SHREDDED"
     ALREADY_SHREDDED = "ALREADY_SHREDDED"
     VALUE_DELETED = "VALUE_DELETED"
     EXPIRED = "EXPIRED"
+    TOKEN_USED = "TOKEN_USED"  # noqa: S105 - a reason, not a password
+    TOKEN_REVOKED = "TOKEN_REVOKED"  # noqa: S105 - a reason, not a password
     # The vault itself.
     REPLY_FULL = "REPLY_FULL"
     OVERLOADED = "OVERLOADED"
@@ -173,6 +177,12 @@ class SurrogateTakenError(CallerError):
     reason = Reason.SURROGATE_TAKEN
 
 
+class TagRefusedError(CallerError):
+    """A tag is not of the form that tags have, or looks like personal data. Never says what it was."""
+
+    reason = Reason.TAG_REFUSED
+
+
 class BatchAbortedError(CallerError):
     """An atomic batch was given up because of another item."""
 
@@ -273,6 +283,12 @@ class BudgetExceededError(DeniedError):
     reason = Reason.BUDGET_EXCEEDED
 
 
+class TokenBoundError(DeniedError):
+    """The token is bound to another principal. Said to the access log; the caller hears of no such token."""
+
+    reason = Reason.TOKEN_BOUND
+
+
 class GoneError(CallerError):
     """It was here and was ended on purpose."""
 
@@ -296,9 +312,21 @@ class ValueDeletedError(GoneError):
 
 
 class ExpiredError(GoneError):
-    """The value's time has passed."""
+    """The value's or the token's time has passed."""
 
     reason = Reason.EXPIRED
+
+
+class TokenUsedError(GoneError):
+    """The token was for one use, and was used."""
+
+    reason = Reason.TOKEN_USED
+
+
+class TokenRevokedError(GoneError):
+    """The token was revoked; its value is not concerned."""
+
+    reason = Reason.TOKEN_REVOKED
 
 
 class ServiceError(VaultError):

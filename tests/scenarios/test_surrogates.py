@@ -347,7 +347,7 @@ def test_a_row_that_a_crash_left_is_in_nobodys_way(deployment: Deployment) -> No
 
         engine.committer.submit(leave)
         assert desks.crm.denied(["tok-a"]) == [Reason.TOKEN_UNKNOWN]
-    assert findings(deployment) == ["INDEX_ORPHAN 1 surrogates that no customer has"]
+    assert findings(deployment) == ["INDEX_ORPHAN 1 surrogates or tags that no customer has"]
     with deployment.opened() as desks:
         assert brought(desks.crm, "bob", "bob@roe.org", "tok-a").token == "tok-a"
         assert desks.crm.plain("tok-a") == "bob@roe.org"

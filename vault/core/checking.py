@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vault.audit import check as audit_check
 from vault.config import Settings
+from vault.core.aliases import Issued
 from vault.core.book import Book, OpenCustomer
 from vault.core.consents import ConsentLedger
 from vault.core.indexkeys import IndexKeys
@@ -26,8 +27,10 @@ from vault.errors import IntegrityFailedError, KeyUnavailableError, VaultError
 from vault.keys.keyrings import Keyrings
 from vault.keys.opendek import SLOT_BYTES, DekOpener
 from vault.model.ids import CustomerNo, Epoch, Region
+from vault.store.aliases import Alias
 from vault.store.inspection import inspect
 from vault.store.layout import CustomerRow, ValueHeader, split_value_key
+from vault.store.sheet import TAG_DOMAIN
 from vault.store.snapshot import KeyringSnapshot, Snapshot
 from vault.store.store import Store
 
@@ -126,7 +129,7 @@ def _check_records(
                 yield Finding("error", error.reason.value, "values", f"customer {number}: {error}")
         left = keys.count_surrogates() - listed
         if left > 0:
-            yield Finding("note", "INDEX_ORPHAN", "index", f"{left} surrogates that no customer has")
+            yield Finding("note", "INDEX_ORPHAN", "index", f"{left} surrogates or tags that no customer has")
 
 
 def _surrogates_missing(
@@ -134,9 +137,11 @@ def _surrogates_missing(
 ) -> int:
     """How many of a customer's surrogates the index does not lead to their values."""
     return sum(
-        keys.surrogate(index_keys.surrogate_hash(keys, each.domain, each.text))
-        != book.value_key(customer.number, each.value_no)
-        for each in customer.surrogates
+        keys.surrogate(keyed_hash) != value
+        for keyed_hash, value in (
+            index_keys.row(keys, each, book.value_key(customer.number, each.value_no))
+            for each in customer.surrogates
+        )
     )
 
 
@@ -171,20 +176,24 @@ def _check_customer(
             )
         missing = _surrogates_missing(keys, index_keys, book, customer)
         if missing:
-            text = f"customer {number}: {missing} surrogates are not in the index"
+            text = f"customer {number}: {missing} surrogates or tags are not in the index"
             yield Finding("error", "INDEX_WRONG", "index", text)
         try:
             consents.standings(snapshot, customer)
         except VaultError:
             yield Finding("error", "CONSENTS_WRONG", "values", f"customer {number}: its consent events")
         listed = {entry.value_no for entry in customer.sheet.fields}
+        values, issued = frozenset(listed), list[Issued]()
         for key, record in snapshot.scan_customer(region, number):
             value_no = split_value_key(key)[2]
             if value_no == 0:
                 continue
-            deleted = ValueHeader.unpack(record).deleted
-            book.open_value(snapshot, customer, value_no)
-            if deleted:
+            header = ValueHeader.unpack(record)
+            plaintext = book.open_value(snapshot, customer, value_no)
+            if header.alias:
+                issued.append(Issued(value_no, header, Alias.unpack(plaintext)))
+                continue
+            if header.deleted:
                 if value_no in listed:
                     yield Finding(
                         "error", "SHEET_WRONG", "values", f"customer {number}: a deleted value is listed"
@@ -199,4 +208,21 @@ def _check_customer(
             yield Finding(
                 "error", "VALUE_LOST", "values", f"customer {number}: {len(listed)} listed values are missing"
             )
+        yield from _check_issued(customer, values, issued)
         return len(customer.surrogates) - missing
+
+
+def _check_issued(
+    customer: OpenCustomer, values: frozenset[int], issued: Sequence[Issued]
+) -> Iterator[Finding]:
+    """What is said by aliases and tags, held against the values and against each other."""
+    live = {each.value_no for each in issued if not each.removed}
+    for each in issued:
+        if not each.removed and each.alias.target not in values:
+            # After a restore that had to leave a corrected value out, this is as it should be.
+            text = f"customer {customer.number}: issued token {each.value_no} leads to no value"
+            yield Finding("note", "ALIAS_DANGLING", "values", text)
+    if any(each.domain == TAG_DOMAIN and each.value_no not in live for each in customer.surrogates):
+        yield Finding(
+            "error", "SHEET_WRONG", "values", f"customer {customer.number}: tags of no issued token"
+        )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from vault.core.aliases import Aliases
 from vault.core.book import Book, OpenCustomer
 from vault.core.consents import ConsentLedger
 from vault.core.erasures import ERASURES, ErasureRow, Waiting
@@ -10,9 +11,10 @@ from vault.core.holding import changed_terms
 from vault.core.rows import Rows
 from vault.errors import CustomerUnknownError, DataLossError, IntegrityFailedError, ShreddedError
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, Region
-from vault.store.entries import ConsentEnded, ErasureWaits, Shred, TermsNarrowed
+from vault.store.entries import ConsentEnded, ErasureWaits, Shred, TermsNarrowed, TokensEnded
 from vault.store.layout import customer_key, value_key
 from vault.store.session import WriteSession
+from vault.store.sheet import SheetField
 
 _UNREADABLE = (CustomerUnknownError, ShreddedError, DataLossError, IntegrityFailedError)
 
@@ -20,8 +22,9 @@ _UNREADABLE = (CustomerUnknownError, ShreddedError, DataLossError, IntegrityFail
 class Effects:
     """Applies ledger entries to the stores of one vault."""
 
-    def __init__(self, *, book: Book, rows: Rows, region: Region) -> None:
+    def __init__(self, *, book: Book, rows: Rows, aliases: Aliases, region: Region) -> None:
         self._book = book
+        self._aliases = aliases
         self._rows = rows
         self._region = region
         self._consents = ConsentLedger(book, rows)
@@ -73,13 +76,22 @@ class Effects:
             with self._book.open(session, session, number) as customer:
                 held = customer.entry(value_no)
                 if held is not None:
-                    self._book.bury(session, customer, held)
+                    self.bury(session, customer, held)
         except (CustomerUnknownError, ShreddedError):
             return  # gone altogether, which is more than deleted
         except (DataLossError, IntegrityFailedError):
             # No tombstone can be sealed for a damaged customer: without its record the value is not
             # readable either, and the vault goes on writing.
             session.delete_value(value_key(self._region, number, value_no))
+
+    def bury(self, session: WriteSession, customer: OpenCustomer, line: SheetField) -> None:
+        """Turns a value into a tombstone, removes its aliases, and writes the customer back."""
+        self._aliases.remove_those_of(session, customer, line.value_no, session.now_ms)
+        self._book.bury(session, customer, line)
+
+    def end_tokens(self, session: WriteSession, entry: TokensEnded, time_ms: int) -> None:
+        """Ends issued tokens that were used or revoked, unless they have ended."""
+        self._aliases.end(session, entry, time_ms)
 
     def narrow(self, session: WriteSession, entry: TermsNarrowed) -> None:
         """Sets or ends a restriction, hold or expiry; nothing, where there is nobody to open."""

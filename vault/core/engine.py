@@ -10,10 +10,12 @@ from typing import Final, Literal, cast
 
 from vault.audit.segments import SegmentWriter
 from vault.config import Settings
+from vault.core.aliases import Aliases
 from vault.core.book import Book
 from vault.core.budgets import Budgets
 from vault.core.committer import Committer
 from vault.core.consents import ConsentLedger
+from vault.core.consuming import Consuming
 from vault.core.directory import (
     FIELD_CLASS,
     Directory,
@@ -76,6 +78,7 @@ class Engine:
     rows: Rows
     book: Book
     surrogates: Surrogates
+    aliases: Aliases
     effects: Effects
     consents: ConsentLedger
     deks: DekOpener
@@ -223,7 +226,8 @@ def _open_parts(
         deks=deks,
         suite=suite,
     )
-    effects = Effects(book=book, rows=rows, region=region)
+    aliases = Aliases(book, index_keys, region)
+    effects = Effects(book=book, rows=rows, aliases=aliases, region=region)
     audit_dir = Path(settings.audit.directory) if settings.audit.directory else data_dir / "audit"
     audit = SegmentWriter(
         audit_dir,
@@ -254,6 +258,7 @@ def _open_parts(
         judge=_judge(committer, book),
         tombstone_mac=secrets.row_mac,
         mask=masks,
+        consume=Consuming(committer, directories, rows, book, aliases, Trail(audit)),
         budgets=budgets,
         suite=suite,
         batches=batch_opener(suite, store.vault_id),
@@ -277,6 +282,7 @@ def _open_parts(
         surrogates=Surrogates(
             book, index_keys, region, declared=any(each.surrogate is not None for each in catalog)
         ),
+        aliases=aliases,
         effects=effects,
         consents=ConsentLedger(book, rows),
         deks=deks,

@@ -110,7 +110,7 @@ class Erasing:
                 return False, customer.dek.generation in erasure.generations
             locator = customer.dek.locator(engine.book.key(number))
             index_hash = engine.index_keys.external_hash(session, customer.external_id)
-            surrogates = engine.surrogates.hashes(session, customer.surrogates)
+            surrogates = engine.surrogates.hashes(session, number, customer.surrogates)
         self._end(session, shred_id, erasure, locator, (index_hash, surrogates))
         return True, False
 
@@ -159,7 +159,7 @@ class Erasing:
 
     def _delete(self, session: WriteSession, customer: OpenCustomer, line: SheetField) -> None:
         try:
-            self._engine.book.bury(session, customer, line)
+            self._effects.bury(session, customer, line)
         except DataLossError:  # its record is missing, which must not keep the rest
             customer.drop_entry(line.value_no)
             self._engine.book.save(session, customer)

@@ -1,4 +1,4 @@
-"""Hashes under which external ids and surrogates stand in the index.
+"""Hashes under which external ids, surrogates and tags of issued tokens stand in the index.
 
 The key is a secret of the epoch: made new with every epoch and never carried over, so that what an old index
 says about a shredded customer ends with its epoch. It is read from the keyring on first use.
@@ -10,6 +10,7 @@ from typing import Final
 from vault.crypto import hazmat
 from vault.errors import KeyUnavailableError
 from vault.keys.keyrings import Keyrings
+from vault.store.sheet import TAG_DOMAIN, SheetSurrogate
 from vault.store.snapshot import KeyringReader
 
 EXTERNAL_INDEX: Final = "index/external"
@@ -42,6 +43,24 @@ class IndexKeys:
         memory = self._memories.get(reader.epoch) or self._load(reader)
         return surrogate_hash(memory.pointer(), domain, text)
 
+    def row(self, reader: KeyringReader, line: SheetSurrogate, value: bytes) -> tuple[bytes, bytes]:
+        """The row that leads to a sheet's surrogate or tag, in the index that `reader` reads.
+
+        Raises:
+            KeyUnavailableError: as `external_hash`.
+        """
+        memory = self._memories.get(reader.epoch) or self._load(reader)
+        return index_row(memory.pointer(), line, value)
+
+    def tag_prefix(self, reader: KeyringReader, tag: bytes) -> bytes:
+        """With what (8 bytes) the keys of a tag's rows begin, in the index that `reader` reads.
+
+        Raises:
+            KeyUnavailableError: as `external_hash`.
+        """
+        memory = self._memories.get(reader.epoch) or self._load(reader)
+        return tag_prefix(memory.pointer(), tag)
+
     def drop(self, epoch: int) -> None:
         """Zeroes the key of an epoch, if it is held."""
         with self._turn:
@@ -70,6 +89,21 @@ class IndexKeys:
 def surrogate_hash(key: hazmat.KeyPointer, domain: int, text: bytes) -> bytes:
     """Keyed hash (16 bytes) of a surrogate of a domain under an index key."""
     return hazmat.keyed_hash(key, b"surrogate\0" + bytes((domain,)) + text)
+
+
+def tag_prefix(key: hazmat.KeyPointer, tag: bytes) -> bytes:
+    """Keyed hash of a tag, cut to 8 bytes, under an index key."""
+    return hazmat.keyed_hash(key, b"tag\0" + tag)[:8]
+
+
+def index_row(key: hazmat.KeyPointer, line: SheetSurrogate, value: bytes) -> tuple[bytes, bytes]:
+    """The index row (16 bytes, value key 9) of a sheet's surrogate or tag under an index key.
+
+    Many values may have one tag, so its row's key is the tag's prefix and the value key without region.
+    """
+    if line.domain == TAG_DOMAIN:
+        return tag_prefix(key, line.text) + value[1:], value
+    return surrogate_hash(key, line.domain, line.text), value
 
 
 def external_hash(key: hazmat.KeyPointer, external_id: bytes) -> bytes:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vault.config import Settings
+from vault.core.aliases import Aliases
 from vault.core.book import Book
 from vault.core.effects import Effects
 from vault.core.following import followers_of
@@ -94,6 +95,7 @@ def open_offline(
             deks=DekOpener(keyrings, pool, suite),
             suite=suite,
         )
-        effects = Effects(book=book, rows=rows, region=region)
+        aliases = Aliases(book, index_keys, region)
+        effects = Effects(book=book, rows=rows, aliases=aliases, region=region)
         recovery = Recovery(book, keyrings, rows, effects, region, settings.storage.request_id_hours)
         yield Offline(store, region, keyrings, index_keys, secrets, rows, book, effects, recovery)

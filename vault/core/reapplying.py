@@ -13,6 +13,7 @@ there. Here the effect is missing because the values are old, and nothing is voi
     TERMS_NARROWED        as in recovery: in order, so that the last word on each restriction and hold counts
     ERASURE_WAITS         as in recovery
     CONSENT_ENDED         as in recovery: what was given anew since then is not in the copy, and is lost
+    TOKENS_ENDED          as in recovery: what was used or revoked since the copy is not usable again
     EPOCH_CURRENT         nothing, but void if the crash was before that keyring came into use
     NAMES_NUMBERED        nothing: whatever the ledger says was given is skipped from now on
     VOID                  the entry that it names is passed over
@@ -44,6 +45,7 @@ from vault.store.entries import (
     Restored,
     Shred,
     TermsNarrowed,
+    TokensEnded,
     ValuesCorrected,
     ValuesDeleted,
     Void,
@@ -180,7 +182,7 @@ class Reapplying:
                 case ValuesCorrected(values=values):
                     for number, value_no, version in values:
                         floors[number, value_no] = max(version, floors.get((number, value_no), 0))
-                case TermsNarrowed() | ErasureWaits():
+                case TermsNarrowed() | ErasureWaits() | TokensEnded():
                     vault.recovery.finish(session, entry)
                 case ConsentEnded(customer_no=number):
                     if self._row(number) is not None:

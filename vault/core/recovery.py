@@ -16,6 +16,7 @@ values, too:
     TERMS_NARROWED        the restriction, hold or expiry is set or ended
     ERASURE_WAITS         the customer is closed and the erasure listed; the keeper does the rest (`erasing`)
     CONSENT_ENDED         the consent ends, and an event says so
+    TOKENS_ENDED          the issued tokens are used, or revoked
     others                speak for themselves; nothing to do
 """
 
@@ -40,6 +41,7 @@ from vault.store.entries import (
     Shred,
     SigningKeyChanged,
     TermsNarrowed,
+    TokensEnded,
     ValuesCorrected,
     ValuesDeleted,
     Void,
@@ -100,6 +102,9 @@ class Recovery:
                 changed(self._rows, session)  # so that every process reads its secrets again
             case ConsentEnded():
                 self._effects.end_consent(session, entry.payload)
+            case TokensEnded(request=request):
+                self._effects.end_tokens(session, entry.payload, entry.time_ms)
+                remember_finished(self._rows, session, request, self._expires_s(entry))
             case PrincipalRevoked(principal_id=principal_id):
                 self._revoke(session, principal_id, entry.time_ms)
             case TermsNarrowed(customer_no=number, id=narrowed, request=request):

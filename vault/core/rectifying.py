@@ -143,7 +143,7 @@ class Rectifying:
             self._trail.act(grants, "DeleteValue", locators=[locator], field_class=name)
             gone = ((customer.number, entry.value_no),)
             session.append(ValuesDeleted(engine.region, gone, request.identity))
-            engine.book.bury(session, customer, entry)
+            engine.effects.bury(session, customer, entry)
 
     def _held(self, session: WriteSession, customer: OpenCustomer, parts: TokenParts) -> SheetField:
         """The sheet's line of the value that a token names.

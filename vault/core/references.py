@@ -1,5 +1,6 @@
 """From what a caller names to a customer: external ids and tokens."""
 
+from vault.core.aliases import refuse_alias
 from vault.core.engine import Engine
 from vault.core.surrogates import domains_of
 from vault.crypto.tokens import is_token_text
@@ -65,11 +66,14 @@ def own_value(engine: Engine, grants: Grants, snapshot: Snapshot, text: str, dom
     Raises:
         TokenMalformedError, TokenUnknownError: as `own_token`, or no such surrogate.
         DomainDeniedError: the caller is not in the domain.
-        InvalidRequestError: the surrogate stands for values in several of the caller's domains.
+        InvalidRequestError: the surrogate stands for values in several of the caller's domains, or the token
+            is an issued one (`aliases`).
         DataLossError, IntegrityFailedError: the surrogate's customer is damaged.
     """
     if is_token_text(text):
-        return own_token(engine, grants, text)
+        parts = own_token(engine, grants, text)
+        refuse_alias(snapshot, engine.book.value_key(parts.customer_no, parts.value_no))
+        return parts
     with engine.store.keyring() as keys:
         domains = domains_of(grants, domain)
         return engine.surrogates.require(snapshot, keys, domains, text)

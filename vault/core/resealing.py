@@ -248,7 +248,7 @@ class Resealing:
                 flags=header.flags,
                 expires_s=header.expires_s,
             )
-            if header.deleted:
+            if header.deleted or header.alias:
                 continue
             values += 1
             entry = fresh.entry(value_no)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from vault.core.book import Book
-from vault.core.indexkeys import external_hash, surrogate_hash
+from vault.core.indexkeys import external_hash, index_row
 from vault.crypto import hazmat, subkeys
 from vault.errors import IntegrityFailedError
 from vault.keys.keyring import Keyring
@@ -90,8 +90,7 @@ class Rewrapping:
         subkeys.derive_sheet_key(self._dek, self._sheet)
         external_id, surrogates = self._book.indexed(reader, number, self._sheet, self._opener)
         return external_hash(self._index, external_id), [
-            (surrogate_hash(self._index, each.domain, each.text), self._book.value_key(number, each.value_no))
-            for each in surrogates
+            index_row(self._index, each, self._book.value_key(number, each.value_no)) for each in surrogates
         ]
 
 

@@ -248,7 +248,7 @@ class Shredding:
         engine, external_id = self._engine, target.external_id
         seq = session.append(entry)
         hashed = engine.index_keys.external_hash(session, external_id) if external_id is not None else None
-        surrogates = engine.surrogates.hashes(session, target.surrogates)
+        surrogates = engine.surrogates.hashes(session, target.number, target.surrogates)
         self._effects.shred(session, seq, session.entry_time_ms(seq), entry, hashed, surrogates)
 
     def _go_on(self, answers: Sequence[dict[str, Any]]) -> None:

@@ -37,7 +37,7 @@ from vault.errors import (
 )
 from vault.fields.field_class import FieldClass
 from vault.fields.space import Space
-from vault.model.ids import DomainId, Region, TokenParts
+from vault.model.ids import CustomerNo, DomainId, Region, TokenParts
 from vault.policy.decision import Grants
 from vault.store.layout import split_value_key
 from vault.store.session import WriteSession
@@ -138,16 +138,19 @@ class Surrogates:
     def forget(self, session: WriteSession, customer: OpenCustomer, kept: Container[int]) -> bool:
         """Lets go of all surrogates but those of some values; returns whether there were any."""
         gone = [each for each in customer.surrogates if each.value_no not in kept]
-        for keyed_hash in self.hashes(session, gone):
+        for keyed_hash in self.hashes(session, customer.number, gone):
             session.surrogate_delete(keyed_hash)
         if gone:
             customer.surrogates = tuple([each for each in customer.surrogates if each.value_no in kept])
             customer.changed = True
         return bool(gone)
 
-    def hashes(self, session: WriteSession, surrogates: Sequence[SheetSurrogate]) -> list[bytes]:
-        """The keys under which surrogates stand in the index."""
-        return [self._index_keys.surrogate_hash(session, each.domain, each.text) for each in surrogates]
+    def hashes(
+        self, session: WriteSession, number: CustomerNo, surrogates: Sequence[SheetSurrogate]
+    ) -> list[bytes]:
+        """The keys under which a customer's surrogates and tags stand in the index."""
+        book, rows = self._book, self._index_keys
+        return [rows.row(session, each, book.value_key(number, each.value_no))[0] for each in surrogates]
 
     def find(
         self,

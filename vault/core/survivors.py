@@ -40,10 +40,7 @@ def open_survivors(vault: Offline, notes: HashNotes, surrogates: SurrogateNotes)
                     notes.note(number, [hashed])
                     surrogates.note(
                         [
-                            (
-                                vault.index_keys.surrogate_hash(keys, each.domain, each.text),
-                                vault.book.value_key(number, each.value_no),
-                            )
+                            vault.index_keys.row(keys, each, vault.book.value_key(number, each.value_no))
                             for each in customer.surrogates
                         ]
                     )
@@ -56,11 +53,12 @@ def open_survivors(vault: Offline, notes: HashNotes, surrogates: SurrogateNotes)
 
 
 def _open_values(vault: Offline, snapshot: Snapshot, customer: OpenCustomer) -> int:
-    """Opens every record of a customer; returns how many are values and no tombstones."""
+    """Opens every record of a customer; returns how many are values: no tombstones, no aliases."""
     opened = 0
     for key, record in snapshot.scan_customer(vault.region, customer.number):
         value_no = split_value_key(key)[2]
         if value_no != CUSTOMER_ROW:
             vault.book.open_value(snapshot, customer, value_no)
-            opened += not ValueHeader.unpack(record).deleted
+            header = ValueHeader.unpack(record)
+            opened += not (header.deleted or header.alias)
     return opened

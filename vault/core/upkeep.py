@@ -3,10 +3,13 @@
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from vault.core.approving import sweep
+from vault.core.book import OpenCustomer
 from vault.core.engine import Engine
 from vault.core.erasing import Erasing
 from vault.core.holding import is_held
@@ -16,12 +19,14 @@ from vault.core.trail import Trail
 from vault.core.vault import Vault
 from vault.errors import DataLossError, IntegrityFailedError, VaultError
 from vault.model.ids import CustomerNo
+from vault.store.aliases import AliasState
 from vault.store.entries import ValuesDeleted
 from vault.store.layout import HEADER, ValueFlag, split_value_key
 from vault.store.runfiles import lock_holder
 from vault.store.session import WriteSession
 
 _SWEEP_ROWS = 20_000
+_SWEEP_ALIASES = 500  # removed in one write, which opens a customer for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ def chores(vault: Vault) -> list[Chore]:
         Chore("time-floor", 60, lambda: _raise_time_floor(engine)),
         Chore("budgets", 300, lambda: _count(engine.budgets.forget(), "old budget windows removed")),
         Chore("approvals", 30, lambda: _count(sweep(engine), "ended grants and old requests removed")),
-        Chore("expiry", 30, lambda: _count(expiry.run(), "expired values deleted")),
+        Chore("expiry", 30, expiry.told),
         Chore("erasures", 10, lambda: _go_on_with_erasures(engine)),
     ]
 
@@ -113,16 +118,23 @@ def _go_on_with_erasures(engine: Engine) -> str:
 
 
 class _ExpirySweep:
-    """Deletes expired values, some thousand rows a run, in key order."""
+    """Deletes expired values, and removes aliases whose time is over; some thousand rows a run, by key."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._after = b""
 
-    def run(self) -> int:
-        """Looks through the next rows; returns how many values were deleted."""
+    def told(self) -> str:
+        """A run, as a line of the log."""
+        deleted, removed = self.run()
+        lines = _count(deleted, "expired values deleted"), _count(removed, "expired or used tokens removed")
+        return "; ".join(filter(None, lines))
+
+    def run(self) -> tuple[int, int]:
+        """Looks through the next rows; returns how many values were deleted and how many aliases removed."""
         now_s = self._engine.now_ms() // 1000
         overdue: list[tuple[CustomerNo, int]] = []
+        aliases: list[tuple[CustomerNo, int]] = []
         seen = 0
         with self._engine.store.snapshot() as snapshot:
             now_s = max(now_s, snapshot.meta.time_floor_ms // 1000)
@@ -133,14 +145,38 @@ class _ExpirySweep:
                 if value_no and len(row) >= HEADER.size:
                     _, _, flags, _, _, expires_s = HEADER.unpack_from(row)
                     if expires_s and expires_s <= now_s and not flags & ValueFlag.DELETED:
-                        overdue.append((number, value_no))
-                if seen == _SWEEP_ROWS:
+                        (aliases if flags & ValueFlag.ALIAS else overdue).append((number, value_no))
+                if seen == _SWEEP_ROWS or len(aliases) == _SWEEP_ALIASES:
                     break
             else:
                 self._after = b""
+        engine, deleted, removed = self._engine, 0, 0
         if overdue:
-            return self._engine.committer.submit(lambda session: self._bury(session, overdue), erase=True)
-        return 0
+            deleted = engine.committer.submit(lambda session: self._bury(session, overdue), erase=True)
+        if aliases:
+            removed = engine.committer.submit(lambda session: self._remove(session, aliases), erase=True)
+        return deleted, removed
+
+    def _remove(self, session: WriteSession, aliases: list[tuple[CustomerNo, int]]) -> int:
+        """Removes aliases; those that cannot be opened stay, and do not open for anybody else."""
+        engine, done = self._engine, 0
+        for number, group in groupby(aliases, key=lambda each: each[0]):
+            with suppress(VaultError), engine.book.open(session, session, number) as customer:
+                done += self._remove_some(session, customer, [value_no for _, value_no in group])
+        return done
+
+    def _remove_some(self, session: WriteSession, customer: OpenCustomer, value_nos: list[int]) -> int:
+        issued, now_s = [], session.now_ms // 1000
+        for value_no in value_nos:
+            with suppress(IntegrityFailedError, DataLossError):
+                found = self._engine.aliases.open(session, customer, value_no)
+                if found is not None and not found.removed and 0 < found.header.expires_s <= now_s:
+                    issued.append(found)
+        for each in issued:
+            self._engine.aliases.remove(session, customer, each, AliasState.EXPIRED, session.now_ms)
+        if issued:
+            self._engine.book.save(session, customer)
+        return len(issued)
 
     def _bury(self, session: WriteSession, overdue: list[tuple[CustomerNo, int]]) -> int:
         freed = [each for each in overdue if not self._held(session, *each)]

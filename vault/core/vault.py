@@ -4,7 +4,7 @@ Each method takes the `Caller` first and raises `VaultError`. The use cases' own
 rules; this one only joins them, so that a server or a test has one object to talk to.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from vault.core.explaining import Explaining
 from vault.core.exporting import Exporting
 from vault.core.fieldinput import check_limit
 from vault.core.inspecting import Inspecting
+from vault.core.issuing import Issuing
 from vault.core.narrowing import Narrowing
 from vault.core.operations import Operating, Operation
 from vault.core.rectifying import Rectifying
@@ -53,6 +54,7 @@ from vault.model.controls import (
     CustomersReadQuery,
 )
 from vault.model.erasure import Stage
+from vault.model.issued import IssuedToken, TokenOrder
 from vault.model.requests import (
     Access,
     AccessQuery,
@@ -99,6 +101,7 @@ class Vault:
         self._tokenizing = Tokenizing(engine, self._trail)
         self._rectifying = Rectifying(engine, self._trail)
         self._inspecting = Inspecting(engine, self._trail)
+        self._issuing = Issuing(engine, self._trail)
         self._exporting = Exporting(engine, self._inspecting)
         certifying = Certifying(
             engine.store,
@@ -197,6 +200,29 @@ class Vault:
     def inspect(self, caller: Caller, token: str, domain: str = "") -> TokenInfo:
         """Describes a token; see `inspecting`."""
         return self._inspecting.inspect(caller, token, domain)
+
+    def issue_token(self, caller: Caller, order: TokenOrder, request_id: str) -> IssuedToken:
+        """A token that expires, is for a single use, is bound or tagged; see `issuing`."""
+        return self._issuing.issue(caller, order, request_id)
+
+    def revoke_token(self, caller: Caller, token: str, request_id: str) -> None:
+        """Ends an issued token; see `issuing`."""
+        self._issuing.revoke(caller, token, request_id)
+
+    def get_token(self, caller: Caller, token: str) -> IssuedToken:
+        """An issued token, without its value; see `issuing`."""
+        return self._issuing.get(caller, token)
+
+    def list_tokens(
+        self,
+        caller: Caller,
+        ref: CustomerRef | None,
+        tags: Mapping[str, str],
+        page_size: int,
+        page_token: str,
+    ) -> Page[IssuedToken]:
+        """Issued tokens of a customer, or with a tag; see `issuing`."""
+        return self._issuing.page(caller, ref, tags, _page(page_size), page_token)
 
     def rotate_epoch(self, caller: Caller, request_id: str, approval_id: str = "") -> Operation:
         """Asks for a new epoch; see `operations`."""

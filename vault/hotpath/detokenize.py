@@ -8,14 +8,18 @@ A batch, in order:
    were last verified. A shred rewrites that row, so a shredded customer never passes; so does a consent, an
    objection, a restriction.
 4. For each value one record is read. All are opened in one call of `crypto.batches`, which looks into the
-   decision table of the run's situation; what is not the usual record is looked into here.
+   decision table of the run's situation; what is not the usual record is looked into here. An issued token
+   (`issued`) leads to another record of the same customer.
 5. The customers count against the principal's budgets; a batch that goes beyond one is refused whole.
 6. One audit record, accepted by the kernel before any value is returned. If that fails, none is.
+   Where tokens for a single use are among those revealed, their use is written first, and the batch begins
+   anew.
 
 Rules:
 - Batches of one process run one after the other (`_turn`), and what was gathered is opened before another
   key is let into the cache: slots of the DEK cache are safe to use without pins.
-- Nothing here writes to the store, and nothing reads the keyring while the cache is warm.
+- Nothing here writes to the store but through `Consume`, outside the turn, and nothing reads the keyring
+  while the cache is warm.
 - A missing DEK is judged under the write lock (`Judge`), for a shred may be half way through.
 - The associated data of a record is vault id | key | header, so a record moved to another customer,
   field or vault does not open.
@@ -53,12 +57,14 @@ from vault.errors import (
     VaultError,
 )
 from vault.hotpath.dekcache import CachedDek, DekCache
+from vault.hotpath.issued import Follower, UnusedError
 from vault.hotpath.situations import judge_terms, read_terms
 from vault.model.access import Denial, Reveal
 from vault.model.consent import LawfulBasis
 from vault.model.requests import Caller, Revealed
 from vault.policy.decision import DENIALS, AccessTable, Grants
 from vault.policy.reads import CONSENT_BITS, Reads
+from vault.store.aliases import Alias
 from vault.store.layout import HEADER, CustomerRow, RowFlag, RowState, ValueFlag
 from vault.store.snapshot import Snapshot
 from vault.store.store import Store
@@ -66,6 +72,7 @@ from vault.store.store import Store
 _TOKEN_UNKNOWN: Final = reason_code(Reason.TOKEN_UNKNOWN)
 _INTEGRITY_FAILED: Final = reason_code(Reason.INTEGRITY_FAILED)
 _DELETED: Final = int(ValueFlag.DELETED)
+_ALIAS: Final = int(ValueFlag.ALIAS)
 _ROW: Final = bytes(3)  # value_no of the customer row
 _MASK_GROWTH: Final = 8  # a mask is never longer than its value by more, in bytes
 _ATTEMPTS: Final = 3
@@ -76,6 +83,8 @@ Judge = Callable[[bytes], None]
 """Judges a customer (6 bytes) without a DEK under the write lock: raises ShreddedError or
 DataLossError, or returns when the DEK is there after all."""
 Masks = Callable[[int, str], str]
+Consume = Callable[[Caller, frozenset[bytes]], frozenset[bytes]]
+"""Writes down the use of aliases (value keys, 9 bytes); returns those whose use is durably the caller's."""
 
 
 class Foreign(Protocol):
@@ -116,6 +125,7 @@ class HotPath:
         judge: Judge,
         tombstone_mac: Callable[[bytes], bytes],
         mask: Masks,
+        consume: Consume,
         budgets: Budgets,
         suite: int,
         batches: BatchOpener,
@@ -132,6 +142,7 @@ class HotPath:
         self._judge = judge
         self._tombstone_mac = tombstone_mac
         self._mask = mask
+        self._consume = consume
         self._budgets = budgets
         self._reply_bytes = reply_bytes
         self._suite = suite
@@ -168,15 +179,14 @@ class HotPath:
         try:
             deciphered = self._codec.decipher_batch(tokens, foreign)
             known = foreign.reasons if foreign is not None else {}
-            with self._turn:
-                if caller.deadline_monotonic is not None and time.monotonic() > caller.deadline_monotonic:
-                    raise DeadlineExceededError("the deadline passed before the read began")
-                for _ in range(_ATTEMPTS):
-                    with self._store.snapshot() as snapshot, suppress(_StaleSnapshotError):
-                        return self._batch(
-                            caller, tokens, deciphered, known, (purpose, wanted, basis), action, snapshot
-                        )
-                raise OverloadedError("the keys of these customers change too fast to be read")
+            asked, used = (purpose, wanted, basis), frozenset[bytes]()
+            for _ in range(_ATTEMPTS):
+                try:
+                    return self._in_turn(caller, tokens, deciphered, known, asked, action, used)
+                except UnusedError as unused:
+                    keys = unused.keys
+                used |= self._consume(caller, keys)
+            raise OverloadedError("tokens of this batch are being used elsewhere")
         finally:
             self._waiting.release()
 
@@ -195,6 +205,24 @@ class HotPath:
         with self._turn:
             self._cache.close()
 
+    def _in_turn(
+        self,
+        caller: Caller,
+        tokens: Sequence[str],
+        deciphered: Sequence[Deciphered | None],
+        known: Mapping[int, Reason],
+        asked: tuple[str, Reveal, LawfulBasis | None],
+        action: ReadAction,
+        used: frozenset[bytes],
+    ) -> Revealed:
+        with self._turn:
+            if caller.deadline_monotonic is not None and time.monotonic() > caller.deadline_monotonic:
+                raise DeadlineExceededError("the deadline passed before the read began")
+            for _ in range(_ATTEMPTS):
+                with self._store.snapshot() as snapshot, suppress(_StaleSnapshotError):
+                    return self._batch(caller, tokens, deciphered, known, asked, action, snapshot, used)
+            raise OverloadedError("the keys of these customers change too fast to be read")
+
     def _batch(
         self,
         caller: Caller,
@@ -204,6 +232,7 @@ class HotPath:
         asked: tuple[str, Reveal, LawfulBasis | None],
         action: ReadAction,
         snapshot: Snapshot,
+        used: frozenset[bytes],
     ) -> Revealed:
         grants = self._access_of(snapshot).principal(caller.principal)
         region = bytes((self._region,))
@@ -211,7 +240,7 @@ class HotPath:
         purpose, wanted, basis = asked
         now_ms = max(time.time_ns() // 1_000_000, snapshot.meta.time_floor_ms)
         reads = grants.reads(purpose, wanted, basis, now_ms)
-        opened = _Opened(room=self._reply_bytes)
+        opened = _Opened(self._reply_bytes, Follower(grants.id, grants.domains, now_ms, used))
         get, cached = snapshot.get, self._cache.get
         keys: list[bytes] = []  # what is gathered to be opened in one call: key and record of each value,
         records: list[bytes] = []
@@ -253,6 +282,7 @@ class HotPath:
         self._open(keys, records, runs, reads, snapshot, opened)
 
         self._budgets.charge(grants, purpose, opened.locators, opened.groups)
+        opened.issued.require_used()
         unknown = Counter(code for _, code in missed)  # denials without a customer's name
         self._audit.append(
             encode_read(
@@ -343,7 +373,7 @@ class HotPath:
                 entry = runs[at][0]
                 levels = reads.of(entry.place | entry.consents >> reads.consent_shift & CONSENT_BITS)
                 field_class, outcome, texts[position] = self._unusual(
-                    entry, keys[position], records[position], levels, opened.room, snapshot
+                    entry, keys[position], records[position], levels, opened, snapshot
                 )
                 opened.room -= len(texts[position].encode())
                 items[ITEM_BYTES * position + 3 : ITEM_BYTES * position + 5] = bytes((field_class, outcome))
@@ -355,7 +385,7 @@ class HotPath:
         key: bytes,
         record: bytes,
         levels: bytes,
-        room: int,
+        opened: "_Opened",
         snapshot: Snapshot,
     ) -> tuple[int, int, str]:
         """Everything that the loop does not do itself: field class, outcome, text of one item."""
@@ -366,10 +396,12 @@ class HotPath:
         if len(record) < HEADER.size:
             return 0, _INTEGRITY_FAILED, ""
         _, field_class, flags, _, _, expires = HEADER.unpack_from(record)
+        if flags & _ALIAS:
+            return self._follow(entry, key, record, levels, opened, snapshot)
         outcome = levels[field_class]
         if outcome not in (PLAIN, MASKED):
             return field_class, _DENIAL_CODES[outcome], ""
-        if room <= 0:
+        if opened.room <= 0:
             return field_class, reason_code(Reason.REPLY_FULL), ""
         plain = self._open_any(entry, record, self._vault_id + key + record[: HEADER.size])
         if plain is None:
@@ -380,6 +412,34 @@ class HotPath:
             return field_class, reason_code(Reason.EXPIRED), ""
         text = plain.decode()
         return field_class, outcome, self._mask(field_class, text) if outcome == MASKED else text
+
+    def _follow(
+        self,
+        entry: CachedDek,
+        key: bytes,
+        record: bytes,
+        levels: bytes,
+        opened: "_Opened",
+        snapshot: Snapshot,
+    ) -> tuple[int, int, str]:
+        """An issued token's item: that of the value it leads to, unless it does not lead there any more."""
+        _, field_class, flags, _, _, _ = HEADER.unpack_from(record)
+        plain = self._open_any(entry, record, self._vault_id + key + record[: HEADER.size])
+        try:
+            alias = Alias.unpack(plain or b"")
+        except IntegrityFailedError:
+            return field_class, _INTEGRITY_FAILED, ""
+        refused = opened.issued.refusal(key, alias, bool(flags & _DELETED))
+        if refused is not None:
+            return field_class, reason_code(refused), ""
+        target = key[:6] + alias.target.to_bytes(3, "big")
+        found = snapshot.get(target) or b""
+        if len(found) >= HEADER.size and HEADER.unpack_from(found)[2] & _ALIAS:
+            return field_class, _INTEGRITY_FAILED, ""  # an alias leads to a value and nowhere else
+        field_class, outcome, text = self._unusual(entry, target, found, levels, opened, snapshot)
+        if outcome in (PLAIN, MASKED):
+            opened.issued.followed(key, alias)
+        return field_class, outcome, text
 
     def _undeciphered(self, index: int, token: str, known: Mapping[int, Reason]) -> int:
         if index in known:
@@ -459,6 +519,12 @@ def _reason(code: int) -> Reason:
     return reason_of(code) or Reason.INTERNAL
 
 
+def _told(code: int) -> Reason:
+    """What a caller is told: that a token is bound to somebody else is for the access log."""
+    reason = _reason(code)
+    return Reason.TOKEN_UNKNOWN if reason is Reason.TOKEN_BOUND else reason
+
+
 def _revealed(opened: "_Opened", missed: list[tuple[int, int]]) -> Revealed:
     """The answer in the order of the tokens."""
     texts, outcomes = opened.texts, opened.outcomes
@@ -467,16 +533,17 @@ def _revealed(opened: "_Opened", missed: list[tuple[int, int]]) -> Revealed:
         outcomes.insert(index, code)
     if not outcomes.translate(None, _GRANTED):
         return Revealed(texts, list(outcomes), [])
-    denials = [Denial(index, _reason(code)) for index, code in enumerate(outcomes) if code not in _GRANTED]
+    denials = [Denial(index, _told(code)) for index, code in enumerate(outcomes) if code not in _GRANTED]
     return Revealed(texts, [code if code in _GRANTED else 0 for code in outcomes], denials)
 
 
 class _Opened:
     """What a batch has come to so far; `texts` and `outcomes` are without the tokens that were missed."""
 
-    __slots__ = ("groups", "locators", "outcomes", "room", "texts")
+    __slots__ = ("groups", "issued", "locators", "outcomes", "room", "texts")
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, room: int, issued: Follower) -> None:
+        self.issued = issued
         self.room = room  # bytes that the reply may still take
         self.texts: list[str] = []
         self.outcomes = bytearray()  # PLAIN, MASKED or a reason's code

@@ -52,6 +52,7 @@ MEANINGS: dict[Reason, _Meaning] = {
         Code.RESOURCE_EXHAUSTED, "nearly all surrogates of this form are given out"
     ),
     Reason.SURROGATE_TAKEN: _Meaning(Code.ALREADY_EXISTS, "the surrogate stands for another value"),
+    Reason.TAG_REFUSED: _Meaning(Code.INVALID_ARGUMENT, "not a tag, or one that looks like personal data"),
     Reason.UNAUTHENTICATED: _Meaning(Code.UNAUTHENTICATED, "no principal is known for this certificate"),
     Reason.SUSPENDED: _Meaning(Code.PERMISSION_DENIED, "the principal is revoked or suspended"),
     Reason.ACTION_DENIED: _Meaning(Code.PERMISSION_DENIED, "the principal may not do this"),
@@ -77,10 +78,13 @@ MEANINGS: dict[Reason, _Meaning] = {
     Reason.BUDGET_EXCEEDED: _Meaning(
         Code.RESOURCE_EXHAUSTED, "the budget of customers for this window is used up"
     ),
+    Reason.TOKEN_BOUND: _Meaning(Code.NOT_FOUND, "no such token"),
     Reason.SHREDDED: _Meaning(Code.NOT_FOUND, "the customer was shredded"),
     Reason.ALREADY_SHREDDED: _Meaning(Code.FAILED_PRECONDITION, "the customer was shredded before"),
     Reason.VALUE_DELETED: _Meaning(Code.NOT_FOUND, "the value was deleted"),
-    Reason.EXPIRED: _Meaning(Code.NOT_FOUND, "the value's time has passed"),
+    Reason.EXPIRED: _Meaning(Code.NOT_FOUND, "the value's or the token's time has passed"),
+    Reason.TOKEN_USED: _Meaning(Code.NOT_FOUND, "the token was for one use, and was used"),
+    Reason.TOKEN_REVOKED: _Meaning(Code.NOT_FOUND, "the token was revoked"),
     Reason.REPLY_FULL: _Meaning(Code.RESOURCE_EXHAUSTED, "the reply is full; ask again for this item"),
     Reason.OVERLOADED: _Meaning(Code.RESOURCE_EXHAUSTED, "too much work is waiting; retry later"),
     Reason.DEADLINE_EXCEEDED: _Meaning(Code.DEADLINE_EXCEEDED, "the deadline passed before the work began"),

@@ -31,6 +31,8 @@ of a request's id and of its body, 16 bytes each, so that whoever finishes the e
     21 SIGNING_KEY_CHANGED   public key 32 (Ed25519): verifies the entries after this one
     22 ERASURE_WAITS         as SHRED: a shred that waits for a legal hold. values: all that are to go;
                              generations: those that open what went already
+    23 TOKENS_ENDED          request 32 | how u8 | n u32 | n x value: issued tokens that were used (how 2) or
+                             revoked (3); no restore makes them usable again
 
 A text is n u16 and n bytes of UTF-8.
 
@@ -43,6 +45,7 @@ from enum import IntEnum
 from typing import ClassVar, Protocol, Self
 
 from vault.errors import IntegrityFailedError, StorageFormatError
+from vault.store.aliases import AliasState
 from vault.store.layout import CUSTOMER_KEY_BYTES, VALUE_KEY_BYTES, customer_key, split_value_key, value_key
 
 _SHRED = struct.Struct(">16s6sII32sH")
@@ -86,6 +89,7 @@ class EntryType(IntEnum):
     CONSENT_ENDED = 20
     SIGNING_KEY_CHANGED = 21
     ERASURE_WAITS = 22
+    TOKENS_ENDED = 23
 
 
 class TermsKind(IntEnum):
@@ -622,6 +626,38 @@ class ErasureWaits:
         return cls(*_read_shred(payload))
 
 
+@dataclass(frozen=True, slots=True)
+class TokensEnded:
+    """Issued tokens that were used or revoked, as (customer_no, value_no) of one region.
+
+    `how` is the `AliasState` that they have from now on.
+    """
+
+    TYPE: ClassVar[EntryType] = EntryType.TOKENS_ENDED
+    region: int
+    how: AliasState
+    values: tuple[tuple[int, int], ...]
+    request: bytes = NO_REQUEST
+
+    def pack(self) -> bytes:
+        """37 bytes and 9 for each token."""
+        rows = [value_key(self.region, customer_no, value_no) for customer_no, value_no in self.values]
+        return self.request + bytes((self.how,)) + len(rows).to_bytes(4, "big") + b"".join(rows)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> Self:
+        """Read a payload."""
+        at = len(NO_REQUEST)
+        _expect_at_least(payload, at + 1)
+        try:
+            how = AliasState(payload[at])
+        except ValueError as error:
+            raise IntegrityFailedError from error
+        keys = [split_value_key(row) for row in _rows(payload[at + 1 :], VALUE_KEY_BYTES)]
+        region = _one_region([key[0] for key in keys])
+        return cls(region, how, tuple([(key[1], key[2]) for key in keys]), payload[:at])
+
+
 AnyPayload = (
     Genesis
     | NumbersReserved
@@ -645,6 +681,7 @@ AnyPayload = (
     | NamesNumbered
     | SigningKeyChanged
     | ConsentEnded
+    | TokensEnded
 )
 
 _CLASSES: dict[int, type[AnyPayload]] = {
@@ -672,6 +709,7 @@ _CLASSES: dict[int, type[AnyPayload]] = {
         NamesNumbered,
         SigningKeyChanged,
         ConsentEnded,
+        TokensEnded,
     )
 }
 

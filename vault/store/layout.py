@@ -105,7 +105,7 @@ class ValueFlag(IntFlag):
     """Bits of a value record's `flags`."""
 
     DELETED = 1  # a tombstone: the ciphertext is empty, and authenticated
-    ALIAS = 2
+    ALIAS = 2  # a token of its own for another value of the customer: see `aliases`
     SURROGATE = 4
 
 
@@ -124,6 +124,11 @@ class ValueHeader:
     def deleted(self) -> bool:
         """Whether the record is the tombstone of a deleted value."""
         return bool(self.flags & ValueFlag.DELETED)
+
+    @property
+    def alias(self) -> bool:
+        """Whether the record is an alias and holds no value."""
+        return bool(self.flags & ValueFlag.ALIAS)
 
     def pack(self) -> bytes:
         """13 bytes."""

@@ -13,6 +13,9 @@ Plaintext:
     of version 2: u16 s | s times: value_no u24 | domain u8 | u8 length | UTF-8, oldest first
     terms to the end (see `terms`), none where there are no bytes
 
+Domain 0 stands for a tag, `key=value`, of an issued token (see `aliases`): it is found by the index as
+surrogates are, and goes with the token.
+
 The past locators keep the customer's access history findable after its key was replaced. A surrogate stays
 until its customer goes, beyond the deletion of its value: nobody else's value is to be found under it.
 """
@@ -30,6 +33,7 @@ SHEET_NONCE_BYTES = 24
 SHEET_FORMAT = 1
 SURROGATES_FORMAT = 2
 MAX_SURROGATE_BYTES = 255
+TAG_DOMAIN = 0
 FINGERPRINT_BYTES = 16
 LOCATOR_BYTES = 16
 _TAG_BYTES = 16

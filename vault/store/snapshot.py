@@ -184,6 +184,21 @@ class KeyringReader:
         table = self._index_tables.get("surrogates")
         return iter(()) if table is None else _from(self._index, table, b"")
 
+    def tagged(self, prefix: bytes, after: bytes = b"") -> Iterator[bytes]:
+        """Value keys (9 bytes) of issued tokens whose tag has this prefix (8 bytes), ascending.
+
+        `after` is a value key behind which to begin.
+        """
+        table = self._index_tables.get("surrogates")
+        if table is None:
+            return
+        start = prefix + after[1:] + b"\0" if after else prefix
+        for key, value in _from(self._index, table, start):
+            if not key.startswith(prefix):
+                return
+            if key[len(prefix) :] == value[1:]:
+                yield value
+
     def count_surrogates(self) -> int:
         """Number of rows of surrogates."""
         table = self._index_tables.get("surrogates")

@@ -116,6 +116,11 @@ class PlaneWriter(ValuesReader, KeyringReader):
         """Removes a surrogate's row; returns whether it was there."""
         return self._index_write(self._index.delete(keyed_hash, db=self._index_tables["surrogates"]))
 
+    def note_index_change(self, customer: bytes) -> None:
+        """Notes that a customer (6 bytes) lost rows of the index, for a rotation that is under way."""
+        change = self._transaction.id().to_bytes(8, "big") + customer
+        self._index_write(self._index.put(change, b"", db=self._index_tables["changes"]))
+
     def surrogates_delete_customer(self, region: int, customer_no: int) -> int:
         """Removes every surrogate of a customer, by a scan of all surrogates; returns how many."""
         customer = customer_key(region, customer_no)

@@ -98,6 +98,12 @@ class SurrogatesExhaustedError(InvalidRequestError):
     default_reason = "SURROGATES_EXHAUSTED"
 
 
+class TagRefusedError(InvalidRequestError):
+    """A tag is not of the form that tags have, or looks like personal data."""
+
+    default_reason = "TAG_REFUSED"
+
+
 class SurrogateTakenError(InvalidRequestError):
     """A surrogate from another vault stands for another value here."""
 
@@ -237,9 +243,21 @@ class ValueDeletedError(GoneError):
 
 
 class ExpiredError(GoneError):
-    """The value's time has passed."""
+    """The value's or the token's time has passed."""
 
     default_reason = "EXPIRED"
+
+
+class TokenUsedError(GoneError):
+    """The token was for one use, and was used."""
+
+    default_reason = "TOKEN_USED"
+
+
+class TokenRevokedError(GoneError):
+    """The token was revoked; its value is not concerned."""
+
+    default_reason = "TOKEN_REVOKED"
 
 
 class NotFoundError(VaultError):

@@ -8,7 +8,7 @@ from vault.core.vault import Vault
 from vault.errors import InvalidRequestError
 from vault.model.requests import Caller, Entry, EntryResult
 from vault.model.secret import Secret
-from vault.server import convert, metrics
+from vault.server import convert, convert_issued, metrics
 
 
 class TokenService:
@@ -72,6 +72,35 @@ class TokenService:
     def inspect_token(self, caller: Caller, request: pb.InspectTokenRequest) -> pb.InspectTokenResponse:
         """Describes a token."""
         return convert.token_info(self._vault.inspect(caller, request.token, request.domain))
+
+    def issue_token(self, caller: Caller, request: pb.IssueTokenRequest) -> pb.IssueTokenResponse:
+        """Issues a further token for a value."""
+        issued = self._vault.issue_token(caller, convert_issued.to_order(request), request.request_id)
+        return pb.IssueTokenResponse(issued_token=convert_issued.issued_token(issued))
+
+    def revoke_token(self, caller: Caller, request: pb.RevokeTokenRequest) -> pb.RevokeTokenResponse:
+        """Ends an issued token."""
+        self._vault.revoke_token(caller, request.token, request.request_id)
+        return pb.RevokeTokenResponse()
+
+    def get_token(self, caller: Caller, request: pb.GetTokenRequest) -> pb.GetTokenResponse:
+        """Describes an issued token."""
+        issued = self._vault.get_token(caller, request.token)
+        return pb.GetTokenResponse(issued_token=convert_issued.issued_token(issued))
+
+    def list_tokens(self, caller: Caller, request: pb.ListTokensRequest) -> pb.ListTokensResponse:
+        """Lists issued tokens."""
+        page = self._vault.list_tokens(
+            caller,
+            convert.to_ref(request.customer) if request.HasField("customer") else None,
+            dict(request.tags),
+            convert.to_page_size(request.page_size),
+            request.page_token,
+        )
+        return pb.ListTokensResponse(
+            issued_tokens=[convert_issued.issued_token(each) for each in page.items],
+            next_page_token=page.next_page_token,
+        )
 
     def _store(
         self,

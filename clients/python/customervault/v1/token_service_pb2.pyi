@@ -101,6 +101,42 @@ VALUE_STATE_DELETED: ValueState.ValueType  # 2
 VALUE_STATE_SHREDDED: ValueState.ValueType  # 3
 Global___ValueState: _TypeAlias = ValueState  # noqa: Y015
 
+class _IssuedTokenState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _IssuedTokenStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IssuedTokenState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ISSUED_TOKEN_STATE_UNSPECIFIED: _IssuedTokenState.ValueType  # 0
+    ISSUED_TOKEN_STATE_LIVE: _IssuedTokenState.ValueType  # 1
+    ISSUED_TOKEN_STATE_USED: _IssuedTokenState.ValueType  # 2
+    """For a single use, and used. Reads answer TOKEN_USED."""
+    ISSUED_TOKEN_STATE_REVOKED: _IssuedTokenState.ValueType  # 3
+    """Reads answer TOKEN_REVOKED."""
+    ISSUED_TOKEN_STATE_EXPIRED: _IssuedTokenState.ValueType  # 4
+    """Reads answer EXPIRED."""
+    ISSUED_TOKEN_STATE_VALUE_DELETED: _IssuedTokenState.ValueType  # 5
+    """The value was deleted. Reads answer VALUE_DELETED."""
+    ISSUED_TOKEN_STATE_SHREDDED: _IssuedTokenState.ValueType  # 6
+    """The customer was shredded; nothing is known of the token any more."""
+
+class IssuedTokenState(_IssuedTokenState, metaclass=_IssuedTokenStateEnumTypeWrapper):
+    """State of an issued token. One that has ended keeps its state."""
+
+ISSUED_TOKEN_STATE_UNSPECIFIED: IssuedTokenState.ValueType  # 0
+ISSUED_TOKEN_STATE_LIVE: IssuedTokenState.ValueType  # 1
+ISSUED_TOKEN_STATE_USED: IssuedTokenState.ValueType  # 2
+"""For a single use, and used. Reads answer TOKEN_USED."""
+ISSUED_TOKEN_STATE_REVOKED: IssuedTokenState.ValueType  # 3
+"""Reads answer TOKEN_REVOKED."""
+ISSUED_TOKEN_STATE_EXPIRED: IssuedTokenState.ValueType  # 4
+"""Reads answer EXPIRED."""
+ISSUED_TOKEN_STATE_VALUE_DELETED: IssuedTokenState.ValueType  # 5
+"""The value was deleted. Reads answer VALUE_DELETED."""
+ISSUED_TOKEN_STATE_SHREDDED: IssuedTokenState.ValueType  # 6
+"""The customer was shredded; nothing is known of the token any more."""
+Global___IssuedTokenState: _TypeAlias = IssuedTokenState  # noqa: Y015
+
 @_typing.final
 class FieldResult(_message.Message):
     """The answer for one field, in the order of the request's fields."""
@@ -589,3 +625,333 @@ class InspectTokenResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___InspectTokenResponse: _TypeAlias = InspectTokenResponse  # noqa: Y015
+
+@_typing.final
+class IssuedToken(_message.Message):
+    """An issued token without its value."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class TagsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CUSTOMER_TOKEN_FIELD_NUMBER: _builtins.int
+    FIELD_CLASS_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    MAX_USES_FIELD_NUMBER: _builtins.int
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    domain: _builtins.str
+    state: Global___IssuedTokenState.ValueType
+    customer_token: _builtins.str
+    field_class: _builtins.str
+    max_uses: _builtins.int
+    """1 for a single use, 0 for any number."""
+    principal: _builtins.str
+    """The only principal that may read with it; empty for everybody of the domain."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it reads nothing; unset for never."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was used, revoked, removed after its expiry, or lost its value."""
+
+    @_builtins.property
+    def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Until it is removed."""
+
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+        domain: _builtins.str = ...,
+        state: Global___IssuedTokenState.ValueType = ...,
+        customer_token: _builtins.str = ...,
+        field_class: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        max_uses: _builtins.int = ...,
+        principal: _builtins.str = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "customer_token", b"customer_token", "domain", b"domain", "end_time", b"end_time", "expire_time", b"expire_time", "field_class", b"field_class", "max_uses", b"max_uses", "principal", b"principal", "state", b"state", "tags", b"tags", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IssuedToken: _TypeAlias = IssuedToken  # noqa: Y015
+
+@_typing.final
+class IssueTokenRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class TagsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    SOURCE_DOMAIN_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    MAX_USES_FIELD_NUMBER: _builtins.int
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    """A token or surrogate of the value; no issued one."""
+    domain: _builtins.str
+    """Domain of the new token; empty for that of `token`."""
+    source_domain: _builtins.str
+    """Domain of a surrogate, as in DetokenizeRequest."""
+    max_uses: _builtins.int
+    """1 for a single use; 0 for any number."""
+    principal: _builtins.str
+    """Name of the only principal that may read with it."""
+    request_id: _builtins.str
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """At most 8. Keys are 1 to 32 of a-z 0-9 _ . - and begin with a letter, values 1 to 64 of
+        A-Z a-z 0-9 _ . : - . Never personal data: what looks like it is refused with TAG_REFUSED.
+        """
+
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+        domain: _builtins.str = ...,
+        source_domain: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        max_uses: _builtins.int = ...,
+        principal: _builtins.str = ...,
+        tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "expire_time", b"expire_time", "max_uses", b"max_uses", "principal", b"principal", "request_id", b"request_id", "source_domain", b"source_domain", "tags", b"tags", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IssueTokenRequest: _TypeAlias = IssueTokenRequest  # noqa: Y015
+
+@_typing.final
+class IssueTokenResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ISSUED_TOKEN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def issued_token(self) -> Global___IssuedToken: ...
+    def __init__(
+        self,
+        *,
+        issued_token: Global___IssuedToken | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["issued_token", b"issued_token"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["issued_token", b"issued_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IssueTokenResponse: _TypeAlias = IssueTokenResponse  # noqa: Y015
+
+@_typing.final
+class RevokeTokenRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    request_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeTokenRequest: _TypeAlias = RevokeTokenRequest  # noqa: Y015
+
+@_typing.final
+class RevokeTokenResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeTokenResponse: _TypeAlias = RevokeTokenResponse  # noqa: Y015
+
+@_typing.final
+class GetTokenRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTokenRequest: _TypeAlias = GetTokenRequest  # noqa: Y015
+
+@_typing.final
+class GetTokenResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ISSUED_TOKEN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def issued_token(self) -> Global___IssuedToken: ...
+    def __init__(
+        self,
+        *,
+        issued_token: Global___IssuedToken | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["issued_token", b"issued_token"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["issued_token", b"issued_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTokenResponse: _TypeAlias = GetTokenResponse  # noqa: Y015
+
+@_typing.final
+class ListTokensRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class TagsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """A page may hold fewer, although another follows."""
+    page_token: _builtins.str
+    @_builtins.property
+    def customer(self) -> _common_pb2.CustomerRef:
+        """Whose tokens; unset for those of all customers, which needs a tag."""
+
+    @_builtins.property
+    def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Tokens that have all of these tags."""
+
+    def __init__(
+        self,
+        *,
+        customer: _common_pb2.CustomerRef | None = ...,
+        tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "page_size", b"page_size", "page_token", b"page_token", "tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTokensRequest: _TypeAlias = ListTokensRequest  # noqa: Y015
+
+@_typing.final
+class ListTokensResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ISSUED_TOKENS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    @_builtins.property
+    def issued_tokens(self) -> _containers.RepeatedCompositeFieldContainer[Global___IssuedToken]:
+        """Of the caller's domains, without those that were revoked or removed."""
+
+    def __init__(
+        self,
+        *,
+        issued_tokens: _abc.Iterable[Global___IssuedToken] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["issued_tokens", b"issued_tokens", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTokensResponse: _TypeAlias = ListTokensResponse  # noqa: Y015

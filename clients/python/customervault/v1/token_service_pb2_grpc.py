@@ -71,6 +71,26 @@ class TokenServiceStub:
                 request_serializer=customervault_dot_v1_dot_token__service__pb2.InspectTokenRequest.SerializeToString,
                 response_deserializer=customervault_dot_v1_dot_token__service__pb2.InspectTokenResponse.FromString,
                 _registered_method=True)
+        self.IssueToken = channel.unary_unary(
+                '/customervault.v1.TokenService/IssueToken',
+                request_serializer=customervault_dot_v1_dot_token__service__pb2.IssueTokenRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_token__service__pb2.IssueTokenResponse.FromString,
+                _registered_method=True)
+        self.RevokeToken = channel.unary_unary(
+                '/customervault.v1.TokenService/RevokeToken',
+                request_serializer=customervault_dot_v1_dot_token__service__pb2.RevokeTokenRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_token__service__pb2.RevokeTokenResponse.FromString,
+                _registered_method=True)
+        self.GetToken = channel.unary_unary(
+                '/customervault.v1.TokenService/GetToken',
+                request_serializer=customervault_dot_v1_dot_token__service__pb2.GetTokenRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_token__service__pb2.GetTokenResponse.FromString,
+                _registered_method=True)
+        self.ListTokens = channel.unary_unary(
+                '/customervault.v1.TokenService/ListTokens',
+                request_serializer=customervault_dot_v1_dot_token__service__pb2.ListTokensRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_token__service__pb2.ListTokensResponse.FromString,
+                _registered_method=True)
 
 
 class TokenServiceServicer:
@@ -128,6 +148,35 @@ class TokenServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def IssueToken(self, request, context):
+        """Issues a further token for the value of another: one that expires, is for a single use, is bound to a
+        principal, or carries tags. It reads its value, and does nothing else.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeToken(self, request, context):
+        """Ends an issued token. Its value and the value's other tokens stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetToken(self, request, context):
+        """Describes an issued token. Never returns the value.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTokens(self, request, context):
+        """Lists issued tokens of a customer, or of all customers by tag.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TokenServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -165,6 +214,26 @@ def add_TokenServiceServicer_to_server(servicer, server):
                     servicer.InspectToken,
                     request_deserializer=customervault_dot_v1_dot_token__service__pb2.InspectTokenRequest.FromString,
                     response_serializer=customervault_dot_v1_dot_token__service__pb2.InspectTokenResponse.SerializeToString,
+            ),
+            'IssueToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.IssueToken,
+                    request_deserializer=customervault_dot_v1_dot_token__service__pb2.IssueTokenRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_token__service__pb2.IssueTokenResponse.SerializeToString,
+            ),
+            'RevokeToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeToken,
+                    request_deserializer=customervault_dot_v1_dot_token__service__pb2.RevokeTokenRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_token__service__pb2.RevokeTokenResponse.SerializeToString,
+            ),
+            'GetToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetToken,
+                    request_deserializer=customervault_dot_v1_dot_token__service__pb2.GetTokenRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_token__service__pb2.GetTokenResponse.SerializeToString,
+            ),
+            'ListTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTokens,
+                    request_deserializer=customervault_dot_v1_dot_token__service__pb2.ListTokensRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_token__service__pb2.ListTokensResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -357,6 +426,114 @@ class TokenService:
             '/customervault.v1.TokenService/InspectToken',
             customervault_dot_v1_dot_token__service__pb2.InspectTokenRequest.SerializeToString,
             customervault_dot_v1_dot_token__service__pb2.InspectTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IssueToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.TokenService/IssueToken',
+            customervault_dot_v1_dot_token__service__pb2.IssueTokenRequest.SerializeToString,
+            customervault_dot_v1_dot_token__service__pb2.IssueTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.TokenService/RevokeToken',
+            customervault_dot_v1_dot_token__service__pb2.RevokeTokenRequest.SerializeToString,
+            customervault_dot_v1_dot_token__service__pb2.RevokeTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.TokenService/GetToken',
+            customervault_dot_v1_dot_token__service__pb2.GetTokenRequest.SerializeToString,
+            customervault_dot_v1_dot_token__service__pb2.GetTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.TokenService/ListTokens',
+            customervault_dot_v1_dot_token__service__pb2.ListTokensRequest.SerializeToString,
+            customervault_dot_v1_dot_token__service__pb2.ListTokensResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,16 @@ class TokenServiceStub:
     """Gives the tokens of another domain for the same values, without opening them."""
     InspectToken: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.InspectTokenRequest, _token_service_pb2.InspectTokenResponse]
     """Describes a token. Never returns the value."""
+    IssueToken: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.IssueTokenRequest, _token_service_pb2.IssueTokenResponse]
+    """Issues a further token for the value of another: one that expires, is for a single use, is bound to a
+    principal, or carries tags. It reads its value, and does nothing else.
+    """
+    RevokeToken: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.RevokeTokenRequest, _token_service_pb2.RevokeTokenResponse]
+    """Ends an issued token. Its value and the value's other tokens stay."""
+    GetToken: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.GetTokenRequest, _token_service_pb2.GetTokenResponse]
+    """Describes an issued token. Never returns the value."""
+    ListTokens: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.ListTokensRequest, _token_service_pb2.ListTokensResponse]
+    """Lists issued tokens of a customer, or of all customers by tag."""
 
 @_typing.type_check_only
 class TokenServiceAsyncStub(TokenServiceStub):
@@ -74,6 +84,16 @@ class TokenServiceAsyncStub(TokenServiceStub):
     """Gives the tokens of another domain for the same values, without opening them."""
     InspectToken: _aio.UnaryUnaryMultiCallable[_token_service_pb2.InspectTokenRequest, _token_service_pb2.InspectTokenResponse]  # type: ignore[assignment]
     """Describes a token. Never returns the value."""
+    IssueToken: _aio.UnaryUnaryMultiCallable[_token_service_pb2.IssueTokenRequest, _token_service_pb2.IssueTokenResponse]  # type: ignore[assignment]
+    """Issues a further token for the value of another: one that expires, is for a single use, is bound to a
+    principal, or carries tags. It reads its value, and does nothing else.
+    """
+    RevokeToken: _aio.UnaryUnaryMultiCallable[_token_service_pb2.RevokeTokenRequest, _token_service_pb2.RevokeTokenResponse]  # type: ignore[assignment]
+    """Ends an issued token. Its value and the value's other tokens stay."""
+    GetToken: _aio.UnaryUnaryMultiCallable[_token_service_pb2.GetTokenRequest, _token_service_pb2.GetTokenResponse]  # type: ignore[assignment]
+    """Describes an issued token. Never returns the value."""
+    ListTokens: _aio.UnaryUnaryMultiCallable[_token_service_pb2.ListTokensRequest, _token_service_pb2.ListTokensResponse]  # type: ignore[assignment]
+    """Lists issued tokens of a customer, or of all customers by tag."""
 
 class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
     """Issues tokens for values and opens them for a stated purpose."""
@@ -136,5 +156,39 @@ class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_token_service_pb2.InspectTokenResponse, _abc.Awaitable[_token_service_pb2.InspectTokenResponse]]:
         """Describes a token. Never returns the value."""
+
+    @_abc_1.abstractmethod
+    def IssueToken(
+        self,
+        request: _token_service_pb2.IssueTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_token_service_pb2.IssueTokenResponse, _abc.Awaitable[_token_service_pb2.IssueTokenResponse]]:
+        """Issues a further token for the value of another: one that expires, is for a single use, is bound to a
+        principal, or carries tags. It reads its value, and does nothing else.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeToken(
+        self,
+        request: _token_service_pb2.RevokeTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_token_service_pb2.RevokeTokenResponse, _abc.Awaitable[_token_service_pb2.RevokeTokenResponse]]:
+        """Ends an issued token. Its value and the value's other tokens stay."""
+
+    @_abc_1.abstractmethod
+    def GetToken(
+        self,
+        request: _token_service_pb2.GetTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_token_service_pb2.GetTokenResponse, _abc.Awaitable[_token_service_pb2.GetTokenResponse]]:
+        """Describes an issued token. Never returns the value."""
+
+    @_abc_1.abstractmethod
+    def ListTokens(
+        self,
+        request: _token_service_pb2.ListTokensRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_token_service_pb2.ListTokensResponse, _abc.Awaitable[_token_service_pb2.ListTokensResponse]]:
+        """Lists issued tokens of a customer, or of all customers by tag."""
 
 def add_TokenServiceServicer_to_server(servicer: TokenServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
