@@ -58,7 +58,7 @@ class Issuing:
 
         Raises:
             DeniedError: the caller may not write, or not translate, or is not in the domain.
-            InvalidRequestError: nothing sets the token apart, its time is over, or the given one has no value.
+            InvalidRequestError: nothing sets the token apart, its time is over, or there is no value.
             TagRefusedError: a tag is none, or looks like personal data.
             PrincipalUnknownError: nobody of that name is registered.
             TokenUnknownError, ValueDeletedError, ShreddedError: there is no value to stand for.

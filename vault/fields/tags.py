@@ -54,7 +54,7 @@ def parse_tag(key: str, value: str) -> bytes:
 
 def read_tags(tags: tuple[bytes, ...]) -> dict[str, str]:
     """The inverse of `parse_tags`."""
-    return dict([(key, value) for key, _, value in [tag.decode().partition("=") for tag in tags]])
+    return {key: value for key, _, value in [tag.decode().partition("=") for tag in tags]}
 
 
 def _require_impersonal(text: str) -> None:
