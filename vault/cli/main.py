@@ -27,6 +27,7 @@ from vault.cli import (
     status,
     tables,
     tokenize,
+    tokens,
     version,
     witness,
 )
@@ -40,7 +41,7 @@ _HELP = """Customer Vault: CRM systems hold tokens, the vault holds the values.
 \b
 Start a vault:      init, serve, status, check
 Move data in:       import, import-tokens, tokenize, tokenize-table
-Read it:            detokenize, detokenize-table, customers
+Read it:            detokenize, detokenize-table, customers, tokens
 End it:             shred, erasure
 Govern it:          policy, principals, approvals, consent, keys, audit
 Keep it:            backup, keys copy
@@ -68,7 +69,7 @@ def build() -> typer.Typer:
     ):  # fmt: skip
         module.register(app)
     for group in (
-        keys, customers, consent, principals, policy, approvals, erasure, audit, backup, witness,
+        keys, customers, tokens, consent, principals, policy, approvals, erasure, audit, backup, witness,
     ):  # fmt: skip
         group.register(app)
     return app

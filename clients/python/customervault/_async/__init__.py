@@ -4,12 +4,14 @@ from customervault._async.administration import AsyncAdministrationVerbs
 from customervault._async.consents import AsyncConsentVerbs
 from customervault._async.controls import AsyncControlVerbs
 from customervault._async.customers import AsyncCustomerVerbs
+from customervault._async.issued import AsyncIssuedVerbs
 from customervault._async.terms import AsyncTermsVerbs
 from customervault._async.tokens import AsyncTokenVerbs
 
 
 class AsyncVault(
     AsyncTokenVerbs,
+    AsyncIssuedVerbs,
     AsyncCustomerVerbs,
     AsyncTermsVerbs,
     AsyncConsentVerbs,
