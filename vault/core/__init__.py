@@ -5,6 +5,7 @@
 - `directory`: names, principals and policy as of one snapshot. `book`: customers in a write.
 - `tokenizing`, `rectifying`, `inspecting`, `exporting`, `shredding`, `rotating`, `narrowing`,
   `administering`, `reporting`: the use cases.
+- `issuing`: tokens with limits of their own; `aliases`: their records; `consuming`: their single use.
 - `suspending`, `budgets`, `approvals` with `approving`, `tracing`: keeping principals within bounds.
 - `holding`: what a legal hold keeps; `erasing`: shreds that wait for one. `resealing`: new data keys.
 - `forgetting`: zeroes cached keys of whom any process shredded. `upkeep`: background work.

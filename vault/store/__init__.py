@@ -3,6 +3,7 @@
 - `store`: opens a vault; gives snapshots and write sessions.
 - `snapshot`, `writes`, `session`, `shared`: reading, writing, the order of a commit, what sessions share.
 - `layout`, `meta`, `sheet`, `entries`: every byte of rows and ledger payloads, without I/O.
+- `aliases`: the plaintext of records that hold no value, and lead to one.
 - `ledger`, `frames`, `proofs`: the append-only, hash-chained, signed file that no restore may undo.
 - `following`, `mirror`, `witnessing`: who must hold a ledger entry before it is acknowledged.
 - `environment`, `epochs`: LMDB, which no other package sees.

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from vault.errors import IntegrityFailedError, StorageFormatError
 from vault.store import entries, layout
+from vault.store.aliases import AliasState
 from vault.store.layout import CustomerRow, RowState, ValueHeader, ValueRecord, WrappedKey
 from vault.store.meta import META_HOT_BYTES, Meta
 from vault.store.sheet import SealedSheet, Sheet, SheetField, SheetSurrogate, external_id_of
@@ -76,6 +77,13 @@ payloads = st.one_of(
     ),
     st.builds(
         entries.ErasureWaits, exactly(16), u8, customer_nos, st.lists(u16).map(tuple), u32, exactly(32), u32
+    ),
+    st.builds(
+        entries.TokensEnded,
+        u8,
+        st.sampled_from(AliasState),
+        st.lists(st.tuples(customer_nos, value_nos), min_size=1).map(tuple),
+        exactly(32),
     ),
 )
 
