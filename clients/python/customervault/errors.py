@@ -272,6 +272,12 @@ class TokenUnknownError(NotFoundError):
     default_reason = "TOKEN_UNKNOWN"
 
 
+class TokenBoundError(NotFoundError):
+    """The token is bound to another principal. The access log says so; reads say that it is unknown."""
+
+    default_reason = "TOKEN_BOUND"
+
+
 class CustomerUnknownError(NotFoundError):
     """No such customer."""
 
