@@ -4,7 +4,8 @@ A vault works through three epochs and is copied all the while; rotations are ki
 search must find exactly the keys and customers that were shredded since the last one, and the keys that open
 what was deleted or corrected, for they are in the copies; after it, none at all. `make forensics` does it
 with 50,000 customers, `CVAULT_FORENSICS_CUSTOMERS` sets another number. Where replaced data keys are kept for
-data backups, they are found as long as they are.
+data backups, they are found as long as they are. So it is with the records of the access log, which name a
+customer by what only its data key makes; the sealed log holds all the while.
 """
 
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenarios.support.forensics.accesses import told_by_names
 from tests.scenarios.support.forensics.copies import copy_data
 from tests.scenarios.support.forensics.scanning import SEALED_WINDOW, Hit, Needles
 from tests.scenarios.support.forensics.searching import Findings, Search
@@ -46,12 +48,14 @@ def searched(work: Work, *further_root_keys: Path) -> Findings:
     """Everything that can be found now."""
     began = time.monotonic()
     search = Search(work.places, [work.root_keys, *further_root_keys], work.key_file)
-    found = search.run(work.every_key(), work.gone(), list(work.shredded.values()))
+    found = search.run(work.every_key(), work.gone(), list(work.shredded.values()), work.region)
+    assert told_by_names(work.places, work.names()) == set()
     if CUSTOMERS > DEFAULT_CUSTOMERS:
         print(  # noqa: T201 - somebody is waiting
             f"  {len(search.paths):,} files, {found.searched_bytes / 2**20:,.0f} MiB of different bytes;"
             f" epochs that open: {sorted(found.epochs)}; found {len(found.raw)} raw keys,"
-            f" {len(found.sealed):,} sealed ones, {len(found.hashed):,} customers in an index"
+            f" {len(found.sealed):,} sealed ones, {len(found.hashed):,} customers in an index,"
+            f" {sum(found.accesses.values()):,} accesses of {len(found.accesses):,} customers"
             f" ({time.monotonic() - began:.0f} s)",
             flush=True,
         )
@@ -60,6 +64,7 @@ def searched(work: Work, *further_root_keys: Path) -> Findings:
 
 def test_keys_are_found_until_the_shred_is_final_and_nowhere_after(work: Work) -> None:
     final, forgotten = set(), set()
+    told: set[int] = set()
     for killed_at in KILLED_AT:
         work.an_epoch(amounts())
         gone = work.gone()
@@ -68,10 +73,14 @@ def test_keys_are_found_until_the_shred_is_final_and_nowhere_after(work: Work) -
         assert set(before.sealed) == gone - final
         assert set(before.hashed) == {each.external_id for each in work.shredded.values()} - forgotten
         assert len(before.epochs) == 1
+        assert before.accesses.keys() & work.shredded.keys() == work.shredded.keys() - told
         work.rotate(killed_at, amounts().shreds_after_kill)
         after = searched(work)
-        assert (after.raw, after.sealed, after.hashed) == ({}, {}, {})
+        assert (after.raw, after.sealed, after.hashed, after.accesses) == ({}, {}, {}, {})
         assert len(after.epochs) == 1
+        work.seal()
+        assert work.verified().errors == []
+        told = set(work.shredded)
         final = work.gone()
         assert gone < final
         assert work.former <= final

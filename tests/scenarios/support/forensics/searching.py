@@ -2,11 +2,12 @@
 
 Somebody holds every copy ever made, and may use every root key that the provider still has. They open what
 these root keys open: the epoch keys (EDK), under them the data keys and the secrets, among them the keys of
-the indexes. So three searches, each at every offset of every file:
+the indexes. So four searches, the first three at every offset of every file:
 - the raw bytes of any key that the vault ever made: there must be none, at any time;
 - `nonce | ciphertext` that decrypts, under any EDK that still opens, to a data key. No tag is looked at, so a
   row counts even if half its page was used again, or nobody knows any more whose it is;
-- the hash of a shredded customer's identifiers under any index key that still opens.
+- the hash of a shredded customer's identifiers under any index key that still opens;
+- with the data keys found, the customer's records in every copy of the access log.
 """
 
 import json
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from tests.scenarios.support.forensics.accesses import told_by_keys
 from tests.scenarios.support.forensics.copies import files_of, pieces_of
 from tests.scenarios.support.forensics.keylist import NotedKey, Owner
 from tests.scenarios.support.forensics.scanning import Needles
@@ -43,11 +45,12 @@ class Known:
 
 @dataclass(slots=True)
 class Findings:
-    """What was found: keys as they are, data keys that open, identifiers in an index."""
+    """What was found: keys as they are, data keys that open, identifiers in an index, accesses."""
 
     raw: dict[NotedKey, Path] = field(default_factory=dict)
     sealed: dict[Owner, Path] = field(default_factory=dict)
     hashed: dict[str, Path] = field(default_factory=dict)
+    accesses: dict[int, int] = field(default_factory=dict)  # records of a customer, by its number
     epochs: set[int] = field(default_factory=set)  # those whose EDK opens
     searched_bytes: int = 0
 
@@ -56,18 +59,22 @@ class Search:
     """A search of some directories, with the root keys that a provider's directory still holds."""
 
     def __init__(self, places: Sequence[Path], root_keys: Iterable[Path], key_file: Path) -> None:
+        self._places = places
         self.paths = files_of(places)
         self._edks = {
             edk: epoch for directory in root_keys for edk, epoch in open_edks(self.paths, directory, key_file)
         }
 
-    def run(self, keys: Sequence[NotedKey], shredded: set[Owner], customers: Sequence[Known]) -> Findings:
+    def run(
+        self, keys: Sequence[NotedKey], shredded: set[Owner], customers: Sequence[Known], region: int
+    ) -> Findings:
         """Searches everything.
 
         Args:
             keys: every key ever made; looked for as they are.
             shredded: whose data keys are looked for under the epoch keys.
             customers: shredded ones, looked for in the indexes.
+            region: of the vault, part of every customer's name.
         """
         found = Findings(epochs=set(self._edks.values()))
         gone = [each for each in keys if (each.customer, each.generation) in shredded]
@@ -83,6 +90,10 @@ class Search:
             for edk in self._edks:
                 for _, which in sealed.find_sealed(edk, piece.data):
                     found.sealed[gone[which].customer, gone[which].generation] = piece.path
+        opened = {
+            owner: each.key for each in gone if (owner := (each.customer, each.generation)) in found.sealed
+        }
+        found.accesses = told_by_keys(self._places, region, opened)
         return found
 
     def _hashes(self, keys: Sequence[NotedKey], customers: Sequence[Known]) -> dict[bytes, str]:
