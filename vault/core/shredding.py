@@ -36,7 +36,6 @@ from vault.core.trail import Trail
 from vault.erasure.commitment import commitment
 from vault.errors import (
     AlreadyShreddedError,
-    AuditUnavailableError,
     BatchAbortedError,
     CustomerUnknownError,
     DataLossError,
@@ -204,11 +203,8 @@ class Shredding:
 
     def _record(self, grants: Grants, targets: list[tuple[int, _Target]]) -> None:
         locators = [target.locator for _, target in targets if target.locator is not None]
-        try:
-            self._trail.act(grants, "ShredCustomer", locators=locators, customers=len(targets))
-        except AuditUnavailableError:
-            if len(targets) > 1:
-                raise
+        record = self._trail.act if len(targets) > 1 else self._trail.taking
+        record(grants, "ShredCustomer", locators=locators, customers=len(targets))
 
     def _shred_one(
         self,
