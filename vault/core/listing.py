@@ -15,6 +15,7 @@ from typing import Any, Final
 from vault.audit import reader, recorded
 from vault.audit.filtering import Named
 from vault.audit.folding import AccessSummary
+from vault.audit.layout import FOREVER_MS
 from vault.core.again import look_again
 from vault.core.directory import FIELD_CLASS, PURPOSE, Directory
 from vault.core.engine import Engine
@@ -58,7 +59,7 @@ class Listing:
 
         Raises:
             DeniedError: the caller may not audit.
-            CustomerUnknownError, PrincipalUnknownError, PurposeUnknownError: the query names what is not there.
+            CustomerUnknownError, PrincipalUnknownError, PurposeUnknownError: no such name.
             InvalidRequestError: the page token is not one of this list, or there is no such field class.
         """
         engine = self._engine
@@ -156,7 +157,7 @@ def _asked(query: AccessQuery) -> Mapping[str, Any]:
         "actions": sorted(query.actions),
         "decision": query.decision.name.lower() if query.decision is not None else "",
         "start_ms": query.start_ms,
-        "end_ms": query.end_ms if query.end_ms < reader.FOREVER_MS else 0,
+        "end_ms": query.end_ms if query.end_ms < FOREVER_MS else 0,
         "order": "recorded" if query.as_recorded else "",
     }
     return {name: value for name, value in asked.items() if value}

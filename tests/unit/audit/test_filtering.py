@@ -107,9 +107,9 @@ def answers(made: Made, wanted: Wanted) -> bool:
             and about
             and (wanted.decision is None or (wanted.decision is Decision.DENIED and made.denied))
         )
-    if wanted.locators is None and wanted.field_class is None:
-        if wanted.decision is None or (wanted.decision is Decision.DENIED and made.unknown):
-            return True
+    anybody = wanted.locators is None and wanted.field_class is None
+    if anybody and (wanted.decision is None or (wanted.decision is Decision.DENIED and made.unknown)):
+        return True
     return any(
         (wanted.locators is None or locator in wanted.locators)
         and (wanted.field_class is None or field_class == wanted.field_class.number)
