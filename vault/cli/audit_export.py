@@ -119,12 +119,14 @@ class _Writing:
         except BrokenPipeError:
             raise
         except BaseException:
-            print_remark(f"\nnot complete: interrupted after {plural(self._written, 'access', 'accesses')}")
+            self._end_report()
+            print_remark(f"not complete: it ended after {plural(self._written, 'access', 'accesses')}")
             raise
         finally:
             with contextlib.suppress(BrokenPipeError):
                 self._write({"type": "end", "accesses": self._written, "complete": complete})
                 self._file.flush()
+        self._end_report()
         return self._written
 
     def _write(self, line: dict[str, object]) -> None:
@@ -138,6 +140,10 @@ class _Writing:
         rate = self._written / (now - self._began)
         sys.stderr.write(f"\r{plural(self._written, 'access', 'accesses')}, {rate:,.0f}/s ")
         sys.stderr.flush()
+
+    def _end_report(self) -> None:
+        if self._reported > self._began:
+            sys.stderr.write("\n")
 
 
 @contextlib.contextmanager
