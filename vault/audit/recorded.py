@@ -25,7 +25,6 @@ from vault.audit.layout import parse_name
 from vault.audit.listing import Segment
 from vault.audit.reader import PAGE_DETAIL_BYTES, AccessFilter, looking_again, open_log, summary
 from vault.audit.records import FRAME, ActRecord, MalformedRecordError, decode
-from vault.audit.sealed.files import Span
 from vault.audit.sealed.log import SealedLog
 from vault.audit.sealed.scanning import Scanning
 from vault.audit.searching import Found, Position
@@ -146,16 +145,16 @@ class _Listing:
     def _list_sealed(self, log: SealedLog) -> bool:
         """Lists leaves; whether it came to their end."""
         scanning = Scanning(log, self._wanted)
-        spans = dict(log.spans())
         self._leaf = max(self._leaf, log.first)
-        while self._leaf < log.size:
-            index = self._leaf // TILE_LEAVES
-            span = spans.get(index, Span(0, self._wanted.end_ms, -1))
-            if scanning.may_hold(index, span) and (
-                scanning.is_spent or not self._list_bundle(scanning, index)
-            ):
+        for index in scanning.bundles():
+            end = (index + 1) * TILE_LEAVES
+            if end <= self._leaf or not scanning.may_hold(index, scanning.span(index)):
+                continue
+            self._leaf = max(self._leaf, index * TILE_LEAVES)
+            if scanning.is_spent or not self._list_bundle(scanning, index):
                 return False
-            self._leaf = min((index + 1) * TILE_LEAVES, log.size)
+            self._leaf = min(end, log.size)
+        self._leaf = log.size
         return True
 
     def _list_bundle(self, scanning: Scanning, index: int) -> bool:

@@ -13,13 +13,11 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from vault.audit.filtering import Wanted
-from vault.audit.layout import FOREVER_MS, Span
+from vault.audit.layout import Span
 from vault.audit.listing import Segment
 from vault.audit.records import FRAME, STAMP, STAMP_OFFSET, MalformedRecordError, Record, decode
-from vault.audit.sealed.files import Span as BundleSpan
 from vault.audit.sealed.log import SealedLog
 from vault.audit.sealed.scanning import Scanning
-from vault.tlog.proving import TILE_LEAVES
 
 
 class Position(NamedTuple):
@@ -76,6 +74,8 @@ class Search:
         for part in self._parts(segments, scanning):
             if part.last_ms < self._wanted.start_ms or self._is_older_than_all(part):
                 break
+            if part.segment is None and not scanning.may_hold(part.bundle, scanning.span(part.bundle)):
+                continue
             if scanning.is_spent and part.last_ms + 1 < self._wanted.end_ms:
                 cut = Position(part.last_ms + 1)
                 break
@@ -101,14 +101,10 @@ class Search:
             for each in segments
             if not each.is_spare and not log.state.of(each.path.name).done and each.first_ms < end_ms
         ]
-        full, rest = divmod(log.size, TILE_LEAVES)
-        if rest and scanning.may_hold(full, BundleSpan(0, FOREVER_MS, -1)):
-            parts.append(_Part(FOREVER_MS, 0, None, full))
-        parts += [
-            _Part(span.last_ms, span.first_ms, None, index)
-            for index, span in log.spans()
-            if scanning.may_hold(index, span)
-        ]
+        for index in scanning.bundles():
+            span = scanning.span(index)
+            if span.first_ms < end_ms:
+                parts.append(_Part(span.last_ms, span.first_ms, None, index))
         return sorted(parts, key=lambda part: (-part.last_ms, -part.bundle))
 
     def _is_older_than_all(self, part: _Part) -> bool:

@@ -6,16 +6,20 @@
   with a bound, so that no page takes longer than that.
 """
 
+import struct
 from collections.abc import Iterator
 from typing import Final
 
 from vault.audit.filtering import Wanted
-from vault.audit.sealed.files import Span
+from vault.audit.layout import FOREVER_MS
+from vault.audit.sealed.files import SPAN, SPANS, Span
 from vault.audit.sealed.leaves import FIRST, WHOLE, content_of, stamp_of
 from vault.audit.sealed.log import SealedLog, SealedRecord
 from vault.audit.sealed.traits import row_at
+from vault.errors import IntegrityFailedError
 from vault.tlog.proving import TILE_LEAVES
 
+EVERYTHING: Final = Span(0, FOREVER_MS, -1)
 BUNDLE_COST: Final = 1 << 16
 MAX_COST: Final = 1 << 26  # of a page: about a thousand bundles of single reads, a dozen of large batches
 
@@ -32,7 +36,10 @@ class Scanning:
         self.log = log
         self.cost = 0
         self._wanted = wanted
-        self._traits = log.traits()
+        self._full = log.size // TILE_LEAVES
+        self._spans = log.files.rows(SPANS)
+        asks_traits = wanted.actions or wanted.purpose or wanted.field_class or wanted.decision
+        self._traits = log.traits() if asks_traits else b""
         self._leaves: dict[int, list[int]] = {}  # by bundle, as far as the index goes
         self._indexed = 0
         if wanted.locators is not None:
@@ -45,8 +52,31 @@ class Scanning:
         """Whether a page has cost enough."""
         return self.cost >= MAX_COST
 
+    def bundles(self) -> Iterator[int]:
+        """The bundles that are held and that the index does not rule out, ascending."""
+        first, end = self.log.first // TILE_LEAVES, -(-self.log.size // TILE_LEAVES)
+        if self._wanted.locators is None:
+            yield from range(first, end)
+            return
+        unindexed = max(first, self._indexed // TILE_LEAVES)
+        yield from sorted(index for index in self._leaves if index < unindexed)
+        yield from range(unindexed, end)
+
+    def span(self, index: int) -> Span:
+        """The times and principals of a bundle; of one that is not full, all there are.
+
+        Raises:
+            IntegrityFailedError: spans are missing.
+        """
+        if index >= self._full:
+            return EVERYTHING
+        try:
+            return Span(*SPAN.unpack_from(self._spans, index * SPAN.size))
+        except struct.error:
+            raise IntegrityFailedError(file=SPANS) from None
+
     def may_hold(self, index: int, span: Span) -> bool:
-        """Whether a full bundle can hold a wanted record, by time, principal, traits and index."""
+        """Whether a bundle can hold a wanted record, by time, principal, traits and index."""
         wanted = self._wanted
         if span.last_ms < wanted.start_ms or span.first_ms >= wanted.end_ms:
             return False
