@@ -184,5 +184,5 @@ def _told(asked: "AccessFilter") -> dict[str, object]:
         "since": when_json(asked["start"]),
         "until": when_json(asked["end"]),
     }
-    told["one_customer"] = "external_id" in asked or "token" in asked
+    told["one_customer"] = "external_id" in asked
     return told

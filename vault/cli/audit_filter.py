@@ -79,7 +79,8 @@ def wanted(
         "end": parse_time(until, "--until"),
     }
     if customer:
-        asked.update(named(customer, by))
+        who = named(customer, by)
+        asked["external_id"], asked["token"] = who.get("external_id"), who.get("token")
     return asked
 
 

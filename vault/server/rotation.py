@@ -97,18 +97,18 @@ class Rotations:
             reason = error.reason if isinstance(error, VaultError) else Reason.INTERNAL
             text = str(error) if isinstance(error, VaultError) else "the rotation failed; see the log"
             save_operation(engine, failed(self._operation, engine.now_ms(), reason.value, text))
-            self._record("FailRotation", reason=reason.value)
+            self._record("FailRotation", self._operation.epoch, reason.value)
             raise
         operation = ended(replace(self._operation, epoch=epoch), engine.now_ms(), self._rotation.waits_for)
         save_operation(engine, operation)
-        self._record("CompleteRotation", epoch=epoch, waits_for_copies=not operation.finished)
+        self._record("CompleteRotation", epoch, "done" if operation.finished else "waits for copies")
         log.info("rotation done" if operation.finished else "rotation waits", epoch=epoch)
         self._tell_waiting()
 
-    def _record(self, act: str, **detail: object) -> None:
+    def _record(self, act: str, epoch: int, outcome: str) -> None:
         """Records what has become of a rotation; the ledger has it, too."""
         try:
-            self._trail.local(act, **detail)
+            self._trail.local(act, epoch=epoch, outcome=outcome)
         except AuditUnavailableError:
             log.warning("the end of a rotation is not in the access log")
 
