@@ -208,6 +208,8 @@ def to_stage(number: int) -> Stage | None:
 
 def to_access_query(message: audit_pb.ListAccessRequest) -> AccessQuery:
     """What to look for in the access log."""
+    if message.order not in (audit_pb.ACCESS_ORDER_UNSPECIFIED, audit_pb.ACCESS_ORDER_RECORDED):
+        raise InvalidRequestError("order: unknown number", field="order")
     return AccessQuery(
         customer=to_ref(message.customer) if message.HasField("customer") else None,
         principal=message.principal,
