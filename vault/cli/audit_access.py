@@ -115,7 +115,7 @@ def tail(
 
 def _follow(vault: "Vault", asked: "AccessFilter", *, only_new: bool, json: bool) -> None:
     """Shows what comes; goes on from where it was when the vault can be reached again."""
-    from customervault.errors import DeadlineExceededError, UnavailableError
+    from customervault.errors import DeadlineExceededError, OverloadedError, UnavailableError
 
     token, is_lost = "", False
     while True:
@@ -128,7 +128,7 @@ def _follow(vault: "Vault", asked: "AccessFilter", *, only_new: bool, json: bool
                 for access in page.accesses:
                     _show(access, json=json)
                 sys.stdout.flush()
-        except (UnavailableError, DeadlineExceededError):
+        except (UnavailableError, OverloadedError, DeadlineExceededError):
             if not token:
                 raise
             if not is_lost:

@@ -585,6 +585,36 @@ def test_an_export_that_ends_early_says_so(cvault: Cvault, server: ScriptedVault
     assert cvault("audit", "export", "--out", tmp_path / "no" / "out").code == 2
 
 
+def test_tail_shows_what_comes_and_goes_on_when_the_vault_is_back(
+    cvault: Cvault, server: ScriptedVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vault.cli.audit_access.POLL_SECONDS", 0.0)
+    monkeypatch.setattr("vault.cli.audit_access.RETRY_SECONDS", 0.0)
+    pages = [
+        audit_service_pb2.ListAccessResponse(
+            accesses=[audit_service_pb2.Access(time=STAMP, principal=name, action="Detokenize")],
+            next_page_token=name,
+            complete=True,
+        )
+        for name in ("crm", "web")
+    ]
+    away = Failure(grpc.StatusCode.UNAVAILABLE, "")
+    denied = Failure(grpc.StatusCode.PERMISSION_DENIED, "ACTION_DENIED")
+    server.script("ListAccess", pages[0], *[away] * 6, pages[1], denied)
+    ran = cvault("audit", "tail", *FILTERS)
+    heading, first, second = ran.out.splitlines()
+    assert (heading.split()[:2], ran.code) == (["TIME", "PRINCIPAL"], 3)
+    assert ("crm" in first, "web" in second) == (True, True)
+    assert ran.err.splitlines()[0] == "the vault cannot be reached; trying on"
+    sent = server.requests("ListAccess")
+    assert [each.page_token for each in sent] == ["", *["crm"] * 7, "web"]
+    assert [each.only_new for each in sent] == [True, *[False] * 8]
+    server.script("ListAccess", denied)
+    assert cvault("audit", "tail", "--since", "2h").code == 3
+    last = server.requests("ListAccess")[-1]
+    assert (last.only_new, last.HasField("start_time")) == (False, True)
+
+
 POLICY = "version = 1\n"
 
 
