@@ -228,7 +228,7 @@ def test_a_served_log_is_listed_followed_and_exported(deployment: Deployment, tm
         recorded = list(privacy.recorded_access(principal="crm", actions=["Detokenize"]))
         assert sorted(each.values_plain for each in recorded) == list(range(1, 41))
         out = tmp_path / "export.jsonl"
-        ran(server, "audit", "export", "--out", out, "--class", "name", "--decision", "plain")
+        ran(server, "audit", "export", "--out", out, "--class", "name", "--decision", "plain", "--json")
         first, *lines, last = map(json.loads, out.read_text().splitlines())
         assert (first["type"], first["schema"], first["decision"]) == ("export", 1, "plain")
         assert last == {"type": "end", "accesses": len(lines), "complete": True}

@@ -37,7 +37,8 @@ from vault.cli.audit_filter import (
 from vault.cli.connection import online
 from vault.cli.customer_ref import By, ByOption
 from vault.cli.exits import UsageError
-from vault.cli.output import plural, print_remark, when_json
+from vault.cli.options import Json
+from vault.cli.output import plural, print_json, print_remark, when_json
 from vault.cli.texts import texts
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ _EXPORT = """Export accesses as JSON Lines, in the order recorded, to standard o
 
 All that was recorded when you ask, or of a time range. Sealed records have their leaf number: `cvault audit
 prove LEAF` proves them. The last line says whether the export is complete; a file appears only when it is.
-The lines are described in docs/audit.md.
+The lines are described in docs/audit.md. With --json and a file, what was written is told as JSON, too.
 
 Exit codes: 0 complete, 3 denied, 4 unavailable, 130 interrupted.
 
@@ -85,6 +86,7 @@ def export(
     decision: DecisionOption = None,
     since: Since = "",
     until: Until = "",
+    summary: Json = False,
 ) -> None:
     """Exports accesses."""
     asked = wanted(customer, by, principal, field_class, purpose, action, decision, since, until)
@@ -93,7 +95,10 @@ def export(
         return
     with _replacing(out) as file:
         written = _Writing(file).run(vault, asked)
-    print_remark(f"{plural(written, 'access', 'accesses')} exported to {out}")
+    if summary:
+        print_json({"path": str(out), "accesses": written, "complete": True})
+    else:
+        print_remark(f"{plural(written, 'access', 'accesses')} exported to {out}")
 
 
 class _Writing:
