@@ -41,7 +41,8 @@ def recording(data_dir: Path, settings: Settings) -> Iterator[Trail]:
         yield Trail(writer)
     finally:
         writer.close()
-        _hand_over(directory)
+        if directory.is_dir():
+            _hand_over(directory)
 
 
 def _hand_over(directory: Path) -> None:
