@@ -22,6 +22,7 @@ from vault.core.explaining import Explaining
 from vault.core.exporting import Exporting
 from vault.core.fieldinput import check_limit
 from vault.core.inspecting import Inspecting
+from vault.core.listing import Listing
 from vault.core.narrowing import Narrowing
 from vault.core.operations import Operating, Operation
 from vault.core.rectifying import Rectifying
@@ -54,7 +55,7 @@ from vault.model.controls import (
 )
 from vault.model.erasure import Stage
 from vault.model.requests import (
-    Access,
+    AccessPage,
     AccessQuery,
     AuditStatus,
     Caller,
@@ -115,6 +116,7 @@ class Vault:
         self._rotating = Rotating(engine, self._trail)
         self._operating = Operating(engine, self._trail)
         self._administering = Administering(engine, self._trail)
+        self._listing = Listing(engine, self._trail)
         self._reporting = Reporting(engine, self._trail)
         self._explaining = Explaining(engine, self._trail)
         self._suspending = Suspending(engine, self._trail)
@@ -365,9 +367,9 @@ class Vault:
         """Erasures, oldest first; see `shredding`."""
         return self._erasures.page(caller, _page(page_size), page_token, stage)
 
-    def list_access(self, caller: Caller, query: AccessQuery) -> Page[Access]:
-        """Accesses, newest first; see `reporting`."""
-        return self._reporting.list_access(caller, query)
+    def list_access(self, caller: Caller, query: AccessQuery) -> AccessPage:
+        """Accesses, newest first or in the order recorded; see `listing`."""
+        return self._listing.list_access(caller, query)
 
     def audit_status(self, caller: Caller) -> AuditStatus:
         """State of the access log; see `reporting`."""

@@ -38,3 +38,11 @@ class Denial:
 
     index: int
     reason: Reason
+
+
+class Decision(IntEnum):
+    """What became of a value that was asked for, or of an act. Stored in the traits of the access log."""
+
+    PLAIN = 1
+    MASKED = 2
+    DENIED = 3

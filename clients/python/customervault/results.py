@@ -364,6 +364,18 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessPage:
+    """Accesses in the order recorded. `complete`: nothing is left that was recorded before.
+
+    `next_page_token` leads on to what comes, whenever that is.
+    """
+
+    accesses: Sequence[Access]
+    next_page_token: str
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
 class InclusionProof:
     """That a leaf is in the sealed access log: RFC 6962 audit path and signed checkpoint.
 

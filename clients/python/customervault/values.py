@@ -16,6 +16,7 @@ LawfulBasis = Literal[
 ]
 Reveal = Literal["best", "plain", "masked"]
 RevealLevel = Literal["plain", "masked"]
+Decision = Literal["plain", "masked", "denied"]
 TokenForm = Literal["by_class", "token", "surrogate"]
 
 _RAISE: Any = object()

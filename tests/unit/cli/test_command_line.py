@@ -83,7 +83,7 @@ def test_the_tree_is_complete() -> None:
     }
     consents = ("record", "withdraw", "object", "state", "list", "receipt", "export", "ingest", "verify")
     assert {path[1:] for path in LEAVES if path[0] == "consent"} == {(name,) for name in consents}
-    audits = ("list", "customers", "status", "prove", "grown", "verify")
+    audits = ("list", "tail", "export", "customers", "status", "prove", "grown", "verify")
     assert {path[1:] for path in LEAVES if path[0] == "audit"} == {(name,) for name in audits}
     requests = {("request", act) for act in ("shred", "export", "rotate-epoch", "break-glass")}
     approvals = {(name,) for name in ("list", "show", "approve", "reject", "cancel")}

@@ -14,10 +14,12 @@ class AuditService:
         self._vault = vault
 
     def list_access(self, caller: Caller, request: pb.ListAccessRequest) -> pb.ListAccessResponse:
-        """Accesses, newest first."""
+        """Accesses, newest first or in the order recorded."""
         page = self._vault.list_access(caller, convert.to_access_query(request))
         return pb.ListAccessResponse(
-            accesses=[convert.access(each) for each in page.items], next_page_token=page.next_page_token
+            accesses=[convert.access(each) for each in page.items],
+            next_page_token=page.next_page_token,
+            complete=page.is_complete,
         )
 
     def list_customers_read(

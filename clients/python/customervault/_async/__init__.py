@@ -1,5 +1,6 @@
 """The asyncio client."""
 
+from customervault._async.accesses import AsyncAccessVerbs
 from customervault._async.administration import AsyncAdministrationVerbs
 from customervault._async.consents import AsyncConsentVerbs
 from customervault._async.controls import AsyncControlVerbs
@@ -13,6 +14,7 @@ class AsyncVault(
     AsyncCustomerVerbs,
     AsyncTermsVerbs,
     AsyncConsentVerbs,
+    AsyncAccessVerbs,
     AsyncAdministrationVerbs,
     AsyncControlVerbs,
 ):

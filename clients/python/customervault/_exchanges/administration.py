@@ -1,7 +1,5 @@
 """Verbs of `KeyService`, `AuditService` and `PolicyService`, and the health check."""
 
-from datetime import datetime
-
 from google.longrunning.operations_proto_pb2 import GetOperationRequest, Operation
 from grpc_health.v1 import health_pb2
 
@@ -49,30 +47,6 @@ def keyring_status() -> Exchange[results.KeyringStatus]:
         _KEYS + "GetKeyringStatus", key_api.GetKeyringStatusRequest(), key_api.GetKeyringStatusResponse
     )
     return _convert.keyring_status(reply)
-
-
-def access_page(
-    page_token: str,
-    *,
-    customer: CustomerRef | None,
-    principal: str,
-    start: datetime | None,
-    end: datetime | None,
-    page_size: int,
-) -> Exchange[Page[results.Access]]:
-    """One page of the access log."""
-    message = audit_api.ListAccessRequest(
-        customer=_convert.ref_message(customer) if customer else None,
-        principal=principal,
-        start_time=_convert.timestamp(start),
-        end_time=_convert.timestamp(end),
-        page_size=page_size,
-        page_token=page_token,
-    )
-    reply: audit_api.ListAccessResponse = yield Request(
-        _AUDIT + "ListAccess", message, audit_api.ListAccessResponse
-    )
-    return [_convert.access(found) for found in reply.accesses], reply.next_page_token
 
 
 def audit_status() -> Exchange[results.AuditStatus]:

@@ -1,14 +1,12 @@
 """Keys, access log, policy and principals."""
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from customervault._exchanges import administration as verbs
 from customervault._sync.transport import Transport
 from customervault.errors import DeadlineExceededError, UnavailableError
 from customervault.inputs import CustomerRef, Situation, optional_ref
 from customervault.results import (
-    Access,
     AppliedPolicy,
     AuditStatus,
     ConsistencyProof,
@@ -64,42 +62,6 @@ class AdministrationVerbs(Transport):
             VaultError: The call failed.
         """
         return self._run(verbs.keyring_status())
-
-    def list_access(
-        self,
-        *,
-        external_id: str | None = None,
-        token: str | None = None,
-        principal: str = "",
-        start: datetime | None = None,
-        end: datetime | None = None,
-        page_size: int = 1000,
-    ) -> Iterator[Access]:
-        """Who read what, newest first, fetched page by page as it is read.
-
-        Args:
-            external_id: Only accesses to this customer; or `token`.
-            token: Any token of the customer.
-            principal: Only accesses by this principal.
-            start: Inclusive; with a time zone.
-            end: Exclusive; with a time zone.
-            page_size: At most 1,000.
-
-        Raises:
-            ValueError: Both `external_id` and `token` were given, or a time has no zone.
-            VaultError: A page could not be fetched.
-        """
-        customer = optional_ref(external_id, token)
-        return self._pages(
-            lambda page_token: verbs.access_page(
-                page_token,
-                customer=customer,
-                principal=principal,
-                start=start,
-                end=end,
-                page_size=page_size,
-            )
-        )
 
     def audit_status(self) -> AuditStatus:
         """State of the access log.

@@ -10,6 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -21,6 +22,46 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Decision:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DECISION_UNSPECIFIED: _Decision.ValueType  # 0
+    """Any."""
+    DECISION_PLAIN: _Decision.ValueType  # 1
+    DECISION_MASKED: _Decision.ValueType  # 2
+    DECISION_DENIED: _Decision.ValueType  # 3
+
+class Decision(_Decision, metaclass=_DecisionEnumTypeWrapper): ...
+
+DECISION_UNSPECIFIED: Decision.ValueType  # 0
+"""Any."""
+DECISION_PLAIN: Decision.ValueType  # 1
+DECISION_MASKED: Decision.ValueType  # 2
+DECISION_DENIED: Decision.ValueType  # 3
+Global___Decision: _TypeAlias = Decision  # noqa: Y015
+
+class _AccessOrder:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AccessOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AccessOrder.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ACCESS_ORDER_UNSPECIFIED: _AccessOrder.ValueType  # 0
+    """Newest first."""
+    ACCESS_ORDER_RECORDED: _AccessOrder.ValueType  # 1
+    """As they were recorded, the sealed ones by leaf: to follow the log or to export it."""
+
+class AccessOrder(_AccessOrder, metaclass=_AccessOrderEnumTypeWrapper): ...
+
+ACCESS_ORDER_UNSPECIFIED: AccessOrder.ValueType  # 0
+"""Newest first."""
+ACCESS_ORDER_RECORDED: AccessOrder.ValueType  # 1
+"""As they were recorded, the sealed ones by leaf: to follow the log or to export it."""
+Global___AccessOrder: _TypeAlias = AccessOrder  # noqa: Y015
+
 @_typing.final
 class ListAccessRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -31,11 +72,27 @@ class ListAccessRequest(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FIELD_CLASS_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    ACTIONS_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    ONLY_NEW_FIELD_NUMBER: _builtins.int
     principal: _builtins.str
     """Only accesses by this principal. Empty for all."""
     page_size: _builtins.int
-    """At most 1,000; 0 means 100."""
+    """At most 1,000; 0 means 100. A page may hold fewer, or none, and not be the last."""
     page_token: _builtins.str
+    """Of the page before, asked with the same fields."""
+    field_class: _builtins.str
+    """Only accesses to values of this field class, and acts on such a value. Empty for all."""
+    purpose: _builtins.str
+    """Only for this purpose. Empty for all."""
+    decision: Global___Decision.ValueType
+    """Only accesses in which a value (of the customer and field class asked for) was so decided, or an act denied."""
+    order: Global___AccessOrder.ValueType
+    only_new: _builtins.bool
+    """In the order recorded, without a page token: begin behind what is recorded now. The page is empty."""
     @_builtins.property
     def customer(self) -> _common_pb2.CustomerRef:
         """Only accesses to this customer. Unset for all."""
@@ -48,6 +105,10 @@ class ListAccessRequest(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """Exclusive."""
 
+    @_builtins.property
+    def actions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these calls and acts, for example "Detokenize" or "ApplyPolicy"; at most 32. Empty for all."""
+
     def __init__(
         self,
         *,
@@ -57,10 +118,16 @@ class ListAccessRequest(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        field_class: _builtins.str = ...,
+        purpose: _builtins.str = ...,
+        actions: _abc.Iterable[_builtins.str] | None = ...,
+        decision: Global___Decision.ValueType = ...,
+        order: Global___AccessOrder.ValueType = ...,
+        only_new: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "principal", b"principal", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "customer", b"customer", "decision", b"decision", "end_time", b"end_time", "field_class", b"field_class", "only_new", b"only_new", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "principal", b"principal", "purpose", b"purpose", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -91,7 +158,7 @@ class Access(_message.Message):
     """The call, for example "Detokenize"."""
     purpose: _builtins.str
     values_plain: _builtins.int
-    """Filtered by customer: how many of that customer's values. Else: of all."""
+    """Filtered by customer or field class: how many of those values. Else: of all."""
     values_masked: _builtins.int
     values_denied: _builtins.int
     customers: _builtins.int
@@ -148,7 +215,11 @@ class ListAccessResponse(_message.Message):
 
     ACCESSES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    """Newest first: empty on the last page. In the order recorded: never empty, it leads on to what comes."""
+    complete: _builtins.bool
+    """Nothing is left that was recorded before this call."""
     @_builtins.property
     def accesses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Access]: ...
     def __init__(
@@ -156,10 +227,11 @@ class ListAccessResponse(_message.Message):
         *,
         accesses: _abc.Iterable[Global___Access] | None = ...,
         next_page_token: _builtins.str = ...,
+        complete: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accesses", b"accesses", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accesses", b"accesses", "complete", b"complete", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -68,7 +68,8 @@ class AuditServiceServicer:
     """
 
     def ListAccess(self, request, context):
-        """Accesses, newest first, by customer, principal and time.
+        """Accesses, newest first or in the order recorded, by customer, principal, time, field class, purpose, action
+        and decision.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,7 +35,9 @@ class AuditServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuditServiceAsyncStub: ...
     ListAccess: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListAccessRequest, _audit_service_pb2.ListAccessResponse]
-    """Accesses, newest first, by customer, principal and time."""
+    """Accesses, newest first or in the order recorded, by customer, principal, time, field class, purpose, action
+    and decision.
+    """
     ListCustomersRead: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListCustomersReadRequest, _audit_service_pb2.ListCustomersReadResponse]
     """Exactly the customers of whom a principal was shown a value, by ascending customer number."""
     GetAuditStatus: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetAuditStatusRequest, _audit_service_pb2.GetAuditStatusResponse]
@@ -51,7 +53,9 @@ class AuditServiceAsyncStub(AuditServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListAccess: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListAccessRequest, _audit_service_pb2.ListAccessResponse]  # type: ignore[assignment]
-    """Accesses, newest first, by customer, principal and time."""
+    """Accesses, newest first or in the order recorded, by customer, principal, time, field class, purpose, action
+    and decision.
+    """
     ListCustomersRead: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListCustomersReadRequest, _audit_service_pb2.ListCustomersReadResponse]  # type: ignore[assignment]
     """Exactly the customers of whom a principal was shown a value, by ascending customer number."""
     GetAuditStatus: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetAuditStatusRequest, _audit_service_pb2.GetAuditStatusResponse]  # type: ignore[assignment]
@@ -70,7 +74,9 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_service_pb2.ListAccessRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.ListAccessResponse, _abc.Awaitable[_audit_service_pb2.ListAccessResponse]]:
-        """Accesses, newest first, by customer, principal and time."""
+        """Accesses, newest first or in the order recorded, by customer, principal, time, field class, purpose, action
+        and decision.
+        """
 
     @_abc_1.abstractmethod
     def ListCustomersRead(
