@@ -58,6 +58,11 @@ class AccessSummary:
     leaf: int | None = None
 
 
+def action_name(number: int) -> str:
+    """The call that a READ record's action stands for, as in the API, without the bit of break glass."""
+    return _ACTION_NAMES.get(number, f"Action{number}")
+
+
 def concerns(record: Record, locators: frozenset[bytes]) -> bool:
     """Whether the record is about the customer with these locators."""
     if isinstance(record, ReadRecord):
@@ -89,7 +94,7 @@ def fold(
         seq=record.seq,
         principal_id=record.principal_id,
         principal="",
-        action=_ACTION_NAMES.get(action, f"Action{action}"),
+        action=action_name(action),
         purpose_id=record.purpose_id,
         values_plain=outcomes[PLAIN],
         values_masked=outcomes[MASKED],

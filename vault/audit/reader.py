@@ -95,6 +95,15 @@ class AccessPage:
     damaged: int
 
 
+@dataclass(frozen=True, slots=True)
+class EntryPage:
+    """Whole records, newest first; else as `AccessPage`."""
+
+    entries: tuple[Entry, ...]
+    next_page_token: str
+    damaged: int
+
+
 class _Position(NamedTuple):
     time_ms: int
     segment: str
@@ -141,7 +150,14 @@ def records(directory: Path) -> Iterator[Entry | Damage]:
 
 
 def list_access(directory: Path, wanted: AccessFilter) -> AccessPage:
-    """One page of the accesses that match, newest first.
+    """One page of the accesses that match, newest first; raises as `list_entries`."""
+    page = list_entries(directory, wanted)
+    accesses = tuple([_fold(entry, wanted) for entry in page.entries])
+    return AccessPage(accesses, page.next_page_token, page.damaged)
+
+
+def list_entries(directory: Path, wanted: AccessFilter) -> EntryPage:
+    """One page of the records that match, newest first.
 
     Raises:
         InvalidRequestError: the page token or size is not one.
@@ -154,7 +170,7 @@ def list_access(directory: Path, wanted: AccessFilter) -> AccessPage:
     return looking_again(lambda: _list(directory, wanted, size))
 
 
-def _list(directory: Path, wanted: AccessFilter, size: int) -> AccessPage:
+def _list(directory: Path, wanted: AccessFilter, size: int) -> EntryPage:
     search = _Search(wanted, size + 1)
     segments, log = open_log(directory)
     for segment in sorted(segments, key=lambda each: (each.last_ms, each.path.name), reverse=True):
@@ -163,8 +179,8 @@ def _list(directory: Path, wanted: AccessFilter, size: int) -> AccessPage:
             search.look_through(segment, sealed)
     search.look_through_sealed(log)
     found = search.newest_first()
-    accesses = tuple(_fold(entry, wanted) for _, entry in found[:size])
-    return AccessPage(accesses, _page_token(found[size - 1][0]) if len(found) > size else "", search.damaged)
+    entries = tuple([entry for _, entry in found[:size]])
+    return EntryPage(entries, _page_token(found[size - 1][0]) if len(found) > size else "", search.damaged)
 
 
 def _unsealed(segments: list[Segment], log: SealedLog) -> tuple[list[Entry | Damage], SealedLog]:

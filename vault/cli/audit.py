@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vault.cli import audit_proofs, audit_verify
+from vault.cli import audit_proofs, audit_verify, blast_radius
 from vault.cli.connection import online
 from vault.cli.customer_ref import By, ByOption, Named, named
 from vault.cli.exits import UsageError
@@ -63,6 +63,7 @@ def register(app: typer.Typer) -> None:
     group.command("list", **texts(_LIST, "List accesses."))(list_all)
     group.command("customers", **texts(_CUSTOMERS, "List whom a principal read."))(customers)
     group.command("status", **texts(_STATUS, "Show the access log's state."))(status)
+    blast_radius.register(group)
     audit_proofs.register(group)
     audit_verify.register(group)
     app.add_typer(group, name="audit")
