@@ -165,9 +165,9 @@ def cells(parts: Iterable[bytes | bytearray], *, distinct: bool = True) -> dict[
         elif outcome >= FIRST_REASON_CODE:
             counts[2] += count
     return {
-        field_class: Cell(*counts, len(revealed.get(field_class, ())))
-        for field_class, counts in sorted(made.items())
-        if any(counts)
+        field_class: Cell(plain, masked, denied, len(revealed.get(field_class, ())))
+        for field_class, (plain, masked, denied) in sorted(made.items())
+        if plain or masked or denied
     }
 
 

@@ -4,7 +4,7 @@ CSV, one row a customer, by ascending customer number:
 
     customer_token, jurisdiction, first_time, last_time    RFC 3339 in UTC; an empty jurisdiction is none
     plain, masked, denied, values                          counts; `values` are the different ones revealed
-    <class>_plain, <class>_masked, <class>_denied          the same by field class, for each class of the answer
+    <class>_plain, <class>_masked, <class>_denied          by field class, for each class of the answer
 
 No value and no external id stands in it. Customers who have been shredded since have no row.
 """
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from customervault import Vault
     from customervault.reach_results import BlastRadius, CustomerReads, LogCoverage, ReadCounts
 
-_HELP = """Show exactly whose values were read, and how many, after a credential was stolen or an hour went wrong.
+_HELP = """Show exactly whose values were read, and how many: after a credential was stolen, or a bad hour.
 
 Give a principal, a time, or both. What comes first is for people; --csv writes a row for each customer (token
 and counts, never a value), --json prints totals and rows. Times are RFC 3339 (2026-05-01T12:00:00Z), a
@@ -71,7 +71,7 @@ def blast_radius(
     ] = "",
     csv_file: Annotated[
         str,
-        typer.Option("--csv", metavar="FILE", help="Write a row for each customer; - for standard output."),
+        typer.Option("--csv", metavar="FILE", help="Write a row for each customer; - for stdout."),
     ] = "",
     domain: Domain = "",
     as_json: Json = False,
@@ -179,11 +179,12 @@ def _coverage(coverage: "LogCoverage", end: str) -> Iterator[str]:
         yield f"Sealed: everything up to {end}, {records}."
     else:
         yield (
-            f"Sealed: {coverage.records_sealed:,} of {records}; of {when(coverage.unsealed)} and later, some are"
-            " not sealed yet."
+            f"Sealed: {coverage.records_sealed:,} of {records}; of {when(coverage.unsealed)} and later,"
+            " some are not sealed yet."
         )
     for gap in coverage.gaps:
-        yield f"GAP: records may be missing between {when(gap.start)} and {when(gap.end)}: {visible(gap.cause)}."
+        between = f"between {when(gap.start)} and {when(gap.end)}"
+        yield f"GAP: records may be missing {between}: {visible(gap.cause)}."
     if coverage.gap_count > len(coverage.gaps):
         yield f"GAPS: {coverage.gap_count - len(coverage.gaps)} more."
     if coverage.removed:

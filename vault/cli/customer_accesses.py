@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from customervault import Vault
     from customervault.reach_results import AccessEvent
 
-_HELP = """Show what was done with a customer's data, in plain words, newest first: who, what, why, on which basis.
+_HELP = """Show who did what with a customer's data, why and on which basis, in plain words, newest first.
 
 Reads, refused attempts, emergency accesses, and administrative acts are all told. After a customer was erased
 there is no history any more.

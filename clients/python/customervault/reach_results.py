@@ -171,7 +171,8 @@ class BlastRadius:
     @classmethod
     def of(cls, pages: Iterable[BlastRadiusPage]) -> "BlastRadius":
         """Puts all pages together."""
-        totals, customers = BlastRadiusTotals(), []
+        totals = BlastRadiusTotals()
+        customers: list[CustomerReads] = []
         for page in pages:
             totals.add(page)
             customers += page.customers
