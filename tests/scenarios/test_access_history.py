@@ -8,6 +8,7 @@ from tests.scenarios.support.deployment import Desks, by_id, by_token
 from tests.scenarios.support.policies import AGENT, CRM, ERASER, NOBODY, POLICY, PRIVACY
 from tests.scenarios.support.server import serving
 from vault import errors
+from vault.model.access import Reveal
 from vault.model.blast import ReadCounts
 from vault.model.consent import LawfulBasis
 from vault.model.controls import ApprovalAct, ApprovalRequest
@@ -65,7 +66,9 @@ def test_everything_done_is_told_newest_first_and_nothing_of_others(desks):
 def test_counts_reasons_and_the_basis_stated_are_the_customers_own(desks):
     jane, bob = desks.crm.tokens("crm-1", JANE), desks.crm.tokens("crm-2", {"name": "Bob"})
     caller = desks.crm.caller
-    desks.vault.detokenize(caller, [*jane, *bob, *bob], "support", 1, LawfulBasis.LEGITIMATE_INTERESTS)
+    desks.vault.detokenize(
+        caller, [*jane, *bob, *bob], "support", Reveal.BEST, LawfulBasis.LEGITIMATE_INTERESTS
+    )
     (read,) = [each for each in events(desks) if each.action == "Detokenize"]
     assert read.counts == {"name": ReadCounts(1, 0, 0, 1), "email": ReadCounts(1, 0, 0, 1)}
     assert (read.basis, read.basis_stated, read.purpose) == (

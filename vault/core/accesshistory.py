@@ -129,7 +129,7 @@ def _read(record: ReadRecord, subject: _Subject) -> tuple[str, Happening]:
     own = [group for group in record.groups if group.locator in subject.locators]
     items = b"".join(group.items for group in own)
     names = directory.names[FIELD_CLASS]
-    counts = {names.get(number, ""): ReadCounts(*cell) for number, cell in cells([items]).items()}
+    counted = sorted((names.get(number, ""), cell) for number, cell in cells([items]).items())
     reasons = {reason_of(outcome) for group in own for outcome in group.outcomes} - {None}
     action = record.action & ~BREAK_GLASS
     name = directory.names[PURPOSE].get(record.purpose_id, "")
@@ -138,7 +138,7 @@ def _read(record: ReadRecord, subject: _Subject) -> tuple[str, Happening]:
         who=directory.principal_names.get(record.principal_id, ""),
         action=action_name(action),
         is_read=True,
-        counts=counts,
+        counts={name: ReadCounts(*cell) for name, cell in counted},
         reasons=sorted(reason for reason in reasons if reason is not None),
         purpose=purpose,
         basis=record.basis or basis,

@@ -5,7 +5,9 @@ customer's locators and comparing. So a customer that was shredded since has no 
 
 - The walk goes by customer number, in short snapshots. It opens one key after the other in one slot; a row is
   verified, and a sheet opened for the names under earlier keys, only where there is need.
-- Who cannot be opened (a lost or damaged key, row or sheet) is named no more than who was shredded.
+- A key that is not there may have been replaced since the rows were read: the walk goes on from that customer
+  with newer ones. Who still cannot be opened (a lost or damaged key, row or sheet) is named no more than who
+  was shredded.
 """
 
 from collections.abc import Set
@@ -59,15 +61,24 @@ class Naming:
         """
         found: list[Named] = []
         seen, more = 0, bool(wanted)
+        missed: set[CustomerNo] = set()
         while more and seen < customers and len(found) < rows:
-            after, looked, more = self._some(after, wanted, found, rows)
+            after, looked, more = self._some(after, wanted, found, rows, missed)
             seen += looked
         return NamedPage(found, after, more)
 
     def _some(
-        self, after: CustomerNo | None, wanted: Set[bytes], found: list[Named], rows: int
+        self,
+        after: CustomerNo | None,
+        wanted: Set[bytes],
+        found: list[Named],
+        rows: int,
+        missed: set[CustomerNo],
     ) -> tuple[CustomerNo | None, int, bool]:
-        """One snapshot's part: the last customer, how many were looked at, whether more come."""
+        """One snapshot's part: the last customer, how many were looked at, whether more come.
+
+        It ends before a customer whose key is not there, unless `missed` has it: then it was looked for twice.
+        """
         engine, looked = self._engine, 0
         with (
             engine.store.snapshot() as snapshot,
@@ -76,12 +87,18 @@ class Naming:
         ):
             start = engine.book.key(after) if after is not None else None
             for key, raw in islice(snapshot.customers(start), _CUSTOMERS_A_SNAPSHOT):
-                after = CustomerNo(int.from_bytes(key[1:6], "big"))
-                looked += 1
+                number = CustomerNo(int.from_bytes(key[1:6], "big"))
+                named = None
                 try:
-                    named = self._named(snapshot, keys, dek, after, raw, wanted)
-                except (DataLossError, IntegrityFailedError, GoneError):
-                    continue
+                    named = self._named(snapshot, keys, dek, number, raw, wanted)
+                except DataLossError:
+                    if number not in missed:
+                        missed.add(number)
+                        return after, looked, True
+                except (IntegrityFailedError, GoneError):
+                    pass  # its locators stay among those that nobody has
+                after = number
+                looked += 1
                 if named is not None:
                     found.append(named)
                     if len(found) == rows:

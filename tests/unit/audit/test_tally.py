@@ -167,7 +167,7 @@ def test_damage_is_counted_and_the_rest_as_ever(tmp_path):
         log.append(read_of(seq, locator(seq), principal_id=ITS))
     (path,) = [each for each in tmp_path.iterdir() if each.suffix == ".seg" and any(each.read_bytes())]
     data = bytearray(path.read_bytes())
-    at = data.index(locator(2))
+    at = data.rindex(locator(2))
     data[at] ^= 1
     path.write_bytes(data)
     found = tally(tmp_path, Search(ITS, *ALL_TIME))

@@ -90,9 +90,16 @@ def test_the_csv_has_a_row_for_each_customer(cvault: Cvault, server: ScriptedVau
         "jurisdiction": "DE",
         "first_time": "2026-01-02T03:04:05Z",
         "last_time": "2026-01-02T04:04:05Z",
-        "plain": "2", "masked": "2", "denied": "0", "values": "2",
-        "email_plain": "2", "email_masked": "0", "email_denied": "0",
-        "name_plain": "0", "name_masked": "2", "name_denied": "0",
+        "plain": "2",
+        "masked": "2",
+        "denied": "0",
+        "values": "2",
+        "email_plain": "2",
+        "email_masked": "0",
+        "email_denied": "0",
+        "name_plain": "0",
+        "name_masked": "2",
+        "name_denied": "0",
     }
     assert (second["customer_token"], second["jurisdiction"], second["email_denied"]) == (BOB, "", "1")
     ran = cvault("audit", "blast-radius", "--principal", "crm", "--csv", "-")
