@@ -6,7 +6,8 @@
   in batches and one by one; another principal reads as many values at the same time, of all customers.
 - The client writes down what it got. `blast_radius` has to say the same, customer by customer and class by
   class, or the benchmark fails.
-- Timed is the SDK's call with all its pages, from asking to the last row, on the vault's machine: first right after the reads, when the last seconds are not sealed yet, and again when all of it is.
+- Timed is the SDK's call with all its pages, from asking to the last row, on the machine of the vault: first
+  right after the reads, when the last seconds are not sealed yet, and again when all of it is.
 """
 
 import argparse

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Final
 
 from vault.core.engine import Engine
-from vault.errors import DataLossError, GoneError, IntegrityFailedError
+from vault.errors import DataLossError, IntegrityFailedError
 from vault.keys.opendek import NamingDek
 from vault.model.ids import CustomerNo, Generation
 from vault.store.layout import CustomerRow, live_generation
@@ -77,7 +77,7 @@ class Naming:
     ) -> tuple[CustomerNo | None, int, bool]:
         """One snapshot's part: the last customer, how many were looked at, whether more come.
 
-        It ends before a customer whose key is not there, unless `missed` has it: then it was looked for twice.
+        It ends before a customer whose key is not there, unless `missed` has it: then this is the second look.
         """
         engine, looked = self._engine, 0
         with (
@@ -88,15 +88,15 @@ class Naming:
             start = engine.book.key(after) if after is not None else None
             for key, raw in islice(snapshot.customers(start), _CUSTOMERS_A_SNAPSHOT):
                 number = CustomerNo(int.from_bytes(key[1:6], "big"))
-                named = None
                 try:
                     named = self._named(snapshot, keys, dek, number, raw, wanted)
                 except DataLossError:
                     if number not in missed:
                         missed.add(number)
                         return after, looked, True
-                except (IntegrityFailedError, GoneError):
-                    pass  # its locators stay among those that nobody has
+                    named = None
+                except IntegrityFailedError:
+                    named = None  # its locators stay among those that nobody has
                 after = number
                 looked += 1
                 if named is not None:
