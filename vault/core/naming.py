@@ -77,7 +77,7 @@ class Naming:
     ) -> tuple[CustomerNo | None, int, bool]:
         """One snapshot's part: the last customer, how many were looked at, whether more come.
 
-        It ends before a customer whose key is not there, unless `missed` has it: then this is the second look.
+        It ends before a customer whose key is not there, but for one of `missed`: that is looked at again.
         """
         engine, looked = self._engine, 0
         with (
