@@ -77,7 +77,7 @@ def test_counts_reasons_and_the_basis_stated_are_the_customers_own(desks):
         "support",
     )
     desks.crm.read(jane, "billing")
-    denied = events(desks)[1]
+    denied = events(desks)[0]
     assert (denied.counts["name"], list(denied.reasons)) == (ReadCounts(0, 0, 1, 0), ["PURPOSE_DENIED"])
 
 
