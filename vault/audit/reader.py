@@ -92,6 +92,15 @@ class AccessPage:
     damaged: int
 
 
+@dataclass(frozen=True, slots=True)
+class EntryPage:
+    """Whole records, newest first; else as `AccessPage`."""
+
+    entries: tuple[Entry, ...]
+    next_page_token: str
+    damaged: int
+
+
 def open_log(directory: Path) -> tuple[list[Segment], SealedLog]:
     """The segments, and the sealed log, which says how far each of them is sealed.
 
@@ -132,21 +141,33 @@ def records(directory: Path) -> Iterator[Entry | Damage]:
 
 
 def list_access(directory: Path, wanted: AccessFilter) -> AccessPage:
-    """One page of the accesses that match, newest first.
+    """One page of the accesses that match, newest first; raises as `list_entries`."""
+    found, token, damaged = _page(directory, wanted)
+    return AccessPage(tuple([summary(each, wanted) for each in found]), token, damaged)
+
+
+def list_entries(directory: Path, wanted: AccessFilter) -> EntryPage:
+    """One page of the records that match, newest first.
 
     Raises:
         InvalidRequestError: the page token or size is not one.
         AuditUnavailableError: the directory or a segment cannot be read.
         IntegrityFailedError: the sealed log is damaged.
     """
+    found, token, damaged = _page(directory, wanted)
+    entries = [Entry(at.segment, at.offset, record, leaf) for at, record, leaf in found]
+    return EntryPage(tuple(entries), token, damaged)
+
+
+def _page(directory: Path, wanted: AccessFilter) -> tuple[Sequence[Match], str, int]:
+    """What matches, the next page's token, and how much damage was met."""
     limit = wanted.limit
     below = _parse_page_token(wanted.page_token) if wanted.page_token else None
     result = looking_again(lambda: Search(wanted, below, limit + 1).run(*open_log(directory)))
     found, below = result.found, result.below
     if (fitting := room(found)) < len(found):
         found, below = found[:fitting], found[fitting - 1].position
-    accesses = tuple(summary(each, wanted) for each in found)
-    return AccessPage(accesses, _page_token(below) if below else "", result.damaged)
+    return found, _page_token(below) if below else "", result.damaged
 
 
 def summary(found: Match, wanted: Wanted) -> AccessSummary:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vault.cli import audit_access, audit_export, audit_proofs, audit_verify
+from vault.cli import audit_access, audit_export, audit_proofs, audit_verify, blast_radius
 from vault.cli.audit_filter import parse_time
 from vault.cli.connection import online
 from vault.cli.exits import UsageError
@@ -48,6 +48,7 @@ def register(app: typer.Typer) -> None:
     audit_export.register(group)
     group.command("customers", **texts(_CUSTOMERS, "List whom a principal read."))(customers)
     group.command("status", **texts(_STATUS, "Show the access log's state."))(status)
+    blast_radius.register(group)
     audit_proofs.register(group)
     audit_verify.register(group)
     app.add_typer(group, name="audit")

@@ -6,7 +6,7 @@ a fresh MAC and a fresh seal. The DEK is open in guarded memory only within `Boo
 `Book.create`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -238,8 +238,7 @@ class Book:
         if dek_row is None:
             raise DataLossError("the key of a live customer is missing from the keyring")
         with self._deks.unwrap(dek_row, keys.epoch, self._region, number, generation) as dek:
-            if not hazmat.constant_time_equal(dek.row_mac(self._row_message(number, row)), row.mac):
-                raise IntegrityFailedError
+            self.verify_row(number, row, dek.row_mac)
             yield row, dek
 
     def close_consent(
@@ -437,7 +436,11 @@ class Book:
 
     def verify_tombstone(self, number: CustomerNo, row: CustomerRow) -> None:
         """Raises IntegrityFailedError unless the tombstone is the vault's own."""
-        if not hazmat.constant_time_equal(self._secrets.row_mac(self._row_message(number, row)), row.mac):
+        self.verify_row(number, row, self._secrets.row_mac)
+
+    def verify_row(self, number: CustomerNo, row: CustomerRow, row_mac: Callable[[bytes], bytes]) -> None:
+        """Raises IntegrityFailedError unless the row's MAC is the one that `row_mac` makes."""
+        if not hazmat.constant_time_equal(row_mac(self._row_message(number, row)), row.mac):
             raise IntegrityFailedError
 
     def _row_message(self, number: CustomerNo, row: CustomerRow) -> bytes:
@@ -460,6 +463,17 @@ class Book:
             return external_id_of(plaintext), ()
         sheet = Sheet.unpack(plaintext, version)
         return sheet.external_id, sheet.surrogates
+
+    def past_locators(
+        self,
+        reader: ValuesReader,
+        number: CustomerNo,
+        sheet_key: hazmat.KeyPointer,
+        opener: hazmat.Opener,
+    ) -> tuple[bytes, ...]:
+        """A customer's names in the access log under earlier generations of its key; raises as `indexed`."""
+        version, plaintext = self._open_sheet_with(reader, number, sheet_key, opener)
+        return Sheet.unpack(plaintext, version).past_locators
 
     def _open_sheet(self, reader: ValuesReader, number: CustomerNo, dek: OpenDek) -> Sheet:
         version, plaintext = self._open_sheet_with(reader, number, dek.sheet_key, hazmat.Opener())

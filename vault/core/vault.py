@@ -11,8 +11,10 @@ from pathlib import Path
 
 from vault.config import Settings
 from vault.consent.events import ConsentEvent
+from vault.core.accesshistory import AccessHistories
 from vault.core.administering import Administering
 from vault.core.approving import Approving
+from vault.core.blastradius import BlastRadii
 from vault.core.certifying import Certifying
 from vault.core.consenting import Consenting
 from vault.core.consentreading import ConsentReading
@@ -36,6 +38,7 @@ from vault.core.tracing import Tracing
 from vault.core.trail import Trail
 from vault.errors import VaultError
 from vault.model.access import Reveal
+from vault.model.blast import BlastQuery, BlastRadius
 from vault.model.consent import LawfulBasis
 from vault.model.consents import (
     ConsentAct,
@@ -54,6 +57,7 @@ from vault.model.controls import (
     CustomersReadQuery,
 )
 from vault.model.erasure import Stage
+from vault.model.history import AccessHistory, HistoryQuery
 from vault.model.requests import (
     AccessPage,
     AccessQuery,
@@ -122,6 +126,8 @@ class Vault:
         self._suspending = Suspending(engine, self._trail)
         self._approving = Approving(engine, self._trail)
         self._tracing = Tracing(engine, self._trail)
+        self._blast_radii = BlastRadii(engine, self._trail)
+        self._histories = AccessHistories(engine, self._trail)
 
     @classmethod
     def open(cls, data_dir: Path, settings: Settings, edks: EpochKeys, *, process_name: str) -> "Vault":
@@ -434,6 +440,14 @@ class Vault:
     def customers_read(self, caller: Caller, query: CustomersReadQuery) -> CustomersRead:
         """Of whom a principal was shown a value; see `tracing`."""
         return self._tracing.customers_read(caller, replace(query, page_size=_page(query.page_size)))
+
+    def blast_radius(self, caller: Caller, query: BlastQuery) -> BlastRadius:
+        """Which customers' values were read; see `blastradius`."""
+        return self._blast_radii.find(caller, query)
+
+    def access_history(self, caller: Caller, query: HistoryQuery) -> AccessHistory:
+        """What was done with one customer's data; see `accesshistory`."""
+        return self._histories.page(caller, query)
 
     def request_approval(self, caller: Caller, wanted: ApprovalRequest, request_id: str) -> ApprovalInfo:
         """Asks another principal to approve an act; see `approving`."""

@@ -164,6 +164,10 @@ class SealedLog:
         spans = self.files.spans(self.size // TILE_LEAVES)
         return list(enumerate(spans))[self.first // TILE_LEAVES :]
 
+    def removed_spans(self) -> list[Span]:
+        """The bundles that retention has removed, with the times and principals of their records."""
+        return self.files.spans(self.size // TILE_LEAVES)[: self.first // TILE_LEAVES]
+
     def _unindexed(self, wanted: frozenset[bytes], start: int) -> Iterator[SealedRecord]:
         """Records that may be about a customer, of the leaves that the index has not reached."""
         for index in range(start // TILE_LEAVES, -(-self.size // TILE_LEAVES)):

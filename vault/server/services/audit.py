@@ -4,7 +4,7 @@ from customervault.v1 import audit_service_pb2 as pb
 
 from vault.core.vault import Vault
 from vault.model.requests import Caller
-from vault.server import convert, convert_controls
+from vault.server import convert, convert_controls, convert_reach
 
 
 class AuditService:
@@ -28,6 +28,20 @@ class AuditService:
         """Of whom a principal was shown a value."""
         query = convert_controls.to_customers_read_query(request)
         return convert_controls.customers_read(self._vault.customers_read(caller, query))
+
+    def get_blast_radius(
+        self, caller: Caller, request: pb.GetBlastRadiusRequest
+    ) -> pb.GetBlastRadiusResponse:
+        """Which customers' values were read."""
+        query = convert_reach.to_blast_query(request)
+        return convert_reach.blast_radius(self._vault.blast_radius(caller, query))
+
+    def get_access_history(
+        self, caller: Caller, request: pb.GetAccessHistoryRequest
+    ) -> pb.GetAccessHistoryResponse:
+        """What was done with one customer's data."""
+        query = convert_reach.to_history_query(request)
+        return convert_reach.access_history(self._vault.access_history(caller, query))
 
     def get_audit_status(
         self, caller: Caller, request: pb.GetAuditStatusRequest

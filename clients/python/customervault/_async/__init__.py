@@ -5,6 +5,7 @@ from customervault._async.administration import AsyncAdministrationVerbs
 from customervault._async.consents import AsyncConsentVerbs
 from customervault._async.controls import AsyncControlVerbs
 from customervault._async.customers import AsyncCustomerVerbs
+from customervault._async.reach import AsyncReachVerbs
 from customervault._async.terms import AsyncTermsVerbs
 from customervault._async.tokens import AsyncTokenVerbs
 
@@ -17,6 +18,7 @@ class AsyncVault(
     AsyncAccessVerbs,
     AsyncAdministrationVerbs,
     AsyncControlVerbs,
+    AsyncReachVerbs,
 ):
     """A client of one vault for asyncio, with the arguments and the verbs of `Vault`.
 

@@ -5,12 +5,20 @@ from customervault._sync.administration import AdministrationVerbs
 from customervault._sync.consents import ConsentVerbs
 from customervault._sync.controls import ControlVerbs
 from customervault._sync.customers import CustomerVerbs
+from customervault._sync.reach import ReachVerbs
 from customervault._sync.terms import TermsVerbs
 from customervault._sync.tokens import TokenVerbs
 
 
 class Vault(
-    TokenVerbs, CustomerVerbs, TermsVerbs, ConsentVerbs, AccessVerbs, AdministrationVerbs, ControlVerbs
+    TokenVerbs,
+    CustomerVerbs,
+    TermsVerbs,
+    ConsentVerbs,
+    AccessVerbs,
+    AdministrationVerbs,
+    ControlVerbs,
+    ReachVerbs,
 ):
     """A client of one vault.
 
