@@ -1,8 +1,12 @@
-"""Of whom a principal was shown a value: the locators of its reads, out of the whole log, sealed or not."""
+"""Of whom a principal was shown a value, or told something of one: the locators of its reads.
+
+They are sought in the whole log, sealed or not.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from vault.audit.listing import Segment
 from vault.audit.reader import looking_again, open_log
@@ -20,7 +24,10 @@ from vault.audit.records import (
 from vault.audit.sealed.leaves import FIRST, WHOLE, stamp_of
 from vault.audit.sealed.log import SealedLog
 from vault.audit.sealed.state import Sealed
+from vault.model.access import ANSWERS
 from vault.tlog.proving import TILE_LEAVES
+
+_SHOWN: Final = frozenset({PLAIN, MASKED, *map(int, ANSWERS)})
 
 
 def locators_read(directory: Path, principal_id: int, start_ms: int, end_ms: int) -> set[bytes]:
@@ -96,4 +103,4 @@ def _sealed(log: SealedLog, search: _Search) -> Iterator[Record | None]:
 def _revealed(record: Record | None) -> list[bytes]:
     if not isinstance(record, ReadRecord):
         return []
-    return [group.locator for group in record.groups if PLAIN in group.outcomes or MASKED in group.outcomes]
+    return [group.locator for group in record.groups if not _SHOWN.isdisjoint(group.outcomes)]

@@ -1,7 +1,7 @@
 """Examples: questions that the policy document asks itself, with the answers that it has to give.
 
     [[examples]]
-    principal, expect                    "PLAIN", "MASKED", an answer such as "PSEUDONYM", "ALLOWED" or a reason
+    principal, expect                    "PLAIN", "MASKED", an answer ("PSEUDONYM"), "ALLOWED" or a reason
     purpose, field_class                 of a read; with reveal, basis, jurisdiction, consent, restricted,
                                          expired, held, trained, break_glass, all optional
     action                               of an act, instead; with trained

@@ -12,8 +12,8 @@ which single classes are restricted, held or expired is put together from those 
 
 Rules:
 - What depends on time (training, an approval) has gone in as a boolean; `valid_until_ms` is when it changes.
-- In the tables of an answer PLAIN says that it may be given: the value is opened to work it out, and stays here.
-  `Grants` has another door for them, so that no read meets such a table.
+- In the tables of an answer PLAIN says that it may be given: the value is opened to work it out, and does
+  not leave. `Grants` has another door for them, so that no read meets such a table.
 - Equal tables are kept once. `full` says when to begin anew, between two batches.
 """
 

@@ -3,7 +3,7 @@
 Rules:
 - What no rule grants is denied. Grants never deny; what denies is a guard of the vault, or one of the
   document's own Cedar rules.
-- A grant is a principal, a purpose and a field class at `Reveal.PLAIN` or `Reveal.MASKED`, or answers, or both.
+- A grant is a principal, a purpose and a field class at `Reveal.PLAIN` or `Reveal.MASKED`, answers, or both.
 - `ANY_CLASS` stands for every class that the same table does not name.
 - Roles add up: domains, acts, answers and grants are united, and the higher reveal wins. A role can
   therefore never take anything away, except by `training`.

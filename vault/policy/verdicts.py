@@ -9,7 +9,7 @@ from vault.model.access import Reveal
 
 
 class Verdict(IntEnum):
-    """An entry of a decision table. PLAIN and MASKED have the numbers of `Reveal`; the rest but ANSWERED deny."""
+    """An entry of a decision table. PLAIN and MASKED have the numbers of `Reveal`; what follows denies."""
 
     PURPOSE_DENIED = 0
     PLAIN = Reveal.PLAIN

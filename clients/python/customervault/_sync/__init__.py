@@ -1,6 +1,7 @@
 """The sync client."""
 
 from customervault._sync.administration import AdministrationVerbs
+from customervault._sync.answers import AnswerVerbs
 from customervault._sync.consents import ConsentVerbs
 from customervault._sync.controls import ControlVerbs
 from customervault._sync.customers import CustomerVerbs
@@ -8,7 +9,9 @@ from customervault._sync.terms import TermsVerbs
 from customervault._sync.tokens import TokenVerbs
 
 
-class Vault(TokenVerbs, CustomerVerbs, TermsVerbs, ConsentVerbs, AdministrationVerbs, ControlVerbs):
+class Vault(
+    TokenVerbs, AnswerVerbs, CustomerVerbs, TermsVerbs, ConsentVerbs, AdministrationVerbs, ControlVerbs
+):
     """A client of one vault.
 
     Arguments left out come from the environment: `CVAULT_ADDRESS`, `CVAULT_CA`, `CVAULT_CERTIFICATE`,
