@@ -9,6 +9,7 @@ import grpc
 import pytest
 from customervault import AsyncVault, Entry, Field, Vault, errors
 from customervault.consents import ConsentEntry
+from customervault.inputs import Question
 from customervault.v1 import (
     audit_service_pb2,
     common_pb2,
@@ -82,6 +83,9 @@ def call_every_verb(vault: Any) -> None:
     vault.update("t", "v")
     vault.delete("t")
     vault.translate(["t"], "billing")
+    vault.pseudonymize(["t"])
+    vault.compare([("t", "u")])
+    vault.derive([Question("t", "country")])
     vault.inspect("t")
     vault.create_customer("c1")
     vault.get_customer(external_id="c1")
