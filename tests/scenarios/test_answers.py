@@ -341,10 +341,7 @@ def test_the_access_log_says_who_was_told_of_whom_and_nothing_else(analyst: Desk
     is_equal(analyst, name, name)
     ask(analyst, born, Question(Reveal.AGE_OVER, age=18))
     analyst.vault.compare(Caller(ANALYST), [(name, "cv1_" + "0" * 32)], "support")
-    seen = [
-        each
-        for each in analyst.vault.list_access(analyst.privacy.caller, AccessQuery(principal=ANALYST)).items
-    ]
+    seen = list(analyst.vault.list_access(analyst.privacy.caller, AccessQuery(principal=ANALYST)).items)
     assert [(each.action, each.purpose, each.field_classes, each.customers) for each in seen] == [
         ("Compare", "support", ["name"], 1),
         ("Derive", "support", ["birth_date"], 1),
