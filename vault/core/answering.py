@@ -76,8 +76,7 @@ class Answering:
             told: list[str | None] = [None] * len(values)
             for index, value in enumerate(values):
                 if isinstance(value, OpenValue) and key is not None:
-                    name, content = self._comparable(batch, value)
-                    told[index] = key.pseudonym(name, content)
+                    told[index] = key.pseudonym(*self._comparable(batch, value))
             used.append(key.generation if key is not None else 0)
             return Answers(told, _reasons(values))
 
