@@ -145,6 +145,9 @@ def test_every_method_of_the_api_is_reached(server: ScriptedVault, connect: Any)
     server.script("Tokenize", api.TokenizeResponse(result=ISSUED))
     server.script("BatchTokenize", api.BatchTokenizeResponse(results=[ISSUED]))
     server.script("Detokenize", api.DetokenizeResponse(values=["v"], reveals=[common_pb2.REVEAL_PLAIN]))
+    server.script("Pseudonymize", api.PseudonymizeResponse(pseudonyms=["p"]))
+    server.script("Compare", api.CompareResponse(equal=[True]))
+    server.script("Derive", api.DeriveResponse(answers=[api.DerivedAnswer(text="DE")]))
     call_every_verb(connect())
     not_called = {"Watch", "List", "ListOperations", "DeleteOperation", "CancelOperation", "WaitOperation"}
     assert {seen.method for seen in server.received} == {

@@ -138,8 +138,8 @@ def _until_told(
 
 
 def _kind(name: QuestionKind) -> "common_pb2.Reveal.ValueType":
-    if name not in _convert.ANSWERS:
-        raise InvalidRequestError(f"a question is one of {', '.join(_convert.ANSWERS)}")
+    if name not in _convert.QUESTION_KINDS:
+        raise InvalidRequestError(f"a question is one of {', '.join(_convert.QUESTION_KINDS)}")
     return _convert.ANSWERS[name]
 
 
