@@ -310,6 +310,16 @@ def test_bad_input(analyst: Desks) -> None:
     assert vault.compare(caller, [], "support").equal == []
 
 
+def test_what_is_more_than_a_reply_holds_is_for_the_next_call(analyst: Desks) -> None:
+    (one,) = analyst.crm.tokens("c-1", {"name": "Ada " * 100})
+    (other,) = analyst.crm.tokens("c-2", {"name": "Ada " * 100})
+    analyst.vault.engine.hot.reply_bytes = 500
+    found = analyst.vault.pseudonymize(Caller(ANALYST), [one, other], "support")
+    assert found.denials == [Denial(1, Reason.REPLY_FULL)]
+    assert [bool(each) for each in found.pseudonyms] == [True, False]
+    assert pseudonyms(analyst, [other]) == [found.pseudonyms[0]]
+
+
 def test_a_partners_token_is_unknown(analyst: Desks) -> None:
     (token,) = analyst.partner.tokens("c-1", {"email": "ada@example.org"})
     found = analyst.vault.compare(Caller("crm"), [(token, token)], "support")
