@@ -136,7 +136,9 @@ def explain(
     subject: CustomerRef | Situation,
 ) -> Exchange[results.Explanation]:
     """Why a read is answered as it is."""
-    levels: dict[str, "common_pb2.Reveal.ValueType"] = {**_convert.REVEALS, **_convert.ANSWERS}
+    levels: dict[str, common_pb2.Reveal.ValueType] = {
+        name: number for name, number in (*_convert.REVEALS.items(), *_convert.ANSWERS.items())
+    }
     if reveal not in levels:
         raise InvalidRequestError(f"reveal must be one of {', '.join(levels)}")
     message = policy_api.ExplainRequest(
