@@ -31,11 +31,10 @@ REVEALS: dict[Reveal, "common_pb2.Reveal.ValueType"] = {
     "plain": common_pb2.REVEAL_PLAIN,
     "masked": common_pb2.REVEAL_MASKED,
 }
-ANSWERS: dict[str, "common_pb2.Reveal.ValueType"] = {
-    name.removeprefix("REVEAL_").lower(): number
-    for name, number in common_pb2.Reveal.items()
-    if number > common_pb2.REVEAL_MASKED
+ASKABLE: dict[str, "common_pb2.Reveal.ValueType"] = {
+    name.removeprefix("REVEAL_").lower(): number for name, number in common_pb2.Reveal.items() if number
 }
+ANSWERS = {name: number for name, number in ASKABLE.items() if name not in REVEALS}
 BASES: Sequence[LawfulBasis] = get_args(LawfulBasis)
 LEVELS: dict[int, RevealLevel | None] = {
     common_pb2.REVEAL_UNSPECIFIED: None,

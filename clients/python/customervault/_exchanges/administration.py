@@ -10,7 +10,6 @@ from customervault._exchange import Exchange, Page, Request, request_id_or_new
 from customervault.errors import InvalidRequestError
 from customervault.inputs import CustomerRef, Situation
 from customervault.v1 import audit_service_pb2 as audit_api
-from customervault.v1 import common_pb2
 from customervault.v1 import key_service_pb2 as key_api
 from customervault.v1 import policy_service_pb2 as policy_api
 from customervault.values import Answer, LawfulBasis, Reveal
@@ -136,16 +135,13 @@ def explain(
     subject: CustomerRef | Situation,
 ) -> Exchange[results.Explanation]:
     """Why a read is answered as it is."""
-    levels: dict[str, common_pb2.Reveal.ValueType] = {
-        name: number for name, number in (*_convert.REVEALS.items(), *_convert.ANSWERS.items())
-    }
-    if reveal not in levels:
-        raise InvalidRequestError(f"reveal must be one of {', '.join(levels)}")
+    if reveal not in _convert.ASKABLE:
+        raise InvalidRequestError(f"reveal must be one of {', '.join(_convert.ASKABLE)}")
     message = policy_api.ExplainRequest(
         principal=principal,
         purpose=purpose,
         field_class=field_class,
-        reveal=levels[reveal],
+        reveal=_convert.ASKABLE[reveal],
         lawful_basis=_convert.basis_number(basis),
     )
     if isinstance(subject, CustomerRef):
