@@ -313,7 +313,7 @@ def test_bad_input(analyst: Desks) -> None:
 def test_what_is_more_than_a_reply_holds_is_for_the_next_call(analyst: Desks) -> None:
     (one,) = analyst.crm.tokens("c-1", {"name": "Ada " * 100})
     (other,) = analyst.crm.tokens("c-2", {"name": "Ada " * 100})
-    analyst.vault.engine.hot.reply_bytes = 500
+    analyst.vault.engine.hot.reply_bytes = 300
     found = analyst.vault.pseudonymize(Caller(ANALYST), [one, other], "support")
     assert found.denials == [Denial(1, Reason.REPLY_FULL)]
     assert [bool(each) for each in found.pseudonyms] == [True, False]
