@@ -31,6 +31,7 @@ class Reason(StrEnum):
     POLICY_INVALID = "POLICY_INVALID"
     SURROGATES_EXHAUSTED = "SURROGATES_EXHAUSTED"
     SURROGATE_TAKEN = "SURROGATE_TAKEN"
+    QUESTION_UNFIT = "QUESTION_UNFIT"
     BATCH_ABORTED = "BATCH_ABORTED"
     # What policy says.
     UNAUTHENTICATED = "UNAUTHENTICATED"
@@ -171,6 +172,12 @@ class SurrogateTakenError(CallerError):
     """A surrogate that the request brings stands for another value of this domain."""
 
     reason = Reason.SURROGATE_TAKEN
+
+
+class QuestionUnfitError(CallerError):
+    """A question does not fit the value: not its field class, or it has no answer to it."""
+
+    reason = Reason.QUESTION_UNFIT
 
 
 class BatchAbortedError(CallerError):

@@ -1,10 +1,17 @@
-"""Of whom a principal was shown a value: the locators of its reads, out of the whole log, sealed or not."""
+"""Of whom a principal was shown a value, or told something of one: the locators of its reads.
+
+They are sought in the whole log, sealed or not.
+"""
 
 from pathlib import Path
+from typing import Final
 
 from vault.audit.reader import looking_again, open_log
 from vault.audit.records import MASKED, PLAIN, ReadRecord, Record
 from vault.audit.sifting import Search, sift
+from vault.model.access import ANSWERS
+
+_SHOWN: Final = frozenset({PLAIN, MASKED, *map(int, ANSWERS)})
 
 
 def locators_read(directory: Path, principal_id: int, start_ms: int, end_ms: int) -> set[bytes]:
@@ -31,4 +38,4 @@ def locators_read(directory: Path, principal_id: int, start_ms: int, end_ms: int
 def _revealed(record: Record | None) -> list[bytes]:
     if not isinstance(record, ReadRecord):
         return []
-    return [group.locator for group in record.groups if PLAIN in group.outcomes or MASKED in group.outcomes]
+    return [group.locator for group in record.groups if not _SHOWN.isdisjoint(group.outcomes)]

@@ -8,6 +8,7 @@ from typing import NoReturn
 import typer
 
 from vault.cli import (
+    answers,
     approvals,
     audit,
     backup,
@@ -41,6 +42,7 @@ _HELP = """Customer Vault: CRM systems hold tokens, the vault holds the values.
 Start a vault:      init, serve, status, check
 Move data in:       import, import-tokens, tokenize, tokenize-table
 Read it:            detokenize, detokenize-table, customers
+Ask about it:       pseudonymize, compare, derive
 End it:             shred, erasure
 Govern it:          policy, principals, approvals, consent, keys, audit
 Keep it:            backup, keys copy
@@ -64,7 +66,8 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     for module in (
-        init, serve, status, import_, import_tokens, tokenize, detokenize, tables, shred, check, version,
+        init, serve, status, import_, import_tokens, tokenize, detokenize, answers, tables, shred, check,
+        version,
     ):  # fmt: skip
         module.register(app)
     for group in (

@@ -27,6 +27,7 @@ from vault.core.following import followers_of
 from vault.core.forgetting import Forgetting
 from vault.core.indexkeys import IndexKeys
 from vault.core.keyhistory import listed_keys, publish, require_unforked
+from vault.core.pseudonyms import PseudonymKeys
 from vault.core.recovery import Recovery
 from vault.core.replay import Part, Request
 from vault.core.rows import Rows
@@ -42,6 +43,7 @@ from vault.errors import KeyUnavailableError
 from vault.fields.config import load_field_classes
 from vault.fields.field_class import FieldCatalog, FieldClass
 from vault.fields.masking import mask
+from vault.hotpath.answering import Answering
 from vault.hotpath.dekcache import DekCache
 from vault.hotpath.detokenize import HotPath
 from vault.keys.keyrings import Keyrings
@@ -87,6 +89,8 @@ class Engine:
     turn: Turn
     cache: DekCache
     hot: HotPath
+    answers: Answering
+    pseudonym_keys: PseudonymKeys
     budgets: Budgets
     forgetting: Forgetting
     suite: int
@@ -288,6 +292,8 @@ def _open_parts(
         turn=turn,
         cache=cache,
         hot=hot,
+        answers=Answering(hot, budgets),
+        pseudonym_keys=PseudonymKeys(secrets, store.vault_id),
         budgets=budgets,
         forgetting=forgetting,
         suite=suite,

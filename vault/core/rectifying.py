@@ -112,7 +112,7 @@ class Rectifying:
                 raise InvalidRequestError("an external id cannot be updated", field="token")
             made = prepare_value(field_class, value, customer.row.jurisdiction, engine.settings.limits)
             locator = customer.dek.locator(engine.book.key(customer.number))
-            engine.budgets.compare(grants, locator)
+            engine.budgets.compare(grants, {locator})
             fingerprint = customer.dek.fingerprint(field_class.name.encode() + b"\0" + made.normalized)
             stored_as_before = made.stored == engine.book.open_value(session, customer, entry.value_no)
             if not stored_as_before:

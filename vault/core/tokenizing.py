@@ -208,7 +208,7 @@ class Tokenizing:
         require_open(customer.terms)
         locator = customer.dek.locator(engine.book.key(customer.number))
         if not customer.created and any(made.error is None and not made.empty for made in entry.fields):
-            engine.budgets.compare(grants, locator)  # before the entry's first write
+            engine.budgets.compare(grants, {locator})  # before the entry's first write
         fields = []
         for made in entry.fields:
             try:

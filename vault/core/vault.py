@@ -13,6 +13,7 @@ from vault.config import Settings
 from vault.consent.events import ConsentEvent
 from vault.core.accesshistory import AccessHistories
 from vault.core.administering import Administering
+from vault.core.answering import Answering
 from vault.core.approving import Approving
 from vault.core.blastradius import BlastRadii
 from vault.core.certifying import Certifying
@@ -37,7 +38,9 @@ from vault.core.tokenizing import Tokenizing
 from vault.core.tracing import Tracing
 from vault.core.trail import Trail
 from vault.errors import VaultError
+from vault.fields.derived import Question
 from vault.model.access import Reveal
+from vault.model.answers import Comparisons, DerivedAnswers, Pseudonyms
 from vault.model.blast import BlastQuery, BlastRadius
 from vault.model.consent import LawfulBasis
 from vault.model.consents import (
@@ -103,6 +106,7 @@ class Vault:
         self._trail = Trail(engine.audit)
         self._tokenizing = Tokenizing(engine, self._trail)
         self._rectifying = Rectifying(engine, self._trail)
+        self._answering = Answering(engine, self._trail)
         self._inspecting = Inspecting(engine, self._trail)
         self._exporting = Exporting(engine, self._inspecting)
         certifying = Certifying(
@@ -184,6 +188,54 @@ class Vault:
         lookup = Lookup(engine.store, engine.surrogates, domains)
         with self._suspending_who_goes_beyond():
             return engine.hot.detokenize(caller, tokens, purpose, reveal, foreign=lookup, basis=basis)
+
+    def pseudonymize(
+        self,
+        caller: Caller,
+        tokens: Sequence[str],
+        purpose: str,
+        *,
+        domain: str = "",
+        basis: LawfulBasis | None = None,
+        generation: int = 0,
+    ) -> Pseudonyms:
+        """Join keys of values; see `answering`."""
+        self._approving.require_grant(caller, purpose)
+        with self._suspending_who_goes_beyond():
+            return self._answering.pseudonymize(
+                caller, tokens, purpose, domain=domain, basis=basis, generation=generation
+            )
+
+    def compare(
+        self,
+        caller: Caller,
+        pairs: Sequence[tuple[str, str]],
+        purpose: str,
+        *,
+        domain: str = "",
+        basis: LawfulBasis | None = None,
+    ) -> Comparisons:
+        """Whether the values of pairs are equal; see `answering`."""
+        self._approving.require_grant(caller, purpose)
+        with self._suspending_who_goes_beyond():
+            return self._answering.compare(caller, pairs, purpose, domain=domain, basis=basis)
+
+    def derive(
+        self,
+        caller: Caller,
+        questions: Sequence[tuple[str, Question]],
+        purpose: str,
+        *,
+        domain: str = "",
+        basis: LawfulBasis | None = None,
+        time_zone: str = "",
+    ) -> DerivedAnswers:
+        """Answers to questions about values; see `answering`."""
+        self._approving.require_grant(caller, purpose)
+        with self._suspending_who_goes_beyond():
+            return self._answering.derive(
+                caller, questions, purpose, domain=domain, basis=basis, time_zone=time_zone
+            )
 
     def update_value(
         self, caller: Caller, token: str, value: Secret, request_id: str, domain: str = ""

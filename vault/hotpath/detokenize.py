@@ -24,9 +24,9 @@ Rules:
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final, TypeVar
 
 from vault.audit.records import (
     BREAK_GLASS,
@@ -52,12 +52,13 @@ from vault.errors import (
     ShreddedError,
     VaultError,
 )
+from vault.hotpath.batch import Batch, Budgets, Foreign, Opened
 from vault.hotpath.dekcache import CachedDek, DekCache
 from vault.hotpath.situations import judge_terms, read_terms
 from vault.model.access import Denial, Reveal
 from vault.model.consent import LawfulBasis
 from vault.model.requests import Caller, Revealed
-from vault.policy.decision import DENIALS, AccessTable, Grants
+from vault.policy.decision import DENIALS, AccessTable
 from vault.policy.reads import CONSENT_BITS, Reads
 from vault.store.layout import HEADER, CustomerRow, RowFlag, RowState, ValueFlag
 from vault.store.snapshot import Snapshot
@@ -76,24 +77,7 @@ Judge = Callable[[bytes], None]
 """Judges a customer (6 bytes) without a DEK under the write lock: raises ShreddedError or
 DataLossError, or returns when the DEK is there after all."""
 Masks = Callable[[int, str], str]
-
-
-class Foreign(Protocol):
-    """Finds what texts stand for that are no tokens."""
-
-    reasons: dict[int, Reason]  # why those of these indexes are not found
-
-    def __call__(self, texts: Sequence[tuple[int, str]]) -> Mapping[int, Deciphered]:
-        """Those that it knows, by their index."""
-
-
-class Budgets(Protocol):
-    """Counts whom principals read."""
-
-    def charge(
-        self, grants: Grants, purpose: str, locators: Sequence[bytes], groups: Sequence[bytes]
-    ) -> None:
-        """Counts the customers of a batch's groups, or raises BudgetExceededError; see `core.budgets`."""
+Answer = TypeVar("Answer")
 
 
 class _StaleSnapshotError(Exception):
@@ -133,7 +117,7 @@ class HotPath:
         self._tombstone_mac = tombstone_mac
         self._mask = mask
         self._budgets = budgets
-        self._reply_bytes = reply_bytes
+        self.reply_bytes = reply_bytes
         self._suite = suite
         self._opener = Opener()
         self._batches = batches
@@ -163,6 +147,25 @@ class HotPath:
             OverloadedError: too many batches are waiting.
             DeadlineExceededError: the caller's deadline passed before its turn.
         """
+        return self.in_turn(
+            caller,
+            tokens,
+            foreign,
+            lambda batch: self._detokenize(batch, purpose, wanted, basis, action),
+        )
+
+    def in_turn(
+        self,
+        caller: Caller,
+        tokens: Sequence[str],
+        foreign: Foreign | None,
+        work: Callable[[Batch], Answer],
+    ) -> Answer:
+        """What `work` makes of tokens, deciphered, when it is this batch's turn; it may be called again.
+
+        Raises:
+            OverloadedError, DeadlineExceededError: as `detokenize`.
+        """
         if not self._waiting.acquire(blocking=False):
             raise OverloadedError("too many reads are waiting in this process")
         try:
@@ -173,9 +176,9 @@ class HotPath:
                     raise DeadlineExceededError("the deadline passed before the read began")
                 for _ in range(_ATTEMPTS):
                     with self._store.snapshot() as snapshot, suppress(_StaleSnapshotError):
-                        return self._batch(
-                            caller, tokens, deciphered, known, (purpose, wanted, basis), action, snapshot
-                        )
+                        grants = self._access_of(snapshot).principal(caller.principal)
+                        now_ms = max(time.time_ns() // 1_000_000, snapshot.meta.time_floor_ms)
+                        return work(Batch(grants, tokens, deciphered, known, now_ms, snapshot))
                 raise OverloadedError("the keys of these customers change too fast to be read")
         finally:
             self._waiting.release()
@@ -195,23 +198,63 @@ class HotPath:
         with self._turn:
             self._cache.close()
 
-    def _batch(
-        self,
-        caller: Caller,
-        tokens: Sequence[str],
-        deciphered: Sequence[Deciphered | None],
-        known: Mapping[int, Reason],
-        asked: tuple[str, Reveal, LawfulBasis | None],
-        action: ReadAction,
-        snapshot: Snapshot,
+    def _detokenize(
+        self, batch: Batch, purpose: str, wanted: Reveal, basis: LawfulBasis | None, action: ReadAction
     ) -> Revealed:
-        grants = self._access_of(snapshot).principal(caller.principal)
+        grants = batch.grants
+        reads = grants.reads(purpose, wanted, basis, batch.now_ms)
+        opened, missed = self.open(batch, enumerate(batch.deciphered), reads, self.reply_bytes)
+        self._budgets.charge(grants, purpose, opened.locators, opened.groups)
+        self.record(batch, purpose, basis, action, opened.groups, [code for _, code in missed])
+        return _revealed(opened, missed)
+
+    def record(
+        self,
+        batch: Batch,
+        purpose: str,
+        basis: LawfulBasis | None,
+        action: ReadAction,
+        groups: Sequence[bytes],
+        missed: Sequence[int],
+    ) -> None:
+        """Writes the access record of a batch; `missed` are reasons' codes of items without a customer."""
+        grants = batch.grants
+        unknown = Counter(missed)  # denials without a customer's name
+        self._audit.append(
+            encode_read(
+                self._audit.next_seq(),
+                time.time_ns() // 1_000_000,
+                grants.id,
+                action | BREAK_GLASS if grants.breaks_glass(purpose) else action,
+                grants.purpose_id(purpose),
+                b"".join(groups),
+                unknown_counts({_reason(code): count for code, count in unknown.items()}) if unknown else b"",
+                basis,
+            )
+        )
+
+    def open(
+        self,
+        batch: Batch,
+        items: Iterable[tuple[int, Deciphered | None]],
+        reads: Reads,
+        room: int,
+    ) -> "tuple[Opened, list[tuple[int, int]]]":
+        """Opens what `reads` lets be opened.
+
+        Args:
+            batch: of which they are.
+            items: index in the batch and deciphered token, in order.
+            reads: the decisions.
+            room: bytes that the values may take.
+
+        Returns:
+            What was opened, and of the other items index and code of the reason.
+        """
+        tokens, known, now_ms, snapshot = batch.tokens, batch.known, batch.now_ms, batch.snapshot
         region = bytes((self._region,))
-        homes = {region + bytes((domain,)) for domain in grants.domains}
-        purpose, wanted, basis = asked
-        now_ms = max(time.time_ns() // 1_000_000, snapshot.meta.time_floor_ms)
-        reads = grants.reads(purpose, wanted, basis, now_ms)
-        opened = _Opened(room=self._reply_bytes)
+        homes = {region + bytes((domain,)) for domain in batch.grants.domains}
+        opened = Opened(room)
         get, cached = snapshot.get, self._cache.get
         keys: list[bytes] = []  # what is gathered to be opened in one call: key and record of each value,
         records: list[bytes] = []
@@ -222,7 +265,7 @@ class HotPath:
         entry: CachedDek | None = None
         failed = 0  # reason code that stands for the whole run
 
-        for index, token in enumerate(deciphered):
+        for index, token in items:
             if token is None or token[0] not in homes:
                 # A foreign domain's token answers as a guess does: its existence is not told.
                 code = (
@@ -251,22 +294,7 @@ class HotPath:
             add_key(key)
             add_record(get(key) or b"")
         self._open(keys, records, runs, reads, snapshot, opened)
-
-        self._budgets.charge(grants, purpose, opened.locators, opened.groups)
-        unknown = Counter(code for _, code in missed)  # denials without a customer's name
-        self._audit.append(
-            encode_read(
-                self._audit.next_seq(),
-                time.time_ns() // 1_000_000,
-                grants.id,
-                action | BREAK_GLASS if grants.breaks_glass(purpose) else action,
-                reads.purpose_no,
-                b"".join(opened.groups),
-                unknown_counts({_reason(code): count for code, count in unknown.items()}) if unknown else b"",
-                basis,
-            )
-        )
-        return _revealed(opened, missed)
+        return opened, missed
 
     def _open(
         self,
@@ -275,7 +303,7 @@ class HotPath:
         runs: list[tuple[CachedDek, int]],
         reads: Reads,
         snapshot: Snapshot,
-        opened: "_Opened",
+        opened: "Opened",
     ) -> None:
         """Opens what was gathered, and empties the lists."""
         if not keys:
@@ -325,7 +353,7 @@ class HotPath:
         runs: list[tuple[CachedDek, int]],
         reads: Reads,
         snapshot: Snapshot,
-        opened: "_Opened",
+        opened: "Opened",
         items: bytearray,
         texts: list[str],
     ) -> bytes:
@@ -459,7 +487,7 @@ def _reason(code: int) -> Reason:
     return reason_of(code) or Reason.INTERNAL
 
 
-def _revealed(opened: "_Opened", missed: list[tuple[int, int]]) -> Revealed:
+def _revealed(opened: "Opened", missed: list[tuple[int, int]]) -> Revealed:
     """The answer in the order of the tokens."""
     texts, outcomes = opened.texts, opened.outcomes
     for index, code in missed:  # ascending, so that each stands where it belongs when its turn comes
@@ -469,16 +497,3 @@ def _revealed(opened: "_Opened", missed: list[tuple[int, int]]) -> Revealed:
         return Revealed(texts, list(outcomes), [])
     denials = [Denial(index, _reason(code)) for index, code in enumerate(outcomes) if code not in _GRANTED]
     return Revealed(texts, [code if code in _GRANTED else 0 for code in outcomes], denials)
-
-
-class _Opened:
-    """What a batch has come to so far; `texts` and `outcomes` are without the tokens that were missed."""
-
-    __slots__ = ("groups", "locators", "outcomes", "room", "texts")
-
-    def __init__(self, room: int) -> None:
-        self.room = room  # bytes that the reply may still take
-        self.texts: list[str] = []
-        self.outcomes = bytearray()  # PLAIN, MASKED or a reason's code
-        self.groups: list[bytes] = []  # one for each run, as in the access record
-        self.locators: list[bytes] = []  # of the same runs

@@ -52,6 +52,9 @@ MEANINGS: dict[Reason, _Meaning] = {
         Code.RESOURCE_EXHAUSTED, "nearly all surrogates of this form are given out"
     ),
     Reason.SURROGATE_TAKEN: _Meaning(Code.ALREADY_EXISTS, "the surrogate stands for another value"),
+    Reason.QUESTION_UNFIT: _Meaning(
+        Code.INVALID_ARGUMENT, "the question does not fit the value or its class"
+    ),
     Reason.UNAUTHENTICATED: _Meaning(Code.UNAUTHENTICATED, "no principal is known for this certificate"),
     Reason.SUSPENDED: _Meaning(Code.PERMISSION_DENIED, "the principal is revoked or suspended"),
     Reason.ACTION_DENIED: _Meaning(Code.PERMISSION_DENIED, "the principal may not do this"),

@@ -104,6 +104,12 @@ class SurrogateTakenError(InvalidRequestError):
     default_reason = "SURROGATE_TAKEN"
 
 
+class QuestionUnfitError(InvalidRequestError):
+    """The question does not fit the value's field class, or the value has no answer to it."""
+
+    default_reason = "QUESTION_UNFIT"
+
+
 class PrincipalExistsError(InvalidRequestError):
     """The principal is registered already."""
 

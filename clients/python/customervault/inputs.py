@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, TypedDict
 
-from customervault.values import Decision
+from customervault.values import Decision, QuestionKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,23 @@ class CustomerRef:
     def __post_init__(self) -> None:
         if (self.external_id is None) == (self.token is None):
             raise ValueError("name the customer by external_id or by token, exactly one of them")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What `derive` asks of one value.
+
+    Attributes:
+        token: Of the value.
+        kind: `age_over`, `country`, `email_domain`, `postcode_area` or `card_bin`.
+        age: Completed years, for `age_over`.
+        country: ISO 3166-1 alpha-2 of the address, for `postcode_area`.
+    """
+
+    token: str
+    kind: QuestionKind
+    age: int = 0
+    country: str = ""
 
 
 Fields = Mapping[str, str] | Iterable[Field]

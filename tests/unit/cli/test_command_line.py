@@ -32,6 +32,7 @@ OFFLINE = {
     ("keys", "passphrase"),
     ("keys", "rotate-token-key"),
     ("keys", "rotate-signing-key"),
+    ("keys", "rotate-pseudonym-key"),
     ("keys", "rotate-ca"),
     ("erasure", "verify"),
     ("audit", "verify"),
@@ -50,6 +51,7 @@ def test_the_tree_is_complete() -> None:
         *("keys", "customers", "consent", "principals", "policy", "approvals", "erasure", "audit"),
         *("witness", "backup"),
         *("tokenize-table", "detokenize-table", "import-tokens"),
+        *("pseudonymize", "compare", "derive"),
     }
     copies = {("copy",), ("copies",), ("verify",), ("prune",)}
     assert {path[1:] for path in LEAVES if path[0] == "keys"} == {
@@ -58,6 +60,7 @@ def test_the_tree_is_complete() -> None:
         ("rotate-dek",),
         ("rotate-token-key",),
         ("rotate-signing-key",),
+        ("rotate-pseudonym-key",),
         ("rotate-ca",),
         ("passphrase",),
         ("provider-check",),

@@ -9,6 +9,7 @@ import grpc
 import pytest
 from customervault import AsyncVault, Entry, Field, Vault, errors
 from customervault.consents import ConsentEntry
+from customervault.inputs import Question
 from customervault.v1 import (
     audit_service_pb2,
     common_pb2,
@@ -82,6 +83,9 @@ def call_every_verb(vault: Any) -> None:
     vault.update("t", "v")
     vault.delete("t")
     vault.translate(["t"], "billing")
+    vault.pseudonymize(["t"])
+    vault.compare([("t", "u")])
+    vault.derive([Question("t", "country")])
     vault.inspect("t")
     vault.create_customer("c1")
     vault.get_customer(external_id="c1")
@@ -144,6 +148,9 @@ def test_every_method_of_the_api_is_reached(server: ScriptedVault, connect: Any)
     server.script("Tokenize", api.TokenizeResponse(result=ISSUED))
     server.script("BatchTokenize", api.BatchTokenizeResponse(results=[ISSUED]))
     server.script("Detokenize", api.DetokenizeResponse(values=["v"], reveals=[common_pb2.REVEAL_PLAIN]))
+    server.script("Pseudonymize", api.PseudonymizeResponse(pseudonyms=["p"]))
+    server.script("Compare", api.CompareResponse(equal=[True]))
+    server.script("Derive", api.DeriveResponse(answers=[api.DerivedAnswer(text="DE")]))
     call_every_verb(connect())
     not_called = {"Watch", "List", "ListOperations", "DeleteOperation", "CancelOperation", "WaitOperation"}
     assert {seen.method for seen in server.received} == {

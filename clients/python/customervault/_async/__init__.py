@@ -2,6 +2,7 @@
 
 from customervault._async.accesses import AsyncAccessVerbs
 from customervault._async.administration import AsyncAdministrationVerbs
+from customervault._async.answers import AsyncAnswerVerbs
 from customervault._async.consents import AsyncConsentVerbs
 from customervault._async.controls import AsyncControlVerbs
 from customervault._async.customers import AsyncCustomerVerbs
@@ -12,6 +13,7 @@ from customervault._async.tokens import AsyncTokenVerbs
 
 class AsyncVault(
     AsyncTokenVerbs,
+    AsyncAnswerVerbs,
     AsyncCustomerVerbs,
     AsyncTermsVerbs,
     AsyncConsentVerbs,

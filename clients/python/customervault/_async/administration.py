@@ -20,7 +20,7 @@ from customervault.results import (
     Principal,
     RotatedDek,
 )
-from customervault.values import LawfulBasis, Reveal
+from customervault.values import Answer, LawfulBasis, Reveal
 
 
 class AsyncAdministrationVerbs(AsyncTransport):
@@ -88,7 +88,7 @@ class AsyncAdministrationVerbs(AsyncTransport):
         field_class: str,
         *,
         principal: str = "",
-        reveal: Reveal = "best",
+        reveal: Reveal | Answer = "best",
         basis: LawfulBasis | None = None,
         situation: Situation | None = None,
         external_id: str | None = None,

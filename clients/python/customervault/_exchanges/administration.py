@@ -10,7 +10,7 @@ from customervault.inputs import CustomerRef, Situation
 from customervault.v1 import audit_service_pb2 as audit_api
 from customervault.v1 import key_service_pb2 as key_api
 from customervault.v1 import policy_service_pb2 as policy_api
-from customervault.values import LawfulBasis, Reveal
+from customervault.values import Answer, LawfulBasis, Reveal
 
 _KEYS = "/customervault.v1.KeyService/"
 _OPERATIONS = "/google.longrunning.Operations/"
@@ -104,18 +104,18 @@ def explain(
     purpose: str,
     field_class: str,
     *,
-    reveal: Reveal,
+    reveal: Reveal | Answer,
     basis: LawfulBasis | None,
     subject: CustomerRef | Situation,
 ) -> Exchange[results.Explanation]:
     """Why a read is answered as it is."""
-    if reveal not in _convert.REVEALS:
-        raise InvalidRequestError(f"reveal must be one of {', '.join(_convert.REVEALS)}")
+    if reveal not in _convert.ASKABLE:
+        raise InvalidRequestError(f"reveal must be one of {', '.join(_convert.ASKABLE)}")
     message = policy_api.ExplainRequest(
         principal=principal,
         purpose=purpose,
         field_class=field_class,
-        reveal=_convert.REVEALS[reveal],
+        reveal=_convert.ASKABLE[reveal],
         lawful_basis=_convert.basis_number(basis),
     )
     if isinstance(subject, CustomerRef):

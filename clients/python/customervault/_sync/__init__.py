@@ -2,6 +2,7 @@
 
 from customervault._sync.accesses import AccessVerbs
 from customervault._sync.administration import AdministrationVerbs
+from customervault._sync.answers import AnswerVerbs
 from customervault._sync.consents import ConsentVerbs
 from customervault._sync.controls import ControlVerbs
 from customervault._sync.customers import CustomerVerbs
@@ -19,6 +20,7 @@ class Vault(
     AdministrationVerbs,
     ControlVerbs,
     ReachVerbs,
+    AnswerVerbs,
 ):
     """A client of one vault.
 

@@ -20,7 +20,7 @@ from customervault.results import (
     Principal,
     RotatedDek,
 )
-from customervault.values import LawfulBasis, Reveal
+from customervault.values import Answer, LawfulBasis, Reveal
 
 
 class AdministrationVerbs(Transport):
@@ -109,7 +109,7 @@ class AdministrationVerbs(Transport):
         field_class: str,
         *,
         principal: str = "",
-        reveal: Reveal = "best",
+        reveal: Reveal | Answer = "best",
         basis: LawfulBasis | None = None,
         situation: Situation | None = None,
         external_id: str | None = None,
@@ -121,7 +121,7 @@ class AdministrationVerbs(Transport):
             purpose: What it is read for.
             field_class: What is read.
             principal: Who reads; the caller itself when empty.
-            reveal: As for `detokenize`.
+            reveal: As for `detokenize`, or an answer such as `pseudonym` or `age_over`.
             basis: As for `detokenize`.
             situation: Of a customer that need not exist, unless one is named.
             external_id: Names a customer, or `token` does.

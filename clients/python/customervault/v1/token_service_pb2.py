@@ -28,19 +28,19 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$customervault/v1/token_service.proto\x12\x10\x63ustomervault.v1\x1a\x1d\x63ustomervault/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"p\n\x0b\x46ieldResult\x12\r\n\x05token\x18\x01 \x01(\t\x12/\n\x07outcome\x18\x02 \x01(\x0e\x32\x1e.customervault.v1.FieldOutcome\x12!\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\"\x84\x01\n\rTokenizeEntry\x12/\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x1d.customervault.v1.CustomerRef\x12,\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x1c.customervault.v1.FieldInput\x12\x14\n\x0cjurisdiction\x18\x03 \x01(\t\"\xbb\x01\n\x0fTokenizeRequest\x12.\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1f.customervault.v1.TokenizeEntry\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12)\n\x04mode\x18\x04 \x01(\x0e\x32\x1b.customervault.v1.BatchMode\x12)\n\x04\x66orm\x18\x05 \x01(\x0e\x32\x1b.customervault.v1.TokenForm\"I\n\x10TokenizeResponse\x12\x35\n\x06result\x18\x01 \x01(\x0b\x32%.customervault.v1.TokenizeEntryResult\"\x9a\x01\n\x13TokenizeEntryResult\x12\x16\n\x0e\x63ustomer_token\x18\x01 \x01(\t\x12\x18\n\x10\x63ustomer_created\x18\x02 \x01(\x08\x12.\n\x07results\x18\x03 \x03(\x0b\x32\x1d.customervault.v1.FieldResult\x12!\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.google.rpc.Status\"\xc2\x01\n\x14\x42\x61tchTokenizeRequest\x12\x30\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1f.customervault.v1.TokenizeEntry\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12)\n\x04mode\x18\x04 \x01(\x0e\x32\x1b.customervault.v1.BatchMode\x12)\n\x04\x66orm\x18\x05 \x01(\x0e\x32\x1b.customervault.v1.TokenForm\"O\n\x15\x42\x61tchTokenizeResponse\x12\x36\n\x07results\x18\x01 \x03(\x0b\x32%.customervault.v1.TokenizeEntryResult\"\xa3\x01\n\x11\x44\x65tokenizeRequest\x12\x0e\n\x06tokens\x18\x01 \x03(\t\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12(\n\x06reveal\x18\x03 \x01(\x0e\x32\x18.customervault.v1.Reveal\x12\x33\n\x0clawful_basis\x18\x04 \x01(\x0e\x32\x1d.customervault.v1.LawfulBasis\x12\x0e\n\x06\x64omain\x18\x05 \x01(\t\"|\n\x12\x44\x65tokenizeResponse\x12\x0e\n\x06values\x18\x01 \x03(\t\x12)\n\x07reveals\x18\x02 \x03(\x0e\x32\x18.customervault.v1.Reveal\x12+\n\x06\x65rrors\x18\x03 \x03(\x0b\x32\x1b.customervault.v1.ItemError\"V\n\x12UpdateValueRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0e\n\x06\x64omain\x18\x04 \x01(\t\"F\n\x13UpdateValueResponse\x12/\n\x07outcome\x18\x01 \x01(\x0e\x32\x1e.customervault.v1.FieldOutcome\"G\n\x12\x44\x65leteValueRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06\x64omain\x18\x03 \x01(\t\"\x15\n\x13\x44\x65leteValueResponse\"V\n\x16TranslateTokensRequest\x12\x0e\n\x06tokens\x18\x01 \x03(\t\x12\x15\n\rtarget_domain\x18\x02 \x01(\t\x12\x15\n\rsource_domain\x18\x03 \x01(\t\"V\n\x17TranslateTokensResponse\x12\x0e\n\x06tokens\x18\x01 \x03(\t\x12+\n\x06\x65rrors\x18\x02 \x03(\x0b\x32\x1b.customervault.v1.ItemError\"4\n\x13InspectTokenRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\"\xac\x02\n\x14InspectTokenResponse\x12\x13\n\x0b\x66ield_class\x18\x01 \x01(\t\x12\x0e\n\x06labels\x18\x02 \x03(\t\x12\x0e\n\x06\x64omain\x18\x03 \x01(\t\x12+\n\x05state\x18\x04 \x01(\x0e\x32\x1c.customervault.v1.ValueState\x12\x0f\n\x07version\x18\x05 \x01(\r\x12\x16\n\x0e\x64\x65k_generation\x18\x06 \x01(\r\x12\x16\n\x0e\x63ustomer_token\x18\x07 \x01(\t\x12\x37\n\x0e\x63ustomer_state\x18\x08 \x01(\x0e\x32\x1f.customervault.v1.CustomerState\x12\x38\n\x14\x63ustomer_create_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp*W\n\tTokenForm\x12\x1a\n\x16TOKEN_FORM_UNSPECIFIED\x10\x00\x12\x14\n\x10TOKEN_FORM_TOKEN\x10\x01\x12\x18\n\x14TOKEN_FORM_SURROGATE\x10\x02*\xb4\x01\n\x0c\x46ieldOutcome\x12\x1d\n\x19\x46IELD_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15\x46IELD_OUTCOME_CREATED\x10\x01\x12\x1b\n\x17\x46IELD_OUTCOME_UNCHANGED\x10\x02\x12\x19\n\x15\x46IELD_OUTCOME_UPDATED\x10\x03\x12\x17\n\x13\x46IELD_OUTCOME_EMPTY\x10\x04\x12\x19\n\x15\x46IELD_OUTCOME_REFUSED\x10\x05*r\n\nValueState\x12\x1b\n\x17VALUE_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10VALUE_STATE_LIVE\x10\x01\x12\x17\n\x13VALUE_STATE_DELETED\x10\x02\x12\x18\n\x14VALUE_STATE_SHREDDED\x10\x03\x32\x9b\x05\n\x0cTokenService\x12Q\n\x08Tokenize\x12!.customervault.v1.TokenizeRequest\x1a\".customervault.v1.TokenizeResponse\x12`\n\rBatchTokenize\x12&.customervault.v1.BatchTokenizeRequest\x1a\'.customervault.v1.BatchTokenizeResponse\x12W\n\nDetokenize\x12#.customervault.v1.DetokenizeRequest\x1a$.customervault.v1.DetokenizeResponse\x12Z\n\x0bUpdateValue\x12$.customervault.v1.UpdateValueRequest\x1a%.customervault.v1.UpdateValueResponse\x12Z\n\x0b\x44\x65leteValue\x12$.customervault.v1.DeleteValueRequest\x1a%.customervault.v1.DeleteValueResponse\x12\x66\n\x0fTranslateTokens\x12(.customervault.v1.TranslateTokensRequest\x1a).customervault.v1.TranslateTokensResponse\x12]\n\x0cInspectToken\x12%.customervault.v1.InspectTokenRequest\x1a&.customervault.v1.InspectTokenResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$customervault/v1/token_service.proto\x12\x10\x63ustomervault.v1\x1a\x1d\x63ustomervault/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"p\n\x0b\x46ieldResult\x12\r\n\x05token\x18\x01 \x01(\t\x12/\n\x07outcome\x18\x02 \x01(\x0e\x32\x1e.customervault.v1.FieldOutcome\x12!\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\"\x84\x01\n\rTokenizeEntry\x12/\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x1d.customervault.v1.CustomerRef\x12,\n\x06\x66ields\x18\x02 \x03(\x0b\x32\x1c.customervault.v1.FieldInput\x12\x14\n\x0cjurisdiction\x18\x03 \x01(\t\"\xbb\x01\n\x0fTokenizeRequest\x12.\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1f.customervault.v1.TokenizeEntry\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12)\n\x04mode\x18\x04 \x01(\x0e\x32\x1b.customervault.v1.BatchMode\x12)\n\x04\x66orm\x18\x05 \x01(\x0e\x32\x1b.customervault.v1.TokenForm\"I\n\x10TokenizeResponse\x12\x35\n\x06result\x18\x01 \x01(\x0b\x32%.customervault.v1.TokenizeEntryResult\"\x9a\x01\n\x13TokenizeEntryResult\x12\x16\n\x0e\x63ustomer_token\x18\x01 \x01(\t\x12\x18\n\x10\x63ustomer_created\x18\x02 \x01(\x08\x12.\n\x07results\x18\x03 \x03(\x0b\x32\x1d.customervault.v1.FieldResult\x12!\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.google.rpc.Status\"\xc2\x01\n\x14\x42\x61tchTokenizeRequest\x12\x30\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1f.customervault.v1.TokenizeEntry\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12)\n\x04mode\x18\x04 \x01(\x0e\x32\x1b.customervault.v1.BatchMode\x12)\n\x04\x66orm\x18\x05 \x01(\x0e\x32\x1b.customervault.v1.TokenForm\"O\n\x15\x42\x61tchTokenizeResponse\x12\x36\n\x07results\x18\x01 \x03(\x0b\x32%.customervault.v1.TokenizeEntryResult\"\xa3\x01\n\x11\x44\x65tokenizeRequest\x12\x0e\n\x06tokens\x18\x01 \x03(\t\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12(\n\x06reveal\x18\x03 \x01(\x0e\x32\x18.customervault.v1.Reveal\x12\x33\n\x0clawful_basis\x18\x04 \x01(\x0e\x32\x1d.customervault.v1.LawfulBasis\x12\x0e\n\x06\x64omain\x18\x05 \x01(\t\"|\n\x12\x44\x65tokenizeResponse\x12\x0e\n\x06values\x18\x01 \x03(\t\x12)\n\x07reveals\x18\x02 \x03(\x0e\x32\x18.customervault.v1.Reveal\x12+\n\x06\x65rrors\x18\x03 \x03(\x0b\x32\x1b.customervault.v1.ItemError\"\x8f\x01\n\x13PseudonymizeRequest\x12\x0e\n\x06tokens\x18\x01 \x03(\t\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12\x33\n\x0clawful_basis\x18\x03 \x01(\x0e\x32\x1d.customervault.v1.LawfulBasis\x12\x0e\n\x06\x64omain\x18\x04 \x01(\t\x12\x12\n\ngeneration\x18\x05 \x01(\r\"k\n\x14PseudonymizeResponse\x12\x12\n\npseudonyms\x18\x01 \x03(\t\x12\x12\n\ngeneration\x18\x02 \x01(\r\x12+\n\x06\x65rrors\x18\x03 \x03(\x0b\x32\x1b.customervault.v1.ItemError\"(\n\tTokenPair\x12\x0c\n\x04left\x18\x01 \x01(\t\x12\r\n\x05right\x18\x02 \x01(\t\"\x92\x01\n\x0e\x43ompareRequest\x12*\n\x05pairs\x18\x01 \x03(\x0b\x32\x1b.customervault.v1.TokenPair\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12\x33\n\x0clawful_basis\x18\x03 \x01(\x0e\x32\x1d.customervault.v1.LawfulBasis\x12\x0e\n\x06\x64omain\x18\x04 \x01(\t\"M\n\x0f\x43ompareResponse\x12\r\n\x05\x65qual\x18\x01 \x03(\x08\x12+\n\x06\x65rrors\x18\x02 \x03(\x0b\x32\x1b.customervault.v1.ItemError\"j\n\x0f\x44\x65rivedQuestion\x12\r\n\x05token\x18\x01 \x01(\t\x12*\n\x08question\x18\x02 \x01(\x0e\x32\x18.customervault.v1.Reveal\x12\x0b\n\x03\x61ge\x18\x03 \x01(\r\x12\x0f\n\x07\x63ountry\x18\x04 \x01(\t\"\xae\x01\n\rDeriveRequest\x12\x34\n\tquestions\x18\x01 \x03(\x0b\x32!.customervault.v1.DerivedQuestion\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12\x33\n\x0clawful_basis\x18\x03 \x01(\x0e\x32\x1d.customervault.v1.LawfulBasis\x12\x0e\n\x06\x64omain\x18\x04 \x01(\t\x12\x11\n\ttime_zone\x18\x05 \x01(\t\"8\n\rDerivedAnswer\x12\r\n\x03yes\x18\x01 \x01(\x08H\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x42\x08\n\x06\x61nswer\"o\n\x0e\x44\x65riveResponse\x12\x30\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x1f.customervault.v1.DerivedAnswer\x12+\n\x06\x65rrors\x18\x02 \x03(\x0b\x32\x1b.customervault.v1.ItemError\"V\n\x12UpdateValueRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0e\n\x06\x64omain\x18\x04 \x01(\t\"F\n\x13UpdateValueResponse\x12/\n\x07outcome\x18\x01 \x01(\x0e\x32\x1e.customervault.v1.FieldOutcome\"G\n\x12\x44\x65leteValueRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06\x64omain\x18\x03 \x01(\t\"\x15\n\x13\x44\x65leteValueResponse\"V\n\x16TranslateTokensRequest\x12\x0e\n\x06tokens\x18\x01 \x03(\t\x12\x15\n\rtarget_domain\x18\x02 \x01(\t\x12\x15\n\rsource_domain\x18\x03 \x01(\t\"V\n\x17TranslateTokensResponse\x12\x0e\n\x06tokens\x18\x01 \x03(\t\x12+\n\x06\x65rrors\x18\x02 \x03(\x0b\x32\x1b.customervault.v1.ItemError\"4\n\x13InspectTokenRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\"\xac\x02\n\x14InspectTokenResponse\x12\x13\n\x0b\x66ield_class\x18\x01 \x01(\t\x12\x0e\n\x06labels\x18\x02 \x03(\t\x12\x0e\n\x06\x64omain\x18\x03 \x01(\t\x12+\n\x05state\x18\x04 \x01(\x0e\x32\x1c.customervault.v1.ValueState\x12\x0f\n\x07version\x18\x05 \x01(\r\x12\x16\n\x0e\x64\x65k_generation\x18\x06 \x01(\r\x12\x16\n\x0e\x63ustomer_token\x18\x07 \x01(\t\x12\x37\n\x0e\x63ustomer_state\x18\x08 \x01(\x0e\x32\x1f.customervault.v1.CustomerState\x12\x38\n\x14\x63ustomer_create_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp*W\n\tTokenForm\x12\x1a\n\x16TOKEN_FORM_UNSPECIFIED\x10\x00\x12\x14\n\x10TOKEN_FORM_TOKEN\x10\x01\x12\x18\n\x14TOKEN_FORM_SURROGATE\x10\x02*\xb4\x01\n\x0c\x46ieldOutcome\x12\x1d\n\x19\x46IELD_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15\x46IELD_OUTCOME_CREATED\x10\x01\x12\x1b\n\x17\x46IELD_OUTCOME_UNCHANGED\x10\x02\x12\x19\n\x15\x46IELD_OUTCOME_UPDATED\x10\x03\x12\x17\n\x13\x46IELD_OUTCOME_EMPTY\x10\x04\x12\x19\n\x15\x46IELD_OUTCOME_REFUSED\x10\x05*r\n\nValueState\x12\x1b\n\x17VALUE_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10VALUE_STATE_LIVE\x10\x01\x12\x17\n\x13VALUE_STATE_DELETED\x10\x02\x12\x18\n\x14VALUE_STATE_SHREDDED\x10\x03\x32\x97\x07\n\x0cTokenService\x12Q\n\x08Tokenize\x12!.customervault.v1.TokenizeRequest\x1a\".customervault.v1.TokenizeResponse\x12`\n\rBatchTokenize\x12&.customervault.v1.BatchTokenizeRequest\x1a\'.customervault.v1.BatchTokenizeResponse\x12W\n\nDetokenize\x12#.customervault.v1.DetokenizeRequest\x1a$.customervault.v1.DetokenizeResponse\x12]\n\x0cPseudonymize\x12%.customervault.v1.PseudonymizeRequest\x1a&.customervault.v1.PseudonymizeResponse\x12N\n\x07\x43ompare\x12 .customervault.v1.CompareRequest\x1a!.customervault.v1.CompareResponse\x12K\n\x06\x44\x65rive\x12\x1f.customervault.v1.DeriveRequest\x1a .customervault.v1.DeriveResponse\x12Z\n\x0bUpdateValue\x12$.customervault.v1.UpdateValueRequest\x1a%.customervault.v1.UpdateValueResponse\x12Z\n\x0b\x44\x65leteValue\x12$.customervault.v1.DeleteValueRequest\x1a%.customervault.v1.DeleteValueResponse\x12\x66\n\x0fTranslateTokens\x12(.customervault.v1.TranslateTokensRequest\x1a).customervault.v1.TranslateTokensResponse\x12]\n\x0cInspectToken\x12%.customervault.v1.InspectTokenRequest\x1a&.customervault.v1.InspectTokenResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'customervault.v1.token_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TOKENFORM']._serialized_start=2177
-  _globals['_TOKENFORM']._serialized_end=2264
-  _globals['_FIELDOUTCOME']._serialized_start=2267
-  _globals['_FIELDOUTCOME']._serialized_end=2447
-  _globals['_VALUESTATE']._serialized_start=2449
-  _globals['_VALUESTATE']._serialized_end=2563
+  _globals['_TOKENFORM']._serialized_start=3158
+  _globals['_TOKENFORM']._serialized_end=3245
+  _globals['_FIELDOUTCOME']._serialized_start=3248
+  _globals['_FIELDOUTCOME']._serialized_end=3428
+  _globals['_VALUESTATE']._serialized_start=3430
+  _globals['_VALUESTATE']._serialized_end=3544
   _globals['_FIELDRESULT']._serialized_start=147
   _globals['_FIELDRESULT']._serialized_end=259
   _globals['_TOKENIZEENTRY']._serialized_start=262
@@ -59,22 +59,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DETOKENIZEREQUEST']._serialized_end=1260
   _globals['_DETOKENIZERESPONSE']._serialized_start=1262
   _globals['_DETOKENIZERESPONSE']._serialized_end=1386
-  _globals['_UPDATEVALUEREQUEST']._serialized_start=1388
-  _globals['_UPDATEVALUEREQUEST']._serialized_end=1474
-  _globals['_UPDATEVALUERESPONSE']._serialized_start=1476
-  _globals['_UPDATEVALUERESPONSE']._serialized_end=1546
-  _globals['_DELETEVALUEREQUEST']._serialized_start=1548
-  _globals['_DELETEVALUEREQUEST']._serialized_end=1619
-  _globals['_DELETEVALUERESPONSE']._serialized_start=1621
-  _globals['_DELETEVALUERESPONSE']._serialized_end=1642
-  _globals['_TRANSLATETOKENSREQUEST']._serialized_start=1644
-  _globals['_TRANSLATETOKENSREQUEST']._serialized_end=1730
-  _globals['_TRANSLATETOKENSRESPONSE']._serialized_start=1732
-  _globals['_TRANSLATETOKENSRESPONSE']._serialized_end=1818
-  _globals['_INSPECTTOKENREQUEST']._serialized_start=1820
-  _globals['_INSPECTTOKENREQUEST']._serialized_end=1872
-  _globals['_INSPECTTOKENRESPONSE']._serialized_start=1875
-  _globals['_INSPECTTOKENRESPONSE']._serialized_end=2175
-  _globals['_TOKENSERVICE']._serialized_start=2566
-  _globals['_TOKENSERVICE']._serialized_end=3233
+  _globals['_PSEUDONYMIZEREQUEST']._serialized_start=1389
+  _globals['_PSEUDONYMIZEREQUEST']._serialized_end=1532
+  _globals['_PSEUDONYMIZERESPONSE']._serialized_start=1534
+  _globals['_PSEUDONYMIZERESPONSE']._serialized_end=1641
+  _globals['_TOKENPAIR']._serialized_start=1643
+  _globals['_TOKENPAIR']._serialized_end=1683
+  _globals['_COMPAREREQUEST']._serialized_start=1686
+  _globals['_COMPAREREQUEST']._serialized_end=1832
+  _globals['_COMPARERESPONSE']._serialized_start=1834
+  _globals['_COMPARERESPONSE']._serialized_end=1911
+  _globals['_DERIVEDQUESTION']._serialized_start=1913
+  _globals['_DERIVEDQUESTION']._serialized_end=2019
+  _globals['_DERIVEREQUEST']._serialized_start=2022
+  _globals['_DERIVEREQUEST']._serialized_end=2196
+  _globals['_DERIVEDANSWER']._serialized_start=2198
+  _globals['_DERIVEDANSWER']._serialized_end=2254
+  _globals['_DERIVERESPONSE']._serialized_start=2256
+  _globals['_DERIVERESPONSE']._serialized_end=2367
+  _globals['_UPDATEVALUEREQUEST']._serialized_start=2369
+  _globals['_UPDATEVALUEREQUEST']._serialized_end=2455
+  _globals['_UPDATEVALUERESPONSE']._serialized_start=2457
+  _globals['_UPDATEVALUERESPONSE']._serialized_end=2527
+  _globals['_DELETEVALUEREQUEST']._serialized_start=2529
+  _globals['_DELETEVALUEREQUEST']._serialized_end=2600
+  _globals['_DELETEVALUERESPONSE']._serialized_start=2602
+  _globals['_DELETEVALUERESPONSE']._serialized_end=2623
+  _globals['_TRANSLATETOKENSREQUEST']._serialized_start=2625
+  _globals['_TRANSLATETOKENSREQUEST']._serialized_end=2711
+  _globals['_TRANSLATETOKENSRESPONSE']._serialized_start=2713
+  _globals['_TRANSLATETOKENSRESPONSE']._serialized_end=2799
+  _globals['_INSPECTTOKENREQUEST']._serialized_start=2801
+  _globals['_INSPECTTOKENREQUEST']._serialized_end=2853
+  _globals['_INSPECTTOKENRESPONSE']._serialized_start=2856
+  _globals['_INSPECTTOKENRESPONSE']._serialized_end=3156
+  _globals['_TOKENSERVICE']._serialized_start=3547
+  _globals['_TOKENSERVICE']._serialized_end=4466
 # @@protoc_insertion_point(module_scope)
