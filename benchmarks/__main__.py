@@ -24,9 +24,10 @@ from benchmarks.questions import QUESTIONS
 from benchmarks.results import FOLDER, Result
 from benchmarks.sizes import SIZES, Size
 from benchmarks.stage import Stage
-from benchmarks.table import print_answer, print_result
+from benchmarks.table import print_result
 from benchmarks.throwaway import ending_on_sigterm
 
+_WIDTH = 132  # of tables; a narrower terminal wraps lines, not cells
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*\Z")
 
 
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; its exit code."""
     options = _parser().parse_args(arguments)
     console = Console(highlight=False)
+    console.width = max(console.width, _WIDTH)
     try:
         return int(options.act(options, console))
     except results.ResultError as error:
@@ -86,7 +88,6 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     path = options.out / f"{datetime.now(UTC):%Y-%m-%d-%H%M}-{options.name or options.size}.json"
     results.save(result, path)
     page.save(result, path.with_suffix(".html"))
-    console.rule()
     print_result(console, result)
     console.print(f"\n{result.seconds:,.0f} s. Saved to {path} and beside it as a page.", soft_wrap=True)
     return 0
@@ -105,8 +106,7 @@ def _answers(console: Console, size: Size, asked: Sequence[str], keep: Path | No
                 if name in asked:
                     begun = time.monotonic()
                     answers.append(ask(stage))
-                    print_answer(console, answers[-1])
-                    console.print(f"{time.monotonic() - begun:.1f} s", style="dim")
+                    console.print(f"{answers[-1].title}: {time.monotonic() - begun:.0f} s", style="dim")
         finally:
             stage.close()
     return answers

@@ -186,8 +186,8 @@ class _Sender:
 
     def reply(self, server: str, script: str) -> bytes:
         method, request, _ = self._scripts[script][0]
-        found: bytes = self._channels[server][0].unary_unary(method)(request, timeout=_TIMEOUT_SECONDS)
-        return found
+        send: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channels[server][0].unary_unary(method)
+        return send(request, timeout=_TIMEOUT_SECONDS)
 
     def lap(self, server: str, script: str, seconds: float) -> Lap:
         calls = self._scripts[script]
@@ -204,10 +204,11 @@ class _Sender:
     def sdk_lap(self, server: str, script: str, seconds: float) -> Lap:
         if server not in self._vaults:
             target = self._targets[server]
-            files = {"ca": target.ca, "certificate": target.certificate, "key": target.key}
             vault = Vault(
                 target.address,
-                **files,
+                ca=target.ca,
+                certificate=target.certificate,
+                key=target.key,
                 purpose=PURPOSE,
                 channels=self._threads,
                 timeout=_TIMEOUT_SECONDS,

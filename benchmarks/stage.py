@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.c_loop.loop import CLoop, build, c_loop
@@ -23,11 +23,12 @@ from benchmarks.load import Load, Target, load
 from benchmarks.processes import cpu_seconds, descendants, pin
 from benchmarks.sizes import Size
 from benchmarks.throwaway import ThrowAwayVault
-from vault.crypto.suites import XCHACHA20_POLY1305
+from vault.crypto.suites import SUITES, XCHACHA20_POLY1305
 
 BATCHES = (1, 10, 100, 1000)
 SHAPES = ("contact", "random")
 _LEAST_CPU = 1e-3
+_MOST_CALLS = 100_000  # that a client holds of one shape and size
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,12 @@ class Serving:
 
     def shaped(self, shape: str, batch: int) -> Script:
         """Batches in a shape over all values."""
-        order = {
-            "contact": lambda: contact_order(range(self.filled.customers)),
-            "random": lambda: random_order(range(self.filled.values)),
-        }[shape]
         name = f"{shape} {batch}"
-        return self._scripts.get(name) or self.script(name, order(), batch, 100_000)
+        if name in self._scripts:
+            return self._scripts[name]
+        if shape == "contact":
+            return self.script(name, contact_order(range(self.filled.customers)), batch, _MOST_CALLS)
+        return self.script(name, random_order(range(self.filled.values)), batch, _MOST_CALLS)
 
     def warm_up(self, script: Script) -> None:
         """Sends every call of a script once."""
@@ -130,7 +131,7 @@ class Serving:
 
 
 class Stage:
-    """What all questions share. `close` ends what runs and removes what is not to be kept."""
+    """What all questions share."""
 
     def __init__(self, size: Size, tell: Callable[[str], None], keep: Path | None = None) -> None:
         """`keep` is a folder for filled vaults that are used again; without, all is temporary."""
@@ -143,17 +144,23 @@ class Stage:
         self._library = build(self.folder)
         self._main: tuple[ExitStack, Serving] | None = None
 
-    def filled(self, values: int, suite: int = XCHACHA20_POLY1305, of: str = "") -> Filled:
-        """A vault of so many values; `of` names one that a question has to itself, which is never kept."""
+    def filled(self, values: int, suite: int = XCHACHA20_POLY1305) -> Filled:
+        """A vault of so many values, the same for all questions."""
         self.tell(f"filling a vault with {values:,} values")
-        home = self.folder if of or self._kept is None else self._kept
-        return filled(home / f"{values}-{suite}{of}", values, suite)
+        return filled((self._kept or self.folder) / f"{values}-{suite}", values, suite)
+
+    def copied(self, source: Filled) -> Filled:
+        """A copy of a vault that nobody has open, for a question that spoils it."""
+        target = self.folder / "copied"
+        shutil.copytree(source.folder, target)
+        return replace(source, folder=target)
 
     @contextmanager
     def serving(self, source: Filled, *, denominators: bool = True) -> Iterator[Serving]:
         """Serves a filled vault, with one worker on one core."""
+        settings = f'[storage]\nsuite = "{SUITES[source.suite].name}"\n'
         with ExitStack() as stack:
-            vault = stack.enter_context(self.started(source.folder, workers=1, cores=self.cores.server))
+            vault = stack.enter_context(self.started(source.folder, 1, self.cores.server, settings))
             sending = stack.enter_context(load(cores=self.cores.client))
             sending.connect(VAULT, target_of(vault))
             serving = Serving(vault, source, sending, self.cores)
@@ -162,10 +169,12 @@ class Stage:
             yield serving
 
     @contextmanager
-    def started(self, folder: Path, *, workers: int, cores: set[int]) -> Iterator[ThrowAwayVault]:
+    def started(
+        self, folder: Path, workers: int, cores: set[int], settings: str = ""
+    ) -> Iterator[ThrowAwayVault]:
         """A vault in a folder, all of its processes confined to these cores."""
         vault = ThrowAwayVault(folder)
-        vault.start(workers)
+        vault.start(workers, settings=settings)
         try:
             for pid in descendants(vault.ready.pid):
                 pin(pid, cores)
@@ -177,9 +186,8 @@ class Stage:
 
     def main(self, *, fresh: bool = False) -> Serving:
         """The vault that most questions share; started anew if it is to be `fresh`."""
-        if self._main is not None and fresh:
-            self._main[0].close()
-            self._main = None
+        if fresh:
+            self.end_main()
         if self._main is None:
             source = self.filled(self.size.values)
             stack = ExitStack()
@@ -195,19 +203,18 @@ class Stage:
                 runs[name].append(run())
         return runs
 
-    def close(self) -> None:
-        """Ends what runs."""
+    def end_main(self) -> None:
+        """Ends the shared vault, if it runs, so that its core and its data are free."""
         main, self._main = self._main, None
+        if main is not None:
+            main[0].close()
+
+    def close(self) -> None:
+        """Ends what runs and removes what is not kept."""
         try:
-            if main is not None:
-                main[0].close()
+            self.end_main()
         finally:
             self._closing.close()
-
-    def discard(self, source: Filled) -> None:
-        """Removes a vault that only one question needed."""
-        if self._kept is None or self._kept not in source.folder.parents:
-            shutil.rmtree(source.folder)
 
 
 def target_of(vault: ThrowAwayVault, address: str = "") -> Target:

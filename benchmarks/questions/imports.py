@@ -21,23 +21,24 @@ MIXES = ("20 countries", "all countries")
 
 def ask(stage: Stage) -> Answer:
     """Contacts of 20 countries, as a CRM has them, and with phones of every country in random order."""
+    stage.end_main()
     folder = stage.folder / "imports"
     folder.mkdir()
     every = set(stage.cores.servers) | set(stage.cores.clients)
     rows = contacts.generate(stage.size.contacts * stage.size.import_runs * len(MIXES))
     phones = phones_of_all(random.Random(7))
     found: dict[str, list[ImportRate]] = {mix: [] for mix in MIXES}
-    with stage.started(folder, workers=0, cores=every) as vault:
+    with stage.started(folder, 0, every) as vault:
         for run in range(stage.size.import_runs):
             for mix in MIXES:
                 stage.tell(f"importing contacts of {mix}, run {run + 1}")
-                source = folder / "contacts.csv"
+                source, copy = folder / f"{mix}-{run}.csv", folder / f"{mix}-{run}-tokens.csv"
                 some = list(islice(rows, stage.size.contacts))
                 if mix == MIXES[1]:
                     for number, row in enumerate(some):
                         row["Phone Number"] = phones[number * 7919 % len(phones)]
                 write(source, some)
-                found[mix].append(measure_import(vault, source, folder / "tokens.csv"))
+                found[mix].append(measure_import(vault, source, copy))
     figures = []
     for mix, imports in found.items():
         wall = tuple(each.values_per_second for each in imports)

@@ -46,7 +46,8 @@ class Storm:
 
 def ask(stage: Stage) -> Answer:
     """One worker; half of the customers are read, the others shredded."""
-    source = stage.filled(stage.size.storm_values, of="-storm")
+    stage.end_main()
+    source = stage.copied(stage.filled(stage.size.storm_values))
     alone: list[float] = []
     beside: list[float] = []
     lost: list[float] = []
@@ -73,7 +74,6 @@ def ask(stage: Stage) -> Answer:
                 alone.append(reads)
                 beside.append(both)
                 lost.append(100 * (1 - both / reads))
-    stage.discard(source)
     return Answer(
         "shred_storm",
         "A storm of shreds beside reads",

@@ -24,7 +24,6 @@ def ask(stage: Stage) -> Answer:
             continue
         with stage.serving(source) as serving:
             rows += _measured(stage, serving)
-        stage.discard(source)
     return Answer(
         "store_size",
         "By the number of values",

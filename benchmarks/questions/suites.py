@@ -10,8 +10,9 @@ _BATCH = 1000
 def ask(stage: Stage) -> Answer:
     """Two vaults with the same values, sealed by one and by the other."""
     rows: list[list[Figure]] = []
+    stage.end_main()
     for suite in (XCHACHA20_POLY1305, AEGIS_256):
-        source = stage.filled(stage.size.suite_values, suite, of="-suite")
+        source = stage.filled(stage.size.suite_values, suite)
         with stage.serving(source) as serving:
             for shape in SHAPES:
                 stage.tell(f"{SUITES[suite].name}: {shape}")
@@ -19,7 +20,6 @@ def ask(stage: Stage) -> Answer:
                 serving.warm_up(script)
                 rates = stage.rounds(serving.contestants(script, stage.size))
                 rows.append(row_of(f"{SUITES[suite].name}, {shape}", rates))
-        stage.discard(source)
     return Answer(
         "suites",
         "XChaCha20-Poly1305 and AEGIS-256",

@@ -12,14 +12,15 @@ _CALLS = 200
 
 def ask(stage: Stage) -> Answer:
     """1, 2, 4, ... workers on as many of the server's cores as there are."""
-    source = stage.filled(stage.size.stores[0])
+    stage.end_main()
+    source = stage.filled(stage.size.values)
     calls = detokenize_calls(source, whole(contact_order(range(source.customers)), _BATCH, _CALLS), _BATCH)
     figures = []
     for count in counts(len(stage.cores.servers)):
         stage.tell(f"{count} workers")
         cores = set(stage.cores.servers[:count])
         with (
-            stage.started(source.folder, workers=count, cores=cores) as vault,
+            stage.started(source.folder, count, cores) as vault,
             load(cores=stage.cores.client, threads=4 * count) as sending,
         ):
             sending.connect(VAULT, target_of(vault))
@@ -36,7 +37,6 @@ def ask(stage: Stage) -> Answer:
         row = f"{count} on {len(cores)} core{'s' if len(cores) > 1 else ''}"
         figures.append(Figure(row, "on the wall", "values/s", tuple(walls)))
         figures.append(Figure(row, "a core", "values/s a core", tuple(rates)))
-    stage.discard(source)
     return Answer(
         "workers",
         "Workers",
