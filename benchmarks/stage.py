@@ -28,7 +28,8 @@ from vault.crypto.suites import SUITES, XCHACHA20_POLY1305
 BATCHES = (1, 10, 100, 1000)
 SHAPES = ("contact", "random")
 _LEAST_CPU = 1e-3
-_MOST_CALLS = 100_000  # that a client holds of one shape and size
+_MOST_CALLS = 100_000  # that a client holds of one shape and size,
+_MOST_VALUES = 20_000_000  # and values in them
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,10 @@ class Serving:
         name = f"{shape} {batch}"
         if name in self._scripts:
             return self._scripts[name]
+        most = min(_MOST_CALLS, _MOST_VALUES // batch)
         if shape == "contact":
-            return self.script(name, contact_order(range(self.filled.customers)), batch, _MOST_CALLS)
-        return self.script(name, random_order(range(self.filled.values)), batch, _MOST_CALLS)
+            return self.script(name, contact_order(range(self.filled.customers)), batch, most)
+        return self.script(name, random_order(range(self.filled.values)), batch, most)
 
     def warm_up(self, script: Script) -> None:
         """Sends every call of a script once."""
