@@ -25,9 +25,9 @@ QUESTIONS: Mapping[str, Callable[[Stage], Answer]] = {
     "popularity": popularity.ask,
     "latency": latency.ask,
     "store_size": store_size.ask,
+    "suites": suites.ask,
     "mixed": mixed.ask,
     "workers": workers.ask,
-    "suites": suites.ask,
     "shred_storm": shred_storm.ask,
     "imports": imports.ask,
 }

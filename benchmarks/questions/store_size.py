@@ -19,10 +19,7 @@ def ask(stage: Stage) -> Answer:
     for values in stage.size.stores:
         source = stage.filled(values)
         rows.append(_on_disk(source.folder / "vault", f"{values:,} values", values))
-        if values == stage.size.values:
-            rows += _measured(stage, stage.main())
-            continue
-        with stage.serving(source) as serving:
+        with stage.serving_of(values) as serving:
             rows += _measured(stage, serving)
     return Answer(
         "store_size",

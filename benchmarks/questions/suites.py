@@ -10,10 +10,8 @@ _BATCH = 1000
 def ask(stage: Stage) -> Answer:
     """Two vaults with the same values, sealed by one and by the other."""
     rows: list[list[Figure]] = []
-    stage.end_main()
     for suite in (XCHACHA20_POLY1305, AEGIS_256):
-        source = stage.filled(stage.size.suite_values, suite)
-        with stage.serving(source) as serving:
+        with stage.serving_of(stage.size.suite_values, suite) as serving:
             for shape in SHAPES:
                 stage.tell(f"{SUITES[suite].name}: {shape}")
                 script = serving.shaped(shape, _BATCH)

@@ -5,7 +5,6 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from customervault.v1 import common_pb2
@@ -13,9 +12,9 @@ from customervault.v1 import token_service_pb2 as api
 
 from benchmarks.calls import DETOKENIZE, PURPOSE, Call
 from benchmarks.echo import Echo, echo_server
-from benchmarks.load import Load, LoadError, Target, load
-from vault.config import Settings
-from vault.server.dev import prepare
+from benchmarks.load import Load, LoadError, load
+from benchmarks.stage import target_of
+from benchmarks.throwaway import throwaway_vault
 
 BATCH = 3
 STALL_SECONDS = 0.4
@@ -32,17 +31,16 @@ def reply(count: int) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Load, Echo]]:
+def served() -> Iterator[tuple[Load, Echo]]:
     """A client that holds calls, and an echo that answers them; one of its answers lacks a value."""
-    data = Path(tmp_path_factory.mktemp("echo")) / "vault"
-    data.mkdir(mode=0o700)
-    _, certificates = prepare(data, Settings())
-    files = certificates["dev"]
     cores = os.sched_getaffinity(0)
     replies = {len(request(BATCH)): reply(BATCH), len(request(BATCH + 1)): reply(BATCH)}
-    with echo_server(data / "tls", replies, cores=cores) as echo, load(cores=cores) as sending:
-        target = Target(echo.address, str(data / "tls" / "ca.crt"), files["certificate"], files["key"])
-        sending.connect("echo", target)
+    with (
+        throwaway_vault(workers=1) as (vault, _),
+        echo_server(vault.data / "tls", replies, cores=cores) as echo,
+        load(cores=cores) as sending,
+    ):
+        sending.connect("echo", target_of(vault, echo.address))
         sending.hold("right", [Call(DETOKENIZE, request(BATCH), BATCH)] * 4)
         sending.hold("wrong", [Call(DETOKENIZE, request(BATCH + 1), BATCH + 1)])
         yield sending, echo
