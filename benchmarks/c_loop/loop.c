@@ -75,7 +75,7 @@ typedef struct {
     uint64_t customers;              /* how many there are in seal_keys */
 } opening;
 
-typedef struct { uint64_t values, plain_bytes; double cpu_seconds, seconds; } stretch;
+typedef struct { uint64_t values, plain_bytes, next; double cpu_seconds, seconds; } stretch;
 
 int loop_version(const api_table *api) { return api->major * 1000000 + api->minor * 1000 + api->patch; }
 
@@ -205,25 +205,27 @@ static long long read_batch(const store *s, const opening *o, const unsigned cha
 }
 
 /*
- * Reads the batches over and over for so many wall seconds, or each once where `seconds` is 0; 0, or -1 where
- * a customer or value is missing or a record does not open.
+ * Reads the batches over and over for so many wall seconds, or each once where `seconds` is 0, beginning with
+ * value number `start`; 0, or -1 where a customer or value is missing or a record does not open. `next` is
+ * where a later call goes on.
  */
 int loop_read(const store *s, const opening *o, const unsigned char *keys, size_t count, size_t batch,
-              double seconds, stretch *took)
+              size_t start, double seconds, stretch *took)
 {
     unsigned char *out = malloc(OUT);
     txn *t = NULL;
     double cpu = now(CLOCK_THREAD_CPUTIME_ID), wall = now(CLOCK_MONOTONIC), end = wall + seconds;
-    int failed = out == NULL || batch == 0 || count < batch || s->api->txn_begin(s->environment, NULL, RDONLY, &t);
+    int failed = out == NULL || batch == 0 || start + batch > count || s->api->txn_begin(s->environment, NULL, RDONLY, &t);
 
     memset(took, 0, sizeof *took);
-    for (size_t at = 0; !failed;) {
+    for (size_t at = start; !failed;) {
         long long plain = read_batch(s, o, keys + KEY * at, batch, t, out);
         s->api->txn_reset(t);
         failed = plain < 0 || s->api->txn_renew(t);
         took->values += batch;
         took->plain_bytes += plain > 0 ? (uint64_t)plain : 0;
         at += batch;
+        took->next = at + batch > count ? 0 : at;
         if (at + batch > count) {
             at = 0;
             if (seconds == 0)

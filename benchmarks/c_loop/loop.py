@@ -56,10 +56,11 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Values that were read, and the seconds that it took."""
+    """Values that were read, the seconds that it took, and the number of the value to go on with."""
 
     values: int
     plain_bytes: int
+    next: int
     cpu_seconds: float
     seconds: float
 
@@ -80,6 +81,7 @@ class _Stretch(ctypes.Structure):
     _fields_ = (
         ("values", ctypes.c_uint64),
         ("plain_bytes", ctypes.c_uint64),
+        ("next", ctypes.c_uint64),
         ("cpu_seconds", ctypes.c_double),
         ("seconds", ctypes.c_double),
     )
@@ -121,13 +123,16 @@ class CLoop:
             len(records.seal_keys) // _SEAL_KEY_BYTES,
         )
 
-    def read(self, keys: bytes, batch: int, seconds: float = 0.0, *, opened: bool = True) -> Stretch:
+    def read(
+        self, keys: bytes, batch: int, seconds: float = 0.0, *, start: int = 0, opened: bool = True
+    ) -> Stretch:
         """Reads batches of records, in order, over and over for so many seconds; 0 for each once.
 
         Args:
             keys: 9 bytes for each record; whole batches of them.
             batch: Records in one transaction.
             seconds: Of wall time.
+            start: Number of the value to begin with.
             opened: Opens what was read; else only gets it.
 
         Raises:
@@ -137,11 +142,11 @@ class CLoop:
         how = self._open if opened else self._get
         failed = self._library.loop_read(
             self._store, ctypes.byref(how), keys, ctypes.c_size_t(len(keys) // KEY_BYTES),
-            ctypes.c_size_t(batch), ctypes.c_double(seconds), ctypes.byref(took),
+            ctypes.c_size_t(batch), ctypes.c_size_t(start), ctypes.c_double(seconds), ctypes.byref(took),
         )  # fmt: skip
         if failed:
             raise CLoopError("a record is missing or does not open")
-        return Stretch(took.values, took.plain_bytes, took.cpu_seconds, took.seconds)
+        return Stretch(took.values, took.plain_bytes, took.next, took.cpu_seconds, took.seconds)
 
 
 @contextmanager

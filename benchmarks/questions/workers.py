@@ -30,8 +30,9 @@ def ask(stage: Stage) -> Answer:
     return Answer(
         "workers",
         "Workers",
-        "Values a second in batches of 1,000, five values a customer. Server and client never share a core, so a "
-        "machine of two cores shows what a second worker costs on one core, not what it gains on two.",
+        "Values a second in batches of 1,000, five values a customer. Server and client never share a "
+        "core, so a machine of two cores shows what a second worker costs on one core, not what it gains "
+        "on two.",
         tuple(figures),
     )
 

@@ -110,6 +110,13 @@ def test_it_reads_over_and_over_for_as_long_as_it_is_told(library: Path, tmp_pat
     assert 0 < took.cpu_seconds <= took.seconds * 1.5
 
 
+def test_a_later_call_goes_on_where_the_last_one_stopped(library: Path, tmp_path: Path) -> None:
+    with loop(library, tmp_path) as opened:
+        assert opened.read(ALL, 10, start=CUSTOMERS * FIELDS - 30).values == 30
+        took = opened.read(ALL, 10, seconds=0.01, start=50)
+        assert took.next == (50 + took.values) % (CUSTOMERS * FIELDS)
+
+
 @pytest.mark.parametrize("place", [0, 9, 20, -1])
 def test_a_changed_byte_of_a_record_stops_it(library: Path, tmp_path: Path, place: int) -> None:
     broken = bytearray(record(1, 7, 3))
