@@ -7,18 +7,20 @@
     <folder>/copy/        a copy of the plane `values` as it was when the vault was filled
     <folder>/made.json    written last: how many values, the suite, the vault's id
 
-The use cases of the vault store the values, in this process and without gRPC; every row is what a served
-vault would have written. A folder that is complete is used again.
+The use cases of the vault store the values, without gRPC, in a process for each core; every row is what a
+served vault would have written. A folder that is complete is used again.
 """
 
 import ctypes
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks import contacts
@@ -37,7 +39,9 @@ TOKEN_BYTES = 36
 _COLUMNS = ("First Name", "Last Name", "Email", "Street Address", "City")
 _POOL = 5_000
 _CUSTOMERS_A_CALL = 1_000
-_THREADS = 3  # one prepares while another's commit waits for the disk
+_THREADS = 2  # one prepares while another's commit waits for the disk
+_PROCESSES = 4
+_FEW = 10_000  # customers that are not worth starting a process for
 _SEAL_KEY_BYTES = 32
 
 
@@ -125,52 +129,78 @@ def rows_of_five(count: int) -> list[dict[str, str]]:
     return list(islice(whole, count))
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What is known of some customers that were stored; `seal_keys` by number of the customer."""
+
+    tokens: bytes
+    keys: bytes
+    seal_keys: dict[int, bytes]
+
+
 def _fill(folder: Path, customers: int, suite: int) -> bytes:
     """Stores the customers and writes what is known of them; the vault's id."""
-    settings = Settings(storage=StorageSettings(suite=SUITES[suite].name))
-    rows = rows_of_five(min(_POOL, customers))
+    with opened(folder / "vault", _settings(suite)) as vault:
+        vault_id = vault.engine.vault_id
+    processes = 1 if customers < _FEW else min(_PROCESSES, len(os.sched_getaffinity(0)))
+    size = -(-customers // processes)
+    slices = [(folder, suite, first, min(size, customers - first)) for first in range(0, customers, size)]
+    if len(slices) == 1:
+        parts = [_stored(*slices[0])]
+    else:
+        with ProcessPoolExecutor(len(slices), mp_context=get_context("spawn")) as pool:
+            parts = list(pool.map(_stored, *zip(*slices, strict=True)))
+    (folder / "tokens").write_bytes(b"".join(part.tokens for part in parts))
+    (folder / "keys").write_bytes(b"".join(part.keys for part in parts))
+    found = {number: key for part in parts for number, key in part.seal_keys.items()}
+    missing = bytes(_SEAL_KEY_BYTES)
+    (folder / "seal_keys").write_bytes(
+        b"".join([found.get(number, missing) for number in range(max(found) + 1)])
+    )
+    return vault_id
+
+
+def _settings(suite: int) -> Settings:
+    return Settings(storage=StorageSettings(suite=SUITES[suite].name))
+
+
+def _stored(folder: Path, suite: int, first: int, count: int) -> _Part:
+    """Stores customers, beside other processes that store others."""
+    rows = rows_of_five(_POOL if first + count > _POOL else first + count)
+    tokens, keys, seal_keys = bytearray(), bytearray(), dict[int, bytes]()
     with (
-        opened(folder / "vault", settings) as vault,
-        (folder / "tokens").open("wb") as tokens,
-        (folder / "keys").open("wb") as keys,
+        opened(folder / "vault", _settings(suite)) as vault,
         ThreadPoolExecutor(_THREADS) as pool,
     ):
-        seal_keys = bytearray()
 
-        def store(first: int) -> list[str]:
-            some = entries(first, min(_CUSTOMERS_A_CALL, customers - first), rows)
+        def store(begin: int) -> list[str]:
+            some = entries(begin, min(_CUSTOMERS_A_CALL, first + count - begin), rows)
             request = str(uuid.uuid4())
             answers = vault.tokenize(CALLER, some, domain="", request_id=request, atomic=True, batch=True)
             return [result.token for answer in answers for result in answer.results]
 
-        for stored in pool.map(store, range(0, customers, _CUSTOMERS_A_CALL)):
-            tokens.write("".join(stored).encode())
-            keys.write(_located(vault, stored, seal_keys))
-        (folder / "seal_keys").write_bytes(seal_keys)
-        return vault.engine.vault_id
+        for stored in pool.map(store, range(first, first + count, _CUSTOMERS_A_CALL)):
+            tokens += "".join(stored).encode()
+            keys += _located(vault, stored, seal_keys)
+    return _Part(bytes(tokens), bytes(keys), seal_keys)
 
 
-def _located(vault: Vault, tokens: Sequence[str], seal_keys: bytearray) -> bytes:
+def _located(vault: Vault, tokens: Sequence[str], seal_keys: dict[int, bytes]) -> bytes:
     """The keys of the tokens' records; the sealing keys of their customers go into `seal_keys`."""
     engine = vault.engine
     found = []
-    held = b""
     with engine.store.keyring() as keyring:
         for deciphered in engine.secrets.codec.decipher_batch(tokens):
             assert deciphered is not None
             home, customer, value_no = deciphered
             found.append(home[:1] + customer + value_no)
-            if customer == held:
-                continue
-            held = customer
             number = CustomerNo(int.from_bytes(customer, "big"))
+            if number in seal_keys:
+                continue
             region, generation = Region(home[0]), Generation(1)
             row = keyring.dek(region, number, generation)
             assert row is not None
             with engine.deks.unwrap(row, keyring.epoch, region, number, generation) as dek:
-                missing = _SEAL_KEY_BYTES * (number + 1) - len(seal_keys)
-                seal_keys.extend(bytes(max(0, missing)))
-                seal_keys[_SEAL_KEY_BYTES * number : _SEAL_KEY_BYTES * (number + 1)] = ctypes.string_at(
-                    hazmat.address_of(dek.seal_key), _SEAL_KEY_BYTES
-                )
+                address = hazmat.address_of(dek.seal_key)
+                seal_keys[number] = ctypes.string_at(address, _SEAL_KEY_BYTES)
     return b"".join(found)

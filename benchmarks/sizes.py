@@ -10,7 +10,8 @@ class Size:
     Attributes:
         values: In the store that most questions share.
         stores: Values of the stores that are compared by size.
-        runs: Of everything that takes turns.
+        runs: Of single values and batches, whose efficiencies matter most.
+        side_runs: Of everything else that takes turns.
         seconds: Of one run over gRPC.
         c_seconds: Of one run of the C loop.
         latency_seconds: Of an open loop at one rate.
@@ -23,6 +24,7 @@ class Size:
     values: int
     stores: tuple[int, ...]
     runs: int
+    side_runs: int
     seconds: float
     c_seconds: float
     latency_seconds: float
@@ -36,6 +38,7 @@ TINY = Size(
     values=5_000,
     stores=(5_000,),
     runs=1,
+    side_runs=1,
     seconds=0.1,
     c_seconds=0.02,
     latency_seconds=0.2,
@@ -48,18 +51,20 @@ BENCH = Size(
     values=1_000_000,
     stores=(100_000, 1_000_000),
     runs=5,
+    side_runs=3,
     seconds=0.4,
     c_seconds=0.1,
     latency_seconds=3.0,
-    contacts=8_000,
+    contacts=6_000,
     storm_values=100_000,
     suite_values=100_000,
-    import_runs=3,
+    import_runs=2,
 )
 FULL = Size(
     values=1_000_000,
     stores=(100_000, 1_000_000, 10_000_000),
     runs=5,
+    side_runs=5,
     seconds=3.0,
     c_seconds=1.0,
     latency_seconds=30.0,

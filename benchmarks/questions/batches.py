@@ -22,7 +22,7 @@ def ask(stage: Stage) -> Answer:
         for batch in SIZES:
             stage.tell(f"batches of {batch}: {shape}")
             script = serving.shaped(shape, batch)
-            rates = stage.rounds(serving.contestants(script, stage.size))
+            rates = stage.rounds(serving.contestants(script, stage.size), stage.size.runs)
             rows.append(row_of(row(shape, batch), rates))
         sdk = stage.rounds({VAULT: lambda script=script: serving.sdk_lap(script, stage.size.seconds)})  # type: ignore[misc]
         rows.append([Figure(row(shape, batch), "vault, by SDK", "values/s a core", tuple(sdk[VAULT]))])

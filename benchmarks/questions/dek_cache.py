@@ -6,7 +6,7 @@ from benchmarks.filling import FIELDS
 from benchmarks.stage import Serving, Stage
 
 _BATCH = 1000
-_PARTS = 10  # of the customers, so that every run finds customers that were never read
+_PARTS = 30  # of the customers, so that every run finds customers that were never read
 _NAMES = ("first read (cold)", "again (hot)")
 
 

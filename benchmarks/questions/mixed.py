@@ -20,12 +20,12 @@ def ask(stage: Stage) -> Answer:
     """Calls for one customer's five values, alone and with one call in twenty that stores a new customer."""
     serving = stage.main()
     stage.tell("reads and writes")
-    calls = int(_MOST_CALLS_A_SECOND * stage.size.seconds * (stage.size.runs + 1)) + 500
+    calls = int(_MOST_CALLS_A_SECOND * stage.size.seconds * (stage.size.side_runs + 1)) + 500
     serving.load.hold(_NAMES[0], _calls(serving, calls, 0))
     serving.load.hold(_NAMES[1], _calls(serving, calls, _WRITES_OF_100))
     wall: dict[str, list[float]] = {name: [] for name in _NAMES}
     core: dict[str, list[float]] = {name: [] for name in _NAMES}
-    for _ in range(stage.size.runs):
+    for _ in range(stage.size.side_runs):
         for name in _NAMES:
             before = serving.cpu()
             lap = serving.load.lap(VAULT, name, stage.size.seconds)

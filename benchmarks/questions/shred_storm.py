@@ -58,13 +58,13 @@ def ask(stage: Stage) -> Answer:
         serving.warm_up(script)
         seconds = min(
             2 * stage.size.seconds,
-            (source.customers - half) / (SHREDS_A_SECOND * _STRETCHES * stage.size.runs) - 0.1,
+            (source.customers - half) / (SHREDS_A_SECOND * _STRETCHES * stage.size.side_runs) - 0.1,
         )
         with (
             serving.vault.connect("admin") as shredder,
             serving.vault.connect(purpose=PURPOSE, coalesce=False) as reader,
         ):
-            for run in range(stage.size.runs):
+            for run in range(stage.size.side_runs):
                 stage.tell(f"shred storm, run {run + 1}")
                 reads = serving.vault_lap(script, seconds)
                 before = serving.cpu()

@@ -12,7 +12,7 @@ def ask(stage: Stage) -> Answer:
     script = serving.shaped("random", 1)
     stage.tell("single values")
     serving.load.lap(VAULT, script.name, stage.size.seconds)
-    rates = stage.rounds(serving.contestants(script, stage.size))
+    rates = stage.rounds(serving.contestants(script, stage.size), stage.size.runs)
     share = tuple(vault / echo for vault, echo in zip(rates[VAULT], rates[ECHO], strict=True))
     return Answer(
         "unary",

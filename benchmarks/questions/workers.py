@@ -47,7 +47,7 @@ def _rates(
         sending.hold("contact", calls)
         for _ in range(2 * workers):  # connections go to any worker: let each have seen the customers
             sending.once(VAULT, "contact")
-        for _ in range(stage.size.runs):
+        for _ in range(stage.size.side_runs):
             before = cpu_seconds(pids)
             lap = sending.lap(VAULT, "contact", stage.size.seconds)
             rates.append(lap.values / max(1e-3, cpu_seconds(pids) - before))
