@@ -24,7 +24,7 @@ from benchmarks.questions import QUESTIONS
 from benchmarks.results import FOLDER, Result
 from benchmarks.sizes import SIZES, Size
 from benchmarks.stage import Stage
-from benchmarks.table import print_result
+from benchmarks.table import print_answer, print_result
 from benchmarks.throwaway import ending_on_sigterm
 
 _WIDTH = 132  # of tables; a narrower terminal wraps lines, not cells
@@ -107,6 +107,10 @@ def _answers(console: Console, size: Size, asked: Sequence[str], keep: Path | No
                     begun = time.monotonic()
                     answers.append(ask(stage))
                     console.print(f"{answers[-1].title}: {time.monotonic() - begun:.0f} s", style="dim")
+        except BaseException:
+            for answer in answers:  # what was measured before it failed
+                print_answer(console, answer)
+            raise
         finally:
             stage.close()
     return answers
