@@ -36,8 +36,8 @@ def block(result: Result, source: str) -> str:
     rows = [(name, batches, row(*key)) for key, name in _NAMED.items()]
     rows.append(("single values, one a call", unary, unary.rows[0]))
     lines = [
-        f"On {result.machine['cores']} cores of {result.machine['cpu']}, medians, values/s for each core that the server",
-        f"used (`benchmarks/results/{source}`):",
+        f"On {result.machine['cores']} cores of {result.machine['cpu']}, medians, in values/s for each core",
+        f"that the server used (`benchmarks/results/{source}`):",
         "",
         "| detokenize | vault | empty gRPC echo | C loop | efficiency |",
         "|---|---|---|---|---|",
