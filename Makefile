@@ -50,7 +50,7 @@ proto-lint: $(STAMP)  ## Lint the API definition
 proto-drift: $(STAMP)  ## Fail when the committed stubs differ from proto/
 	$(BIN)/python proto/generate.py --check
 
-bench: $(STAMP)  ## The suite: reads, writes, latency, shreds, beside an empty gRPC echo and a C loop (5 minutes)
+bench: $(STAMP)  ## The suite: reads, writes, latency, shreds, beside an empty gRPC echo and a C loop (5 to 8 minutes)
 	$(BIN)/python -m benchmarks run
 
 bench-full: $(STAMP)  ## The suite with long runs and 10,000,000 values (an hour or so)
