@@ -16,6 +16,7 @@ from vault.cli import (
     customers,
     detokenize,
     erasure,
+    find,
     import_,
     import_tokens,
     init,
@@ -40,7 +41,7 @@ _HELP = """Customer Vault: CRM systems hold tokens, the vault holds the values.
 \b
 Start a vault:      init, serve, status, check
 Move data in:       import, import-tokens, tokenize, tokenize-table
-Read it:            detokenize, detokenize-table, customers
+Read it:            detokenize, detokenize-table, find, customers
 End it:             shred, erasure
 Govern it:          policy, principals, approvals, consent, keys, audit
 Keep it:            backup, keys copy
@@ -64,7 +65,8 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     for module in (
-        init, serve, status, import_, import_tokens, tokenize, detokenize, tables, shred, check, version,
+        init, serve, status, import_, import_tokens, tokenize, detokenize, find, tables, shred, check,
+        version,
     ):  # fmt: skip
         module.register(app)
     for group in (

@@ -4,6 +4,7 @@ from customervault._async.administration import AsyncAdministrationVerbs
 from customervault._async.consents import AsyncConsentVerbs
 from customervault._async.controls import AsyncControlVerbs
 from customervault._async.customers import AsyncCustomerVerbs
+from customervault._async.search import AsyncSearchVerbs
 from customervault._async.terms import AsyncTermsVerbs
 from customervault._async.tokens import AsyncTokenVerbs
 
@@ -11,6 +12,7 @@ from customervault._async.tokens import AsyncTokenVerbs
 class AsyncVault(
     AsyncTokenVerbs,
     AsyncCustomerVerbs,
+    AsyncSearchVerbs,
     AsyncTermsVerbs,
     AsyncConsentVerbs,
     AsyncAdministrationVerbs,

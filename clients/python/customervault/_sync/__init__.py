@@ -4,11 +4,14 @@ from customervault._sync.administration import AdministrationVerbs
 from customervault._sync.consents import ConsentVerbs
 from customervault._sync.controls import ControlVerbs
 from customervault._sync.customers import CustomerVerbs
+from customervault._sync.search import SearchVerbs
 from customervault._sync.terms import TermsVerbs
 from customervault._sync.tokens import TokenVerbs
 
 
-class Vault(TokenVerbs, CustomerVerbs, TermsVerbs, ConsentVerbs, AdministrationVerbs, ControlVerbs):
+class Vault(
+    TokenVerbs, CustomerVerbs, SearchVerbs, TermsVerbs, ConsentVerbs, AdministrationVerbs, ControlVerbs
+):
     """A client of one vault.
 
     Arguments left out come from the environment: `CVAULT_ADDRESS`, `CVAULT_CA`, `CVAULT_CERTIFICATE`,
