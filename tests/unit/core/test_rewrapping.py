@@ -141,7 +141,7 @@ def test_a_damaged_row_is_not_carried(keys: Keys) -> None:
 def test_verifying_compares_with_the_old_row(keys: Keys) -> None:
     held = Held(ROW.pack())
     work = rewrapping(keys, held)
-    _, rows, _, _ = work.carried(held, CUSTOMER, keys.rows)  # type: ignore[arg-type]
+    _, rows, *_ = work.carried(held, CUSTOMER, keys.rows)  # type: ignore[arg-type]
     (first, new), (_, other) = rows
     work.verify(held, first, new)  # type: ignore[arg-type]  # the old one is gone meanwhile
     held.wrapped = {(REGION, NUMBER, n): row for n, (_, row) in enumerate(keys.rows, 1)}
