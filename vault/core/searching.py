@@ -16,12 +16,12 @@ from vault.audit.records import LOCATOR_BYTES
 from vault.core.again import look_again
 from vault.core.engine import Engine
 from vault.core.fieldinput import prepare_value
-from vault.core.references import token_of
 from vault.core.searchindex import COMPOUND, Message, compound_head, digest_of, value_message
 from vault.core.searchlook import Asked, Hit, Look, SearchPolicy, Wanted, found_of
 from vault.core.searchstate import stored_state
 from vault.core.trail import Trail
-from vault.errors import InvalidRequestError, InvalidValueError, TokenMalformedError
+from vault.crypto.tokens import place_block
+from vault.errors import InvalidRequestError, InvalidValueError, TokenMalformedError, TokenUnknownError
 from vault.fields.phone import is_country
 from vault.model.access import Action
 from vault.model.ids import CUSTOMER_ROW
@@ -142,7 +142,8 @@ class Searching:
         for row in look.keys.search_rows(prefix, after):
             if len(hits) == search.page_size or looks == MAX_LOOKS:
                 number = int.from_bytes(last[1:], "big")
-                return hits, closed, token_of(engine, PAGE_DOMAIN, number, CUSTOMER_ROW)
+                place = place_block(engine.region, number)
+                return hits, closed, engine.secrets.codec.encode_many([place])[0]
             looks, last = looks + 1, row[len(prefix) :]
             hit = look.hit(last, wanted, purpose_no)
             if hit is None:
@@ -158,7 +159,7 @@ class Searching:
         engine = self._engine
         try:
             parts = engine.secrets.codec.decode(token)
-        except TokenMalformedError:
+        except (TokenMalformedError, TokenUnknownError):
             parts = None
         if parts is None or (parts.domain, parts.region, parts.value_no) != (
             PAGE_DOMAIN, engine.region, CUSTOMER_ROW,
