@@ -23,13 +23,15 @@ from typing import Final
 
 from vault.errors import InvalidRequestError
 from vault.fields.field_class import EXTERNAL_ID, FieldCatalog, FieldClass, Kind
+from vault.fields.text import comparable
 from vault.model.ids import is_name
 
 FORM: Final = 1  # number of these rules; another one has every index built anew
 MAX_COMPOUNDS: Final = 32
 MAX_FIELDS: Final = 4
 _LOOSE: Final = frozenset({Kind.NAME, Kind.ADDRESS})
-_APOSTROPHES: Final = dict.fromkeys(map(ord, "\u2018\u2019\u201b\u02bc\u02b9\u00b4`\u2032"), "'")
+_APOSTROPHES: Final = dict.fromkeys(map(ord, "\u2018\u2019\u201b\u02bc\u02b9\u2032`"), "'")
+_NORMALIZED_ACUTE: Final = " \u0301"  # what NFKC makes of an acute accent that stands alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,13 @@ class Searchable:
 
 def search_form(field_class: FieldClass, normalized: bytes) -> bytes:
     """What a normalized value (UTF-8) is found by."""
-    if field_class.kind not in _LOOSE or normalized.isascii():
+    if field_class.kind not in _LOOSE:
         return normalized
-    shown = "".join(map(_shown, normalized.decode().translate(_APOSTROPHES)))
-    return " ".join(shown.split()).encode()
+    if normalized.isascii():
+        return normalized.replace(b"`", b"'")
+    plain = normalized.decode().replace(_NORMALIZED_ACUTE, "'").translate(_APOSTROPHES)
+    # Once more: what stood apart before may combine now.
+    return comparable("".join(map(_shown, plain)))
 
 
 def load_searchable(table: Mapping[str, object], catalog: FieldCatalog) -> Searchable:
