@@ -1,5 +1,8 @@
 """Search: customers are found by a value in any spelling, while they hold it and the caller may know."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -367,6 +370,25 @@ def test_a_rotation_carries_the_index_and_follows_changes(
     assert find(desks.crm, phone="+493012345603") == [kept]
     assert len(find(desks.crm, name="Ann Lee", birth_date="1990-12-10")) == 5
     assert rows(desks) == 5 * 2 + 5  # e-mail and person of five, and five phones
+
+
+@pytest.mark.parametrize("step", ["copied", "verified", "commit-current", "commit-values", "swapped"])
+def test_a_rotation_that_is_killed_loses_nobody(deployment: Deployment, step: str) -> None:
+    with deployment.opened() as desks:
+        for n in range(5):
+            desks.crm.store(f"c{n}", ANN | {"phone": f"+4930123456{n:02}"})
+    killed = [sys.executable, "-m", "tests.scenarios.support.rotating", str(deployment.data_dir), step]
+    ended = subprocess.run(killed, check=False, timeout=60, capture_output=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    for _ in range(2):
+        with open_vault(deployment.data_dir, "goes-on", unlocking=True) as desks:
+            desks.eraser.shred_all([by_id("c0")])
+            desks.crm.store("c1", {"phone": "+493012345670"})
+            found = [len(find(desks.crm, phone=f"+4930123456{n}")) for n in ("00", "01", "02", "70")]
+            assert found == [0, 0, 1, 1]
+            assert len(find(desks.crm, name="Ann Lee", birth_date="1990-12-10")) == 4
+            rotation(desks.vault).rotate()
+    assert findings(deployment) == []
 
 
 def test_a_class_that_is_searchable_later_is_found_when_its_index_is_complete(tmp_path: Path) -> None:
