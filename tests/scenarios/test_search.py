@@ -274,9 +274,8 @@ def test_a_deadline_ends_a_search(desks: Desks) -> None:
 
 
 def test_duplicates_are_told_as_tokens_and_verified(desks: Desks) -> None:
-    stored = {
-        n: desks.crm.store(f"c{n}", ANN | {"email": f"c{n // 2}@lee.org"}).customer_token for n in range(4)
-    }
+    given = {f"c{n}": ANN | {"email": f"c{n // 2}@lee.org"} for n in range(4)}
+    stored = [desks.crm.store(external_id, fields).customer_token for external_id, fields in given.items()]
     desks.crm.store("other", {"name": "Ann Lee", "email": "other@lee.org"})
     pairs = [{stored[0], stored[1]}, {stored[2], stored[3]}]
     assert sorted(map(sorted, duplicates(desks.crm, "email"))) == sorted(map(sorted, pairs))
