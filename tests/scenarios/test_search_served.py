@@ -123,6 +123,6 @@ def test_refusals_are_typed_and_repeat_no_value(server: Server) -> None:
         wrong = api.FindRequest(
             terms=[api.SearchTerm(field_class="phone", value=PHONE)], purpose="support", page_size=-1
         )
-        answer = call(channel, "/customervault.v1.SearchService/Find", wrong)
+        answer = call(channel, "SearchService/Find", wrong)
         assert (answer.code, answer.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
     assert "12345678" not in server.log
