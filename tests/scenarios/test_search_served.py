@@ -125,4 +125,4 @@ def test_refusals_are_typed_and_repeat_no_value(server: Server) -> None:
         )
         answer = call(channel, "SearchService/Find", wrong)
         assert (answer.code, answer.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
-    assert "12345678" not in server.log
+    assert "12345678" not in server.log()
