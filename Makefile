@@ -7,7 +7,7 @@ TOOLS := $(CURDIR)/.tools
 OPENBAO_VERSION := v2.4.4
 PROTOS := $(wildcard proto/customervault/v1/*.proto)
 
-.PHONY: help install demo serve test lint types imports proto proto-lint proto-drift bench bench-full bench-crm bench-rotate bench-audit bench-decisions bench-coalescing bench-tables bench-blast crash forensics surrogates-campaign clean lock softhsm openbao
+.PHONY: help install demo serve test lint types imports proto proto-lint proto-drift bench bench-full bench-crm bench-rotate bench-audit bench-decisions bench-coalescing bench-tables bench-search bench-blast crash forensics surrogates-campaign clean lock softhsm openbao
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -76,6 +76,8 @@ bench-tables: $(STAMP)  ## A Parquet table through tokenize-table and back (ROWS
 
 bench-blast: $(STAMP)  ## Whom a stolen credential has read: exact, and in how many seconds (CUSTOMERS=100000)
 	$(BIN)/python -m benchmarks.blast_radius --customers $(or $(CUSTOMERS),100000)
+bench-search: $(STAMP)  ## Everybody found by every spelling, and how fast (PEOPLE=100000)
+	$(BIN)/python -m benchmarks.search --people $(or $(PEOPLE),100000)
 
 crash: $(STAMP)  ## The long kill -9 campaign (50 rounds)
 	CVAULT_CRASH_ROUNDS=50 $(BIN)/python -m pytest tests/scenarios/test_crash_recovery.py

@@ -56,6 +56,7 @@ class Reason(StrEnum):
     EXPIRED = "EXPIRED"
     # The vault itself.
     REPLY_FULL = "REPLY_FULL"
+    SEARCH_INCOMPLETE = "SEARCH_INCOMPLETE"
     OVERLOADED = "OVERLOADED"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     STORAGE_FULL = "STORAGE_FULL"
@@ -316,6 +317,12 @@ class ReplyFullError(ServiceError):
     """The reply reached its size limit; ask again for the remaining items."""
 
     reason = Reason.REPLY_FULL
+
+
+class SearchIncompleteError(ServiceError):
+    """The index of a look-up is still being built; the details say how far it is."""
+
+    reason = Reason.SEARCH_INCOMPLETE
 
 
 class OverloadedError(ServiceError):

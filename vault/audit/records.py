@@ -103,6 +103,7 @@ REASON_CODES: Final[Mapping[Reason, int]] = {
     Reason.INTEGRITY_FAILED: 89,
     Reason.WITNESS_UNAVAILABLE: 90,
     Reason.LEDGER_BEHIND: 91,
+    Reason.SEARCH_INCOMPLETE: 96,
 }
 # Three bits: stored, never changed or used again.
 BASIS_CODES: Final[Mapping[LawfulBasis, int]] = {

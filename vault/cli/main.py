@@ -17,6 +17,7 @@ from vault.cli import (
     customers,
     detokenize,
     erasure,
+    find,
     import_,
     import_tokens,
     init,
@@ -41,7 +42,7 @@ _HELP = """Customer Vault: CRM systems hold tokens, the vault holds the values.
 \b
 Start a vault:      init, serve, status, check
 Move data in:       import, import-tokens, tokenize, tokenize-table
-Read it:            detokenize, detokenize-table, customers
+Read it:            detokenize, detokenize-table, find, customers
 Ask about it:       pseudonymize, compare, derive
 End it:             shred, erasure
 Govern it:          policy, principals, approvals, consent, keys, audit
@@ -66,8 +67,8 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     for module in (
-        init, serve, status, import_, import_tokens, tokenize, detokenize, answers, tables, shred, check,
-        version,
+        init, serve, status, import_, import_tokens, tokenize, detokenize, find, answers, tables, shred,
+        check, version,
     ):  # fmt: skip
         module.register(app)
     for group in (

@@ -125,6 +125,14 @@ def normalized(field_class: FieldClass | None, stored: bytes) -> bytes:
         return stored
 
 
+def search_content(field_class: FieldClass, stored: bytes) -> bytes:
+    """The normalized form of a stored value, as it is searched for; see `fingerprint_content`."""
+    try:
+        return prepare(field_class, stored.decode()).normalized
+    except InvalidValueError:
+        return stored
+
+
 def _prepare_field(
     given: FieldInput, jurisdiction: str, catalog: FieldCatalog, limits: Limits
 ) -> PreparedField:

@@ -126,7 +126,8 @@ class Rectifying:
                 changed=not stored_as_before,
             )
             if not stored_as_before:
-                version = engine.book.rectify(session, customer, entry, made.stored, fingerprint)
+                digest = engine.book.search.digest(field_class, made.normalized)
+                version = engine.book.rectify(session, customer, entry, made.stored, fingerprint, digest)
                 engine.book.save(session, customer)
                 session.append(ValuesCorrected(engine.region, ((customer.number, entry.value_no, version),)))
             return outcome

@@ -19,6 +19,7 @@ from vault.core.blastradius import BlastRadii
 from vault.core.certifying import Certifying
 from vault.core.consenting import Consenting
 from vault.core.consentreading import ConsentReading
+from vault.core.duplicates import Duplicates
 from vault.core.engine import Engine, EpochKeys, open_engine
 from vault.core.erasurerecord import ErasureRecord
 from vault.core.explaining import Explaining
@@ -31,6 +32,8 @@ from vault.core.operations import Operating, Operation
 from vault.core.rectifying import Rectifying
 from vault.core.reporting import Reporting
 from vault.core.rotating import Rotating
+from vault.core.searching import Searching
+from vault.core.searchlook import SearchPolicy
 from vault.core.shredding import Shredding
 from vault.core.surrogates import Lookup, domains_of
 from vault.core.suspending import Suspending, suspend_due
@@ -89,6 +92,7 @@ from vault.model.requests import (
     TokenInfo,
     Translated,
 )
+from vault.model.search import DuplicateGroup, DuplicateSearch, Found, Search, SearchEntry
 from vault.model.secret import Secret
 from vault.policy.explaining import Explanation
 from vault.store.entries import TermsKind
@@ -132,6 +136,9 @@ class Vault:
         self._tracing = Tracing(engine, self._trail)
         self._blast_radii = BlastRadii(engine, self._trail)
         self._histories = AccessHistories(engine, self._trail)
+        policy = SearchPolicy()
+        self._searching = Searching(engine, self._trail, policy)
+        self._duplicates = Duplicates(engine, self._trail, policy)
 
     @classmethod
     def open(cls, data_dir: Path, settings: Settings, edks: EpochKeys, *, process_name: str) -> "Vault":
@@ -301,6 +308,22 @@ class Vault:
         self._approving.require_grant(caller, purpose)
         with self._suspending_who_goes_beyond():
             return self._exporting.export(caller, ref, purpose, domain, basis, approval_id)
+
+    def find(self, caller: Caller, search: Search) -> Page[Found]:
+        """Customers that hold some values; see `searching`."""
+        self._approving.require_grant(caller, search.purpose)
+        with self._suspending_who_goes_beyond():
+            return self._searching.find(caller, replace(search, page_size=_page(search.page_size)))
+
+    def list_duplicates(self, caller: Caller, search: DuplicateSearch) -> Page[DuplicateGroup]:
+        """Customers that share a value; see `duplicates`."""
+        self._approving.require_grant(caller, search.purpose)
+        with self._suspending_who_goes_beyond():
+            return self._duplicates.list(caller, replace(search, page_size=_page(search.page_size)))
+
+    def search_status(self, caller: Caller) -> list[SearchEntry]:
+        """What can be searched, and how far the index is; see `searching`."""
+        return self._searching.status(caller)
 
     def shred(
         self,

@@ -6,6 +6,7 @@
 - `masking`: the masked form of a stored value; `derived`: answers that follow from one.
 - `surrogate`: what surrogates look like; `surrogate_config` reads it; `space`, `template` and `fiction`
   (phone numbers of films and books) are its parts.
+- `searching`: which classes customers are found by, and the form of a value that counts for it.
 - `text`: what holds for every value; `free_text`, `email`, `phone`, `iban`, `card`, `birth_date`
   and `national_id`: one module a kind.
 

@@ -41,6 +41,7 @@ class Action(StrEnum):
     CONSENT = "consent"  # record what customers agreed to, and read it
     RESTRICT = "restrict"  # restrictions, legal holds and expiries of customers
     SEARCH = "search"  # find customers by a value
+    DEDUPLICATE = "deduplicate"  # list customers that share a value
     APPROVE = "approve"  # what another principal asked for
     ROTATE = "rotate"
     AUDIT = "audit"  # read the access log

@@ -85,6 +85,9 @@ MEANINGS: dict[Reason, _Meaning] = {
     Reason.VALUE_DELETED: _Meaning(Code.NOT_FOUND, "the value was deleted"),
     Reason.EXPIRED: _Meaning(Code.NOT_FOUND, "the value's time has passed"),
     Reason.REPLY_FULL: _Meaning(Code.RESOURCE_EXHAUSTED, "the reply is full; ask again for this item"),
+    Reason.SEARCH_INCOMPLETE: _Meaning(
+        Code.FAILED_PRECONDITION, "the index of this look-up is still being built"
+    ),
     Reason.OVERLOADED: _Meaning(Code.RESOURCE_EXHAUSTED, "too much work is waiting; retry later"),
     Reason.DEADLINE_EXCEEDED: _Meaning(Code.DEADLINE_EXCEEDED, "the deadline passed before the work began"),
     Reason.STORAGE_FULL: _Meaning(Code.RESOURCE_EXHAUSTED, "no space is left for this write"),

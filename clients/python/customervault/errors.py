@@ -308,6 +308,12 @@ class ReplyFullError(UnavailableError):
     default_reason = "REPLY_FULL"
 
 
+class SearchIncompleteError(UnavailableError):
+    """The index of a look-up is still being built; the details say how far it is."""
+
+    default_reason = "SEARCH_INCOMPLETE"
+
+
 class OverloadedError(UnavailableError):
     """Too much work is waiting at the vault."""
 

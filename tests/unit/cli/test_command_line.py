@@ -47,7 +47,7 @@ SILENT = {("serve",), ("witness", "serve")}
 def test_the_tree_is_complete() -> None:
     top = {path[0] for path in ALL if path}
     assert top == {
-        *("init", "serve", "status", "import", "tokenize", "detokenize", "shred", "check", "version"),
+        *("init", "serve", "status", "import", "tokenize", "detokenize", "find", "shred", "check", "version"),
         *("keys", "customers", "consent", "principals", "policy", "approvals", "erasure", "audit"),
         *("witness", "backup"),
         *("tokenize-table", "detokenize-table", "import-tokens"),

@@ -139,6 +139,9 @@ def call_every_verb(vault: Any) -> None:
     vault.approve("a")
     vault.reject("a")
     vault.cancel_approval("a")
+    list(vault.find({"phone": "p"}))
+    list(vault.list_duplicates("phone"))
+    vault.search_status()
     vault.healthy()
 
 

@@ -7,6 +7,7 @@ from customervault._async.consents import AsyncConsentVerbs
 from customervault._async.controls import AsyncControlVerbs
 from customervault._async.customers import AsyncCustomerVerbs
 from customervault._async.reach import AsyncReachVerbs
+from customervault._async.search import AsyncSearchVerbs
 from customervault._async.terms import AsyncTermsVerbs
 from customervault._async.tokens import AsyncTokenVerbs
 
@@ -15,6 +16,7 @@ class AsyncVault(
     AsyncTokenVerbs,
     AsyncAnswerVerbs,
     AsyncCustomerVerbs,
+    AsyncSearchVerbs,
     AsyncTermsVerbs,
     AsyncConsentVerbs,
     AsyncAccessVerbs,

@@ -7,6 +7,7 @@ from customervault._sync.consents import ConsentVerbs
 from customervault._sync.controls import ControlVerbs
 from customervault._sync.customers import CustomerVerbs
 from customervault._sync.reach import ReachVerbs
+from customervault._sync.search import SearchVerbs
 from customervault._sync.terms import TermsVerbs
 from customervault._sync.tokens import TokenVerbs
 
@@ -21,6 +22,7 @@ class Vault(
     ControlVerbs,
     ReachVerbs,
     AnswerVerbs,
+    SearchVerbs,
 ):
     """A client of one vault.
 

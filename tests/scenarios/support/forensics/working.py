@@ -65,6 +65,7 @@ class Work:
     days: int = 0  # by which the vault's clock is ahead
     copies: list[Path] = field(default_factory=list)
     shredded: dict[int, Known] = field(default_factory=dict)  # customers, by number
+    phones: list[Known] = field(default_factory=list)  # numbers that nobody has any more, by who had them
     former: set[Owner] = field(
         default_factory=set
     )  # sealed a value that was deleted or corrected; replaced keys
@@ -79,7 +80,7 @@ class Work:
         """Founds the vault; so long it keeps replaced data keys for data backups."""
         keys = KeyList(folder / "keys")
         with keys.noting():
-            settings = f"{SMALL}[backup]\nkeep_days = {keep_days}\n"
+            settings = f"{SMALL}[backup]\nkeep_days = {keep_days}\n[fields.phone]\nsearchable = true\n"
             return cls(found_vault(folder, settings=settings), keys)
 
     @property
@@ -225,6 +226,7 @@ class Work:
             assert [each.error for each in results] == [None] * len(chosen)
             self.shredded |= {number: known for known, number, _ in chosen}
             self.tokens += [token for _, _, tokens in chosen for token in tokens]
+            self.phones += [known for known, _, _ in chosen]
 
     def _taken(self, count: int) -> list[tuple[Known, int, list[str]]]:
         """Customers of whom nothing was asked yet, from all over the table, oldest first."""
@@ -238,14 +240,17 @@ class Work:
         for known, number, tokens in self._taken(count):
             self._remember(desks, number, 2)
             desks.crm.update(tokens[1], "+493099" + known.phone[-6:])
+            self.phones.append(known)
 
     def _delete(self, desks: Desks, count: int) -> None:
-        for _, number, tokens in self._taken(count):
+        for known, number, tokens in self._taken(count):
             self._remember(desks, number, 2)
             desks.crm.delete(tokens[1])
+            self.phones.append(known)
 
     def _keep_one(self, desks: Desks, count: int) -> None:
-        for _, number, tokens in self._taken(count):
+        for known, number, tokens in self._taken(count):
+            self.phones.append(known)
             for value_no, token in enumerate(tokens[1:], 2):
                 self._remember(desks, number, value_no)
                 desks.crm.delete(token)
@@ -263,6 +268,7 @@ class Work:
             assert desks.eraser.shred(by_id(known.external_id), new_id()).held_values == 2
             self.held.append((known, number, hold))
             self.tokens += tokens[:2]
+            self.phones.append(known)
 
     def _release(self, desks: Desks) -> None:
         for known, number, hold in self.held:
