@@ -1,6 +1,7 @@
 """What was read within a time, by one principal or all, counted customer by customer.
 
-- Counted are the values of READ records: revealed in plain, revealed masked, denied. The same value asked for
+- Counted are the values of READ records: revealed in plain, revealed masked, denied, or answered about (a
+  pseudonym, a comparison, a derived answer) without being revealed. The same value asked for
   twice counts twice; how many different ones were revealed is counted beside it.
 - A customer goes by its locators, one for each generation of its key. Whose they are is not known here.
 - Items that name no customer (a guessed token, a customer shredded before) are counted by reason.
@@ -33,11 +34,13 @@ from vault.audit.records import (
 from vault.audit.sealed.log import SealedLog
 from vault.audit.sifting import Search, Sifted, sift
 from vault.errors import LimitExceededError, Reason
+from vault.model.access import ANSWERS
 from vault.tlog.proving import TILE_LEAVES
 
 MAX_LOCATORS: Final = 500_000
 MAX_VALUES: Final = 20_000_000
 _SHOWN_GAPS: Final = 20
+_ANSWERED: Final = frozenset(map(int, ANSWERS))
 
 
 class Cell(NamedTuple):
@@ -47,6 +50,7 @@ class Cell(NamedTuple):
     masked: int = 0
     denied: int = 0
     values: int = 0
+    answered: int = 0
 
 
 @dataclass(slots=True)
@@ -157,17 +161,19 @@ def cells(parts: Iterable[bytes | bytearray], *, distinct: bool = True) -> dict[
                 revealed.setdefault(field_class, set()).add(value_no)
     made: dict[int, list[int]] = {}
     for (field_class, outcome), count in outcomes.items():
-        counts = made.setdefault(field_class, [0, 0, 0])
+        counts = made.setdefault(field_class, [0, 0, 0, 0])
         if outcome == PLAIN:
             counts[0] += count
         elif outcome == MASKED:
             counts[1] += count
         elif outcome >= FIRST_REASON_CODE:
             counts[2] += count
+        elif outcome in _ANSWERED:
+            counts[3] += count
     return {
-        field_class: Cell(plain, masked, denied, len(revealed.get(field_class, ())))
-        for field_class, (plain, masked, denied) in sorted(made.items())
-        if plain or masked or denied
+        field_class: Cell(plain, masked, denied, len(revealed.get(field_class, ())), answered)
+        for field_class, (plain, masked, denied, answered) in sorted(made.items())
+        if plain or masked or denied or answered
     }
 
 

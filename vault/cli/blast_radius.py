@@ -3,7 +3,7 @@
 CSV, one row a customer, by ascending customer number:
 
     customer_token, jurisdiction, first_time, last_time    RFC 3339 in UTC; an empty jurisdiction is none
-    plain, masked, denied, values                          counts; `values` are the different ones revealed
+    plain, masked, denied, values, answered                counts; `values` are the different ones revealed
     <class>_plain, <class>_masked, <class>_denied          by field class, for each class of the answer
 
 No value and no external id stands in it. Customers who have been shredded since have no row.
@@ -51,7 +51,7 @@ Example:
 """
 _HEADER = (
     *("customer_token", "jurisdiction", "first_time", "last_time"),
-    *("plain", "masked", "denied", "values"),
+    *("plain", "masked", "denied", "values", "answered"),
 )
 
 
@@ -117,7 +117,7 @@ def _print(found: "BlastRadius", principal: str) -> None:
     print_line(first)
     print_line()
     print_table(
-        ("CLASS", "PLAIN", "MASKED", "DENIED", "DIFFERENT VALUES"),
+        ("CLASS", "PLAIN", "MASKED", "DENIED", "DIFFERENT VALUES", "ANSWERED"),
         [(name or "-", *(f"{count:,}" for count in each)) for name, each in sorted(totals.by_class.items())],
         empty="No values.",
     )
@@ -146,6 +146,8 @@ def _sentences(found: "BlastRadius", principal: str) -> Iterator[str]:
         f"{who} read {plural(shown, 'value')} of {plural(totals.customers_revealed, 'customer')}"
         f"{_between(when(page.first), when(page.last)) if page.first else ''}."
     )
+    if told := sum(each.answered for each in totals.by_class.values()):
+        yield f"Told of values, without seeing them (pseudonyms and the like): {plural(told, 'answer')}."
     if denied:
         only = totals.customers - totals.customers_revealed
         alone = f"; of {plural(only, 'customer')} nothing else" if only else ""
@@ -217,7 +219,7 @@ def _as_csv(found: "BlastRadius") -> str:
 
 def _csv_row(row: "CustomerReads", classes: list[str]) -> list[object]:
     sums = [sum(column) for column in zip(*row.counts.values(), strict=True)]
-    by_class = [row.counts.get(name, (0, 0, 0, 0))[:3] for name in classes]
+    by_class = [row.counts.get(name, (0, 0, 0))[:3] for name in classes]
     return [
         row.customer_token,
         row.jurisdiction,

@@ -22,7 +22,7 @@ class BlastQuery:
 
 @dataclass(frozen=True, slots=True)
 class ReadCounts:
-    """How often values were asked for: revealed in plain, revealed masked, denied.
+    """How often values were asked for: revealed in plain, masked, denied; `answered`: told of, not shown.
 
     `values` counts the different ones that were revealed; it is 0 where customers are not told apart.
     """
@@ -31,6 +31,7 @@ class ReadCounts:
     masked: int
     denied: int
     values: int = 0
+    answered: int = 0
 
 
 @dataclass(frozen=True, slots=True)

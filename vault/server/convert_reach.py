@@ -74,7 +74,12 @@ def customer_reads(row: CustomerReads) -> pb.CustomerReads:
 def read_counts(counts: Mapping[str, ReadCounts]) -> list[pb.ReadCounts]:
     return [
         pb.ReadCounts(
-            field_class=name, plain=each.plain, masked=each.masked, denied=each.denied, values=each.values
+            field_class=name,
+            plain=each.plain,
+            masked=each.masked,
+            denied=each.denied,
+            values=each.values,
+            answered=each.answered,
         )
         for name, each in sorted(counts.items())
     ]

@@ -11,6 +11,9 @@ from customervault.values import LawfulBasis
 class ReadCounts(NamedTuple):
     """How often values were asked for: revealed in plain, revealed masked, denied.
 
+    `answered` is how often something was told of them without revealing them: a pseudonym, a comparison, a
+    derived answer.
+
     `values` counts the different ones that were revealed, of one customer or of several; it is 0 for
     customers who have no name any more.
     """
@@ -19,6 +22,7 @@ class ReadCounts(NamedTuple):
     masked: int = 0
     denied: int = 0
     values: int = 0
+    answered: int = 0
 
     def plus(self, other: "ReadCounts") -> "ReadCounts":
         """The sums."""
@@ -26,7 +30,8 @@ class ReadCounts(NamedTuple):
 
     def minus(self, other: "ReadCounts") -> "ReadCounts":
         """What remains, without `values`."""
-        return ReadCounts(self.plain - other.plain, self.masked - other.masked, self.denied - other.denied)
+        rest = ReadCounts(*(one - two for one, two in zip(self, other, strict=True)))
+        return rest._replace(values=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from vault.audit.sealed.retention import Truncation, truncate
 from vault.audit.sifting import Search
 from vault.audit.tally import Call, Cell, cells, tally
 from vault.errors import LimitExceededError, Reason
+from vault.model.access import Reveal
 
 ITS, OTHER = 7, 7 + 64  # the same bit in a bundle's span
 DENIED = reason_code(Reason.PURPOSE_DENIED)
@@ -79,6 +80,7 @@ def test_reads_are_counted_by_customer_class_and_outcome(tmp_path, sealed_at):
     assert (alice.first_ms, alice.last_ms) == (found.first_ms, found.last_ms) == (NOW + 1, NOW + 5)
     assert cells([alice.items]) == {2: Cell(3, 0, 0, 2), 3: Cell(0, 1, 0, 1)}
     assert cells([found.customers[BOB].items]) == {2: Cell(0, 0, 1, 0)}
+    assert cells([bytes(2) + b"\x01" + bytes([4, Reveal.PSEUDONYM])]) == {4: Cell(answered=1)}
     assert found.totals == {2: Cell(3, 0, 1), 3: Cell(0, 1, 0)}
     assert found.unnamed == {Reason.SHREDDED: 3}
     assert found.calls == {Call("Detokenize", False, None): 2}

@@ -94,6 +94,7 @@ def test_the_csv_has_a_row_for_each_customer(cvault: Cvault, server: ScriptedVau
         "masked": "2",
         "denied": "0",
         "values": "2",
+        "answered": "0",
         "email_plain": "2",
         "email_masked": "0",
         "email_denied": "0",
@@ -112,17 +113,18 @@ def test_json_holds_totals_and_rows(cvault: Cvault, server: ScriptedVault) -> No
     server.on("GetBlastRadius", lambda request: PAGES[request.page_token])
     found = cvault("audit", "blast-radius", "--from", "2026-01-01", "--json").document
     assert (found["customers_count"], found["customers_revealed"]) == (2, 2)
-    assert found["by_class"]["email"] == {"plain": 3, "masked": 0, "denied": 1, "values": 2}
+    assert found["by_class"]["email"] == {"plain": 3, "masked": 0, "denied": 1, "values": 2, "answered": 0}
     assert found["by_jurisdiction"]["DE"] == {
         "customers": 1,
         "plain": 2,
         "masked": 2,
         "denied": 0,
         "values": 2,
+        "answered": 0,
     }
     assert found["shredded_since"] == {
         "names": 1,
-        "by_class": {"email": {"plain": 3, "masked": 0, "denied": 0, "values": 0}},
+        "by_class": {"email": {"plain": 3, "masked": 0, "denied": 0, "values": 0, "answered": 0}},
     }
     assert found["coverage"]["complete"] is True
     assert [each["customer_token"] for each in found["customers"]] == [JANE, BOB]
@@ -187,7 +189,7 @@ def test_a_history_is_told_in_sentences(cvault: Cvault, server: ScriptedVault) -
     ran = cvault("customers", "accesses", JANE, "--json")
     lines = [json.loads(line) for line in ran.out.splitlines()]
     assert len(lines) == 4
-    assert lines[0]["counts"] == {"email": {"plain": 1, "masked": 0, "denied": 0, "values": 1}}
+    assert lines[0]["counts"] == {"email": {"plain": 1, "masked": 0, "denied": 0, "values": 1, "answered": 0}}
     assert (lines[0]["basis"], lines[0]["basis_stated"], lines[0]["leaf"]) == ("contract", False, 4)
     assert server.requests("GetAccessHistory")[-1].customer.token == JANE
 

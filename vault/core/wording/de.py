@@ -10,9 +10,11 @@ DE = Words(
     read="{who} hat Daten von Ihnen gesehen.",
     copied="{who} hat eine Kopie Ihrer Daten erstellt.",
     asked="{who} hat Daten von Ihnen angefragt und nichts davon gesehen.",
+    answered="{who} hat eine Auskunft über Daten von Ihnen erhalten, ohne sie zu sehen.",
     plain="Vollständig: {what}.",
     masked="Teilweise verdeckt: {what}.",
     denied="Verweigert: {what} ({why}).",
+    told="Ausgewertet, aber nicht gezeigt: {what}.",
     purpose="Zweck: {what}.",
     basis="Rechtsgrundlage: {what}.",
     usual_basis="Übliche Rechtsgrundlage dieses Zwecks: {what}.",
@@ -68,6 +70,12 @@ DE = Words(
         ),
         "InspectToken": (
             "{who} hat nachgesehen, von welcher Art ein Eintrag von Ihnen ist. Inhalte wurden nicht gezeigt."
+        ),
+        "FindCustomers": (
+            "{who} hat Sie anhand von Daten gesucht, die schon bekannt waren. Inhalte wurden nicht gezeigt."
+        ),
+        "ListDuplicates": (
+            "{who} hat geprüft, ob mehrere Einträge dieselben Daten enthalten. Inhalte wurden nicht gezeigt."
         ),
         "Explain": "{who} hat geprüft, wer Ihre Daten sehen darf. Inhalte wurden nicht gezeigt.",
         "ListAccess": "{who} hat die Liste der Zugriffe auf Ihre Daten angesehen.",

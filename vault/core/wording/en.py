@@ -10,9 +10,11 @@ EN = Words(
     read="{who} saw data of yours.",
     copied="{who} made a copy of your data.",
     asked="{who} asked for data of yours and saw none of it.",
+    answered="{who} was told something about data of yours without seeing it.",
     plain="In full: {what}.",
     masked="Partly hidden: {what}.",
     denied="Refused: {what} ({why}).",
+    told="Used, but not shown: {what}.",
     purpose="Purpose: {what}.",
     basis="Legal basis: {what}.",
     usual_basis="Usual legal basis of this purpose: {what}.",
@@ -64,6 +66,10 @@ EN = Words(
         "DeleteValue": "{who} deleted your {what}.",
         "GetCustomer": "{who} looked up which kinds of data are held about you. No contents were shown.",
         "InspectToken": "{who} looked up what kind of data an entry of yours is. No contents were shown.",
+        "FindCustomers": ("{who} looked you up by data that was already known. No contents were shown."),
+        "ListDuplicates": (
+            "{who} checked whether several entries hold the same data. No contents were shown."
+        ),
         "Explain": "{who} checked who may see your data. No contents were shown.",
         "ListAccess": "{who} looked at the list of accesses to your data.",
         "GetAccessHistory": "{who} looked at this history.",

@@ -10,9 +10,11 @@ ES = Words(
     read="{who} vio datos suyos.",
     copied="{who} hizo una copia de sus datos.",
     asked="{who} pidió datos suyos y no vio ninguno.",
+    answered="{who} obtuvo una respuesta sobre sus datos sin verlos.",
     plain="Completos: {what}.",
     masked="Parcialmente ocultos: {what}.",
     denied="Denegados: {what} ({why}).",
+    told="Utilizado, pero no mostrado: {what}.",
     purpose="Finalidad: {what}.",
     basis="Base jurídica: {what}.",
     usual_basis="Base jurídica habitual de esta finalidad: {what}.",
@@ -66,6 +68,10 @@ ES = Words(
             "{who} consultó qué tipos de datos se guardan sobre usted. No se mostró ningún contenido."
         ),
         "InspectToken": "{who} consultó de qué tipo es un dato suyo. No se mostró ningún contenido.",
+        "FindCustomers": ("{who} le buscó con datos que ya se conocían. No se mostró ningún contenido."),
+        "ListDuplicates": (
+            "{who} comprobó si varios registros contienen los mismos datos. No se mostró ningún contenido."
+        ),
         "Explain": "{who} comprobó quién puede ver sus datos. No se mostró ningún contenido.",
         "ListAccess": "{who} consultó la lista de accesos a sus datos.",
         "GetAccessHistory": "{who} consultó este historial.",

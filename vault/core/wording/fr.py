@@ -10,9 +10,11 @@ FR = Words(
     read="{who} a vu des données vous concernant.",
     copied="{who} a établi une copie de vos données.",
     asked="{who} a demandé des données vous concernant et n'en a vu aucune.",
+    answered="{who} a obtenu un renseignement sur vos données sans les voir.",
     plain="En entier : {what}.",
     masked="En partie masqué : {what}.",
     denied="Refusé : {what} ({why}).",
+    told="Utilisé, mais pas affiché : {what}.",
     purpose="Finalité : {what}.",
     basis="Base légale : {what}.",
     usual_basis="Base légale habituelle de cette finalité : {what}.",
@@ -68,6 +70,12 @@ FR = Words(
         ),
         "InspectToken": (
             "{who} a consulté de quelle sorte est une donnée vous concernant. Aucun contenu n'a été montré."
+        ),
+        "FindCustomers": (
+            "{who} vous a recherché à partir de données déjà connues. Aucun contenu n'a été affiché."
+        ),
+        "ListDuplicates": (
+            "{who} a vérifié si des fiches contiennent les mêmes données. Aucun contenu n'a été affiché."
         ),
         "Explain": "{who} a vérifié qui peut voir vos données. Aucun contenu n'a été montré.",
         "ListAccess": "{who} a consulté la liste des accès à vos données.",

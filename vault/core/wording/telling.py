@@ -71,14 +71,17 @@ def _read(words: Words, event: Happening) -> list[str]:
     plain = _listed(words, {name: each.plain for name, each in event.counts.items()})
     masked = _listed(words, {name: each.masked for name, each in event.counts.items()})
     denied = _listed(words, {name: each.denied for name, each in event.counts.items()})
+    told = _listed(words, {name: each.answered for name, each in event.counts.items()})
     opening = words.copied if event.action == _EXPORT else words.read
     if not (plain or masked):
-        opening = words.asked
+        opening = words.answered if told else words.asked
     said = [opening.format(who=_who(words, event))]
     if plain:
         said.append(words.plain.format(what=plain))
     if masked:
         said.append(words.masked.format(what=masked))
+    if told:
+        said.append(words.told.format(what=told))
     if denied:
         said.append(words.denied.format(what=denied, why=_why(words, event)))
     return said

@@ -19,8 +19,9 @@ class Words:
         operator: who acts where no principal does.
         read: that somebody saw values; `copied`: that somebody made a copy of all of them; `asked`: that
             somebody asked for values and got none.
-        plain, masked, denied: what was seen in full, seen in part, refused; each takes `{what}`, and
-            `denied` also `{why}`.
+        answered: that somebody was told something of values without seeing them.
+        plain, masked, denied, told: what was seen in full, seen in part, refused, answered about; each takes
+            `{what}`, and `denied` also `{why}`.
         purpose, basis, usual_basis: why; `usual_basis` is said where the caller stated none.
         break_glass: that it was an emergency.
         refused_act: that an act was not done, and `{why}`.
@@ -32,9 +33,11 @@ class Words:
     read: str
     copied: str
     asked: str
+    answered: str
     plain: str
     masked: str
     denied: str
+    told: str
     purpose: str
     basis: str
     usual_basis: str

@@ -107,7 +107,8 @@ def _customer_reads(message: api.CustomerReads) -> CustomerReads:
 
 def _counts(messages: Iterable[api.ReadCounts]) -> dict[str, ReadCounts]:
     return {
-        each.field_class: ReadCounts(each.plain, each.masked, each.denied, each.values) for each in messages
+        each.field_class: ReadCounts(each.plain, each.masked, each.denied, each.values, each.answered)
+        for each in messages
     }
 
 

@@ -373,6 +373,7 @@ class ReadCounts(_message.Message):
     MASKED_FIELD_NUMBER: _builtins.int
     DENIED_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
+    ANSWERED_FIELD_NUMBER: _builtins.int
     field_class: _builtins.str
     """Empty where it is not known, as of a value whose record is lost."""
     plain: _builtins.int
@@ -380,6 +381,8 @@ class ReadCounts(_message.Message):
     denied: _builtins.int
     values: _builtins.int
     """Different values that were revealed, in plain or masked. Of one customer only."""
+    answered: _builtins.int
+    """Told something of, but not revealed: pseudonyms, comparisons, derived answers."""
     def __init__(
         self,
         *,
@@ -388,10 +391,11 @@ class ReadCounts(_message.Message):
         masked: _builtins.int = ...,
         denied: _builtins.int = ...,
         values: _builtins.int = ...,
+        answered: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["denied", b"denied", "field_class", b"field_class", "masked", b"masked", "plain", b"plain", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered", b"answered", "denied", b"denied", "field_class", b"field_class", "masked", b"masked", "plain", b"plain", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -70,6 +70,14 @@ def test_a_read_tells_what_was_seen_how_why_and_on_which_basis():
     )
 
 
+def test_an_answer_is_told_as_one_and_not_as_a_look_at_the_value():
+    answer = Happening("bi", "Derive", True, {"birth_date": ReadCounts(0, 0, 0, 0, 2)})
+    assert tell(EN, answer) == (
+        "bi was told something about data of yours without seeing it. "
+        "Used, but not shown: date of birth (×2)."
+    )
+
+
 def test_an_attempt_an_emergency_and_an_act():
     attempt = Happening("crm", "Detokenize", True, {"note": ReadCounts(0, 0, 1)}, [Reason.INTERNAL])
     assert tell(EN, attempt) == (
