@@ -7,7 +7,7 @@ TOOLS := $(CURDIR)/.tools
 OPENBAO_VERSION := v2.4.4
 PROTOS := $(wildcard proto/customervault/v1/*.proto)
 
-.PHONY: help install demo serve test lint types imports proto proto-lint proto-drift bench bench-rotate bench-audit bench-decisions bench-coalescing bench-tables crash forensics surrogates-campaign clean lock softhsm openbao
+.PHONY: help install demo serve test lint types imports proto proto-lint proto-drift bench bench-full bench-crm bench-rotate bench-audit bench-decisions bench-coalescing bench-tables bench-search bench-blast crash forensics surrogates-campaign clean lock softhsm openbao
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -50,8 +50,14 @@ proto-lint: $(STAMP)  ## Lint the API definition
 proto-drift: $(STAMP)  ## Fail when the committed stubs differ from proto/
 	$(BIN)/python proto/generate.py --check
 
-bench: $(STAMP)  ## Import and detokenize rates beside a plain LMDB and libsodium loop
-	$(BIN)/python -m benchmarks
+bench: $(STAMP)  ## The suite: reads, writes, latency, shreds, beside an empty gRPC echo and a C loop (5 to 8 minutes)
+	$(BIN)/python -m benchmarks run
+
+bench-full: $(STAMP)  ## The suite with long runs and 10,000,000 values (an hour or so)
+	$(BIN)/python -m benchmarks run --size full
+
+bench-crm: $(STAMP)  ## Many CRM users through the SDK, by locust (USERS=40, SECONDS=60, or WEB=8089 for its page)
+	$(BIN)/python -m benchmarks.crm --users $(or $(USERS),40) --seconds $(or $(SECONDS),60) $(if $(WEB),--web $(WEB))
 
 bench-rotate: $(STAMP)  ## An epoch rotation under reads and writes: CPU, pauses, memory (CUSTOMERS=100000)
 	$(BIN)/python -m benchmarks.rotate_rate --customers $(or $(CUSTOMERS),100000)
@@ -67,6 +73,11 @@ bench-coalescing: $(STAMP)  ## 2,000 concurrent single reads, sharing requests a
 
 bench-tables: $(STAMP)  ## A Parquet table through tokenize-table and back (ROWS=1000000): rate, memory, equality
 	$(BIN)/python -m benchmarks.tables --rows $(or $(ROWS),1000000)
+
+bench-blast: $(STAMP)  ## Whom a stolen credential has read: exact, and in how many seconds (CUSTOMERS=100000)
+	$(BIN)/python -m benchmarks.blast_radius --customers $(or $(CUSTOMERS),100000)
+bench-search: $(STAMP)  ## Everybody found by every spelling, and how fast (PEOPLE=100000)
+	$(BIN)/python -m benchmarks.search --people $(or $(PEOPLE),100000)
 
 crash: $(STAMP)  ## The long kill -9 campaign (50 rounds)
 	CVAULT_CRASH_ROUNDS=50 $(BIN)/python -m pytest tests/scenarios/test_crash_recovery.py

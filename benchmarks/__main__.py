@@ -1,138 +1,164 @@
-"""`make bench`: import and detokenize rates of a real vault, beside a plain loop in the same run.
+"""`make bench`: the suite.
 
-python -m benchmarks              100,000 contacts, five runs: about four minutes
-python -m benchmarks --quick      10,000 contacts, three short runs: under a minute
-python -m benchmarks --save NAME  also writes benchmarks/results/<date>-NAME.json
+python -m benchmarks run                      5 to 8 minutes; with `--size full` hours, `--size tiny` seconds
+python -m benchmarks run --only unary,batches some of the questions
+python -m benchmarks compare BEFORE AFTER     what changed beyond noise; more pairs may follow
+python -m benchmarks show RESULT              the tables of a result
+python -m benchmarks readme RESULT            puts a result's figures into the README
 """
 
 import argparse
 import re
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
-from customervault.v1 import common_pb2, token_service_pb2
 from rich.console import Console
 
-from benchmarks import contacts, machine, report
-from benchmarks.batches import chosen, read_cells, shaped
-from benchmarks.detokenize_rate import Cores, measure_detokenize, pin_workers
-from benchmarks.echo import echo_server
-from benchmarks.import_rate import COLUMNS, ImportRate, measure_import
-from benchmarks.load import PURPOSE, Target, load
-from benchmarks.plain_loop import PlainStore, plain_store
-from benchmarks.report import Contest, Run
-from benchmarks.throwaway import ThrowAwayVault, ending_on_sigterm, throwaway_vault
+from benchmarks import compare, machine, page, readme, results
+from benchmarks.figures import Answer
+from benchmarks.questions import QUESTIONS
+from benchmarks.results import FOLDER, Result
+from benchmarks.sizes import SIZES, Size
+from benchmarks.stage import Stage
+from benchmarks.table import print_answer, print_result
+from benchmarks.throwaway import ending_on_sigterm
 
+_WIDTH = 132  # of tables; a narrower terminal wraps lines, not cells
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How much is measured."""
-
-    contacts: int
-    runs: int
-    seconds: float
-
-
-FULL = Size(contacts=100_000, runs=5, seconds=3.0)
-QUICK = Size(contacts=10_000, runs=3, seconds=1.0)
-
-
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Import and detokenize rates beside a plain loop."
-    )
-    parser.add_argument("--quick", action="store_true", help="10,000 contacts and short runs")
-    parser.add_argument("--contacts", type=int, help="another number of contacts")
-    parser.add_argument("--save", metavar="NAME", help="write benchmarks/results/<date>-NAME.json")
-    options = parser.parse_args()
-    if options.save and not _NAME.match(options.save):
-        parser.error("a name consists of lower-case letters, digits and hyphens")
-    size = QUICK if options.quick else FULL
-    if options.contacts:
-        size = Size(options.contacts, size.runs, size.seconds)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; its exit code."""
+    options = _parser().parse_args(arguments)
     console = Console(highlight=False)
-    found = machine.facts()
-    console.print(machine.line(found))
-    with ending_on_sigterm():
-        imported, plain, contests = _measure(console, size)
-    console.print()
-    report.print_import(console, imported, plain)
-    report.print_detokenize(console, contests)
-    console.print(
-        "Medians. A core: divided by CPU seconds of the serving side, all processes of the vault together.\n"
-        "Over mutual TLS, each access decided by policy and logged; the echo and the plain loop do neither.",
-        soft_wrap=True,
+    console.width = max(console.width, _WIDTH)
+    try:
+        return int(options.act(options, console))
+    except results.ResultError as error:
+        console.print(str(error))
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    if options.save:
-        path = report.save(options.save, report.document(found, imported, plain, contests))
-        console.print(f"saved to {path}")
-
-
-def _measure(console: Console, size: Size) -> tuple[ImportRate, Run, list[Contest]]:
-    with console.status("starting a vault") as status, ExitStack() as stack:
-        vault, folder = stack.enter_context(throwaway_vault())
-        source, copy = folder / "contacts.csv", folder / "tokens.csv"
-        status.update(f"making up {size.contacts:,} contacts")
-        contacts.write_csv(source, size.contacts)
-        status.update("importing them")
-        imported = measure_import(vault, source, copy)
-        status.update("starting the vault again, with one worker")
-        vault.stop()
-        vault.start(workers=1)
-        status.update("writing the same values in a plain loop")
-        plain = stack.enter_context(plain_store(folder / "plain"))
-        cells = read_cells(source, COLUMNS)
-        written = plain.write(cells)
-        wrote = Run(written.values, written.cpu_seconds, written.seconds)
-        status.update("warming up")
-        contests = _detokenize(size, vault, read_cells(copy, COLUMNS), plain, status.update)
-    return imported, wrote, contests
-
-
-def _detokenize(
-    size: Size,
-    vault: ThrowAwayVault,
-    tokens: list[list[str]],
-    plain: PlainStore,
-    tell: Callable[[str], None],
-) -> list[Contest]:
-    shapes = shaped([len(row) for row in tokens])
-    batches = {shape: chosen(positions, tokens) for shape, positions in shapes.items()}
-    keys = [
-        [number.to_bytes(6, "big") + value_no.to_bytes(3, "big") for value_no in range(1, len(row) + 1)]
-        for number, row in enumerate(tokens, 1)
-    ]
-    plain_batches = {shape: chosen(positions, keys) for shape, positions in shapes.items()}
-    cores = Cores.of_machine()
-    pin_workers(vault, cores)
-    reply = _genuine_reply(vault, batches["contact"][0])
-    with (
-        echo_server(vault.data / "tls", reply, cores=cores.server) as echo,
-        load(_target(vault, echo.address), batches, cores=cores.client) as sending,
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run the suite")
+    run.add_argument("--size", choices=SIZES, default="bench")
+    run.add_argument("--only", type=_questions, default=list(QUESTIONS), metavar="QUESTION,...")
+    run.add_argument("--values", type=int, help="in the store that most questions share")
+    run.add_argument("--stores", type=_numbers, metavar="N,...", help="values of the stores compared by size")
+    run.add_argument("--name", type=_name, help="of the result; the size if left out")
+    run.add_argument("--out", type=Path, default=FOLDER, help="where the result goes")
+    run.add_argument(
+        "--keep", type=Path, help="a folder for filled vaults, to be used again; has secrets of none"
+    )
+    run.set_defaults(act=_run)
+    compared = commands.add_parser("compare", help="what changed beyond noise")
+    compared.add_argument("results", type=Path, nargs="+", metavar="BEFORE AFTER")
+    compared.set_defaults(act=_compare)
+    for name, act, said in (
+        ("show", _show, "the tables of a result"),
+        ("page", _page, "a result as a page with plots, beside it"),
+        ("readme", _readme, "put a result's figures into the README"),
     ):
-        sending.warm_up()
-        return measure_detokenize(
-            vault, echo, sending, plain, plain_batches,
-            runs=size.runs, seconds=size.seconds, report=tell,
-        )  # fmt: skip
+        command = commands.add_parser(name, help=said)
+        command.add_argument("result", type=Path)
+        command.set_defaults(act=act)
+    return parser
 
 
-def _genuine_reply(vault: ThrowAwayVault, batch: list[str]) -> bytes:
-    with vault.connect(purpose=PURPOSE) as client:
-        values = client.detokenize(batch).plain_list()
-    plain = [common_pb2.REVEAL_PLAIN] * len(values)
-    return token_service_pb2.DetokenizeResponse(values=values, reveals=plain).SerializeToString()
+def _run(options: argparse.Namespace, console: Console) -> int:
+    size: Size = SIZES[options.size]
+    if options.values:
+        size = replace(size, values=options.values)
+    if options.stores:
+        size = replace(size, stores=options.stores)
+    found = machine.facts()
+    console.print(machine.line(found), soft_wrap=True)
+    begun = time.monotonic()
+    with ending_on_sigterm():
+        answers = _answers(console, size, options.only, options.keep)
+    result = results.result_now(options.size, time.monotonic() - begun, found, answers)
+    path = options.out / f"{datetime.now(UTC):%Y-%m-%d-%H%M}-{options.name or options.size}.json"
+    results.save(result, path)
+    page.save(result, path.with_suffix(".html"))
+    print_result(console, result)
+    console.print(f"\n{result.seconds:,.0f} s. Saved to {path} and beside it as a page.", soft_wrap=True)
+    return 0
 
 
-def _target(vault: ThrowAwayVault, echo_address: str) -> Target:
-    ready = vault.ready
-    files = ready.certificates["dev"]
-    return Target(ready.address, echo_address, ready.ca, files["certificate"], files["key"])
+def _answers(console: Console, size: Size, asked: Sequence[str], keep: Path | None) -> list[Answer]:
+    answers = []
+    with console.status("") as status:
+
+        def tell(what: str) -> None:
+            status.update(what)
+
+        stage = Stage(size, tell, keep)
+        try:
+            for name, ask in QUESTIONS.items():
+                if name in asked:
+                    begun = time.monotonic()
+                    answers.append(ask(stage))
+                    console.print(f"{answers[-1].title}: {time.monotonic() - begun:.0f} s", style="dim")
+        except BaseException:
+            for answer in answers:  # what was measured before it failed
+                print_answer(console, answer)
+            raise
+        finally:
+            stage.close()
+    return answers
+
+
+def _compare(options: argparse.Namespace, console: Console) -> int:
+    if len(options.results) % 2:
+        raise results.ResultError("results are compared in pairs: before, after")
+    read = [results.load(path) for path in options.results]
+    pairs = list(zip(read[::2], read[1::2], strict=True))
+    return int(compare.print_changes(console, list(compare.changes(pairs))) > 0)
+
+
+def _show(options: argparse.Namespace, console: Console) -> int:
+    print_result(console, results.load(options.result))
+    return 0
+
+
+def _page(options: argparse.Namespace, console: Console) -> int:
+    path = options.result.with_suffix(".html")
+    page.save(results.load(options.result), path)
+    console.print(f"saved to {path}", soft_wrap=True)
+    return 0
+
+
+def _readme(options: argparse.Namespace, console: Console) -> int:
+    result: Result = results.load(options.result)
+    readme.fill(result, options.result.name)
+    console.print("the README has these figures now")
+    return 0
+
+
+def _questions(text: str) -> list[str]:
+    asked = text.split(",")
+    if unknown := set(asked) - set(QUESTIONS):
+        raise argparse.ArgumentTypeError(f"no such question: {', '.join(sorted(unknown))}")
+    return asked
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(sorted(int(each) for each in text.split(",")))
+
+
+def _name(text: str) -> str:
+    if not _NAME.match(text):
+        raise argparse.ArgumentTypeError("a name consists of lower-case letters, digits and hyphens")
+    return text
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,12 +12,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from customervault.v1 import token_service_pb2 as api
+
 from benchmarks import contacts
 from benchmarks.batches import SHAPES, chosen, read_cells, shaped
-from benchmarks.detokenize_rate import Cores
+from benchmarks.calls import DETOKENIZE, PURPOSE, Call
+from benchmarks.cores import Cores
 from benchmarks.import_rate import COLUMNS, measure_import
-from benchmarks.load import Target, load
+from benchmarks.load import load
 from benchmarks.processes import descendants, pin
+from benchmarks.stage import target_of
 from benchmarks.throwaway import ThrowAwayVault
 
 _CONTACTS = 10_000
@@ -64,12 +68,18 @@ def _run(
         ready = vault.ready
         for pid in descendants(ready.pid):
             pin(pid, cores.server)
-        files = ready.certificates["dev"]
-        target = Target(ready.address, ready.address, ready.ca, files["certificate"], files["key"])
-        with load(target, batches, cores=cores.client) as sending:
-            sending.warm_up()
+        with load(cores=cores.client) as sending:
+            sending.connect("vault", target_of(vault))
             for shape in SHAPES:
-                lap = sending.lap("raw", shape, seconds)
+                sending.hold(shape, [_call(batch) for batch in batches[shape]])
+                sending.once("vault", shape)
+            for shape in SHAPES:
+                lap = sending.lap("vault", shape, seconds)
                 yield shape, lap.values / lap.seconds
     finally:
         vault.stop()
+
+
+def _call(batch: Sequence[str]) -> Call:
+    request = api.DetokenizeRequest(tokens=batch, purpose=PURPOSE).SerializeToString()
+    return Call(DETOKENIZE, request, len(batch))

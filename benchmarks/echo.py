@@ -1,12 +1,12 @@
 """A gRPC server that does nothing: what mutual TLS and the messages alone cost.
 
-It answers every Detokenize with the bytes of one genuine reply. Certificates, TLS, port options and
-number of threads are those of a vault's worker; it parses nothing, reads nothing, decides nothing.
+It answers with the bytes of genuine replies: of a Detokenize of as many values. Certificates, TLS, port
+options and threads are those of a vault's worker; it parses nothing, reads nothing, decides nothing.
 """
 
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from typing import Any
 
 import grpc
 
-from benchmarks.load import METHOD
+from benchmarks.calls import DETOKENIZE
 
 _THREADS = 4
 _GRACE_SECONDS = 1.0
@@ -31,17 +31,17 @@ class Echo:
 
 
 @contextmanager
-def echo_server(tls: Path, reply: bytes, *, cores: set[int]) -> Iterator[Echo]:
+def echo_server(tls: Path, replies: Mapping[int, bytes], *, cores: set[int]) -> Iterator[Echo]:
     """Starts one in a process of its own.
 
     Args:
         tls: The folder with a vault's `ca.crt`, `server.crt` and `server.key`.
-        reply: What it answers.
+        replies: What it answers, by the length of the request.
         cores: Where it runs.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, tls, reply, cores), daemon=True)
+    process = context.Process(target=_serve, args=(theirs, tls, dict(replies), cores), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -56,13 +56,13 @@ def echo_server(tls: Path, reply: bytes, *, cores: set[int]) -> Iterator[Echo]:
             process.join()
 
 
-def _serve(pipe: "Connection[Any, Any]", tls: Path, reply: bytes, cores: set[int]) -> None:
+def _serve(pipe: "Connection[Any, Any]", tls: Path, replies: dict[int, bytes], cores: set[int]) -> None:
     """Serves until the pipe closes."""
     os.sched_setaffinity(0, cores)
-    service, _, method = METHOD.removeprefix("/").rpartition("/")
+    service, _, method = DETOKENIZE.removeprefix("/").rpartition("/")
 
-    def answer(_request: bytes, _context: grpc.ServicerContext) -> bytes:
-        return reply
+    def answer(request: bytes, _context: grpc.ServicerContext) -> bytes:
+        return replies[len(request)]
 
     handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(answer)
     server = grpc.server(ThreadPoolExecutor(_THREADS), options=[("grpc.so_reuseport", 1)])

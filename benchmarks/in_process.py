@@ -29,9 +29,9 @@ def in_process_vault() -> Iterator[Vault]:
 
 
 @contextmanager
-def opened(data_dir: Path) -> Iterator[Vault]:
-    """The development vault in a directory, founded where there is none."""
-    settings = Settings()
+def opened(data_dir: Path, settings: Settings | None = None) -> Iterator[Vault]:
+    """The development vault in a directory, founded where there is none; settings are else the defaults."""
+    settings = settings or Settings()
     passphrase, _ = prepare(data_dir, settings)
     vault = Vault.open(data_dir, settings, unlock(data_dir, settings, passphrase), process_name="profile")
     try:

@@ -1,33 +1,37 @@
-"""Sends batches from a process of its own, on a core of its own, for as long as it is told to.
+"""Sends calls from a process of its own, on cores of its own, and times them.
 
-- `raw` sends requests that were serialized beforehand and keeps the replies as bytes: next to
-  nothing of the client is in the figures. Every reply is parsed and counted after the clock stopped.
-- `sdk` calls `Vault.detokenize`, as a CRM would.
-- `echo` is `raw` against the server of `benchmarks.echo`.
-
-Several threads keep several calls under way, each on a connection of its own.
+- Raw: requests were serialized beforehand and replies stay bytes until the clock has stopped, so that next to
+  nothing of the client is in the figures: they are the server's. Every reply is then parsed and counted.
+- By SDK: `Vault.detokenize`, as a CRM calls it.
+- Closed loop: several threads, each on a connection of its own, each with one call under way. Says how many
+  calls a server manages, and nothing about latency: a slow server slows its clients down.
+- Open loop: calls begin at moments drawn beforehand (a Poisson process), whether earlier ones were answered
+  or not. A latency runs from the moment that was drawn: where the server stalls, or this client is
+  late, the wait of every call that was due counts (no "coordinated omission").
 """
 
 import itertools
 import multiprocessing
 import os
+import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import grpc
 from customervault import Vault
 from customervault.v1 import token_service_pb2 as api
 
-Client = Literal["raw", "sdk", "echo"]
-METHOD = "/customervault.v1.TokenService/Detokenize"
-PURPOSE = "support"
+from benchmarks.calls import PURPOSE, Call
+
 _TIMEOUT_SECONDS = 30.0
+_STOP_SECONDS = 10.0
 _OPTIONS = [
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.max_receive_message_length", 64 * 2**20),
@@ -37,10 +41,9 @@ _OPTIONS = [
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to, and as whom: addresses, and paths of PEM files."""
+    """Where to, and as whom: an address, and paths of PEM files."""
 
     address: str
-    echo_address: str
     ca: str
     certificate: str
     key: str
@@ -48,7 +51,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Lap:
-    """What went through in one timed stretch; `seconds` is wall time."""
+    """What went through in one timed stretch of a closed loop; `seconds` is wall time."""
 
     calls: int
     values: int
@@ -56,12 +59,12 @@ class Lap:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """Send batches of a shape for so many seconds; without a client, each batch of all shapes once."""
+class Latencies:
+    """An open loop: seconds from the moment that a call was due to its answer; failed calls have none."""
 
-    client: Client | None = None
-    shape: str = ""
-    seconds: float = 0.0
+    seconds: tuple[float, ...]
+    failed: int
+    client_cpu: float
 
 
 class LoadError(Exception):
@@ -74,162 +77,203 @@ class Load:
     def __init__(self, pipe: "Connection[Any, Any]") -> None:
         self._pipe = pipe
 
-    def warm_up(self) -> int:
-        """Sends every batch once, so that all keys are in the server's cache; how many values came."""
-        return self._ask(Command()).values
+    def connect(self, server: str, target: Target) -> None:
+        """Opens connections to a server that is called `server` from now on."""
+        self._ask("connect", server, target)
 
-    def lap(self, client: Client, shape: str, seconds: float) -> Lap:
-        """Sends batches of a shape for so many seconds, and ends when all are answered."""
-        return self._ask(Command(client, shape, seconds))
+    def hold(self, script: str, calls: Sequence[Call]) -> None:
+        """Keeps calls under a name."""
+        self._ask("hold", script, calls)
 
-    def _ask(self, command: Command) -> Lap:
-        self._pipe.send(command)
-        match self._pipe.recv():
-            case Lap() as lap:
-                return lap
-            case failure:
-                raise LoadError(failure)
+    def reply(self, server: str, script: str) -> bytes:
+        """The reply to the first call of a script."""
+        found: bytes = self._ask("reply", server, script)
+        return found
+
+    def once(self, server: str, script: str) -> Lap:
+        """Sends every call of a script once."""
+        lap: Lap = self._ask("lap", server, script, 0.0)
+        return lap
+
+    def lap(self, server: str, script: str, seconds: float) -> Lap:
+        """Sends the calls of a script, over and over, and ends when all are answered."""
+        lap: Lap = self._ask("lap", server, script, seconds)
+        return lap
+
+    def sdk_lap(self, server: str, script: str, seconds: float) -> Lap:
+        """The same with the SDK; the script's calls must be Detokenize."""
+        lap: Lap = self._ask("sdk_lap", server, script, seconds)
+        return lap
+
+    def open_loop(self, server: str, script: str, calls_a_second: float, seconds: float) -> Latencies:
+        """Sends calls of a script at a rate."""
+        found: Latencies = self._ask("open_loop", server, script, calls_a_second, seconds)
+        return found
+
+    def _ask(self, what: str, *arguments: object) -> Any:
+        self._pipe.send((what, arguments))
+        failure, answer = self._pipe.recv()
+        if failure:
+            raise LoadError(failure)
+        return answer
 
 
 @contextmanager
-def load(
-    target: Target, batches: Mapping[str, Sequence[Sequence[str]]], *, cores: set[int], threads: int = 4
-) -> Iterator[Load]:
+def load(*, cores: set[int], threads: int = 4) -> Iterator[Load]:
     """Starts the sending process.
 
     Args:
-        target: The servers.
-        batches: Batches of tokens, by the name of their shape.
         cores: Where it runs.
-        threads: Calls under way at the same time.
+        threads: Calls under way at the same time in a closed loop, and connections to each server.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, target, batches, cores, threads), daemon=True)
+    process = context.Process(target=_serve, args=(theirs, cores, threads), daemon=True)
     process.start()
     theirs.close()
     try:
         yield Load(ours)
     finally:
         ours.close()
-        process.join(10)
+        process.join(_STOP_SECONDS)
         if process.is_alive():
             process.kill()
             process.join()
 
 
-def _serve(
-    pipe: "Connection[Any, Any]",
-    target: Target,
-    batches: Mapping[str, Sequence[Sequence[str]]],
-    cores: set[int],
-    threads: int,
-) -> None:
+def _serve(pipe: "Connection[Any, Any]", cores: set[int], threads: int) -> None:
     """Obeys until the pipe closes."""
     os.sched_setaffinity(0, cores)
     with ExitStack() as stack:
-        sender = _Sender(target, batches, threads, stack)
+        sender = _Sender(threads, stack)
         while True:
             try:
-                command = pipe.recv()
+                what, arguments = pipe.recv()
             except EOFError:
                 return
             try:
-                pipe.send(sender.obey(command))
+                answer = getattr(sender, what)(*arguments)
             except Exception as error:  # noqa: BLE001 - told to the process that measures, which raises it
-                pipe.send(f"{type(error).__name__}: {error}")
+                pipe.send((f"{type(error).__name__}: {error}", None))
+            else:
+                pipe.send(("", answer))
 
 
 class _Sender:
-    def __init__(
-        self,
-        target: Target,
-        batches: Mapping[str, Sequence[Sequence[str]]],
-        threads: int,
-        stack: ExitStack,
-    ) -> None:
-        self._batches = batches
-        self._requests = {
-            shape: [
-                api.DetokenizeRequest(tokens=batch, purpose=PURPOSE).SerializeToString() for batch in chosen
-            ]
-            for shape, chosen in batches.items()
-        }
+    def __init__(self, threads: int, stack: ExitStack) -> None:
         self._threads = threads
+        self._stack = stack
+        self._channels: dict[str, list[grpc.Channel]] = {}
+        self._vaults: dict[str, Vault] = {}
+        self._targets: dict[str, Target] = {}
+        self._scripts: dict[str, Sequence[Call]] = {}
+        self._turns: dict[tuple[str, str], Iterator[int]] = {}
+
+    def connect(self, server: str, target: Target) -> None:
         credentials = grpc.ssl_channel_credentials(
-            Path(target.ca).read_bytes(), Path(target.key).read_bytes(), Path(target.certificate).read_bytes()
+            *(Path(file).read_bytes() for file in (target.ca, target.key, target.certificate))
         )
-        self._channels = {
-            client: [
-                stack.enter_context(grpc.secure_channel(address, credentials, _OPTIONS))
-                for _ in range(threads)
-            ]
-            for client, address in (("raw", target.address), ("echo", target.echo_address))
-        }
-        self._vault = stack.enter_context(
-            Vault(
+        self._targets[server] = target
+        self._vaults.pop(server, None)
+        self._channels[server] = [
+            self._stack.enter_context(grpc.secure_channel(target.address, credentials, _OPTIONS))
+            for _ in range(self._threads)
+        ]
+
+    def hold(self, script: str, calls: Sequence[Call]) -> None:
+        self._scripts[script] = calls
+        self._turns = {of: turn for of, turn in self._turns.items() if of[1] != script}
+
+    def reply(self, server: str, script: str) -> bytes:
+        method, request, _ = self._scripts[script][0]
+        send: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channels[server][0].unary_unary(method)
+        return send(request, timeout=_TIMEOUT_SECONDS)
+
+    def lap(self, server: str, script: str, seconds: float) -> Lap:
+        calls = self._scripts[script]
+        send = self._senders(server, calls)
+        replies: list[tuple[int, bytes]] = []
+
+        def call(thread: int, number: int) -> None:
+            method, request, values = calls[number % len(calls)]
+            replies.append((values, send[thread][method](request, timeout=_TIMEOUT_SECONDS)))
+
+        wall = self._drive(call, self._turn(server, script), seconds, len(calls))
+        return Lap(len(replies), sum(_revealed(reply, values) for values, reply in replies), wall)
+
+    def sdk_lap(self, server: str, script: str, seconds: float) -> Lap:
+        if server not in self._vaults:
+            target = self._targets[server]
+            vault = Vault(
                 target.address,
                 ca=target.ca,
                 certificate=target.certificate,
                 key=target.key,
                 purpose=PURPOSE,
-                channels=threads,
+                channels=self._threads,
                 timeout=_TIMEOUT_SECONDS,
             )
-        )
-
-    def obey(self, command: Command) -> Lap:
-        if command.client is None:
-            laps = [self._raw("raw", name, once=True) for name in self._batches]
-            return Lap(
-                sum(lap.calls for lap in laps),
-                sum(lap.values for lap in laps),
-                sum(lap.seconds for lap in laps),
-            )
-        if command.client == "sdk":
-            return self._sdk(command.shape, command.seconds)
-        return self._raw(command.client, command.shape, command.seconds)
-
-    def _raw(self, client: str, shape: str, seconds: float = 0.0, *, once: bool = False) -> Lap:
-        methods: list[grpc.UnaryUnaryMultiCallable[bytes, bytes]] = [
-            channel.unary_unary(METHOD) for channel in self._channels[client]
+            self._vaults[server] = self._stack.enter_context(vault)
+        detokenize = self._vaults[server].detokenize
+        batches = [
+            list(api.DetokenizeRequest.FromString(each.request).tokens) for each in self._scripts[script]
         ]
-        requests = self._requests[shape]
-        replies: list[tuple[int, bytes]] = []
-
-        def call(thread: int, number: int) -> None:
-            at = number % len(requests)
-            replies.append((at, methods[thread](requests[at], timeout=_TIMEOUT_SECONDS)))
-
-        wall = self._drive(call, seconds, len(requests) if once else 0)
-        batches = self._batches[shape]
-        values = sum(_revealed(reply, len(batches[at])) for at, reply in replies)
-        return Lap(len(replies), values, wall)
-
-    def _sdk(self, shape: str, seconds: float) -> Lap:
-        batches = self._batches[shape]
         counts: list[int] = []
 
         def call(_: int, number: int) -> None:
-            values = self._vault.detokenize(batches[number % len(batches)])
-            counts.append(len(values.plain_list()))
+            counts.append(len(detokenize(batches[number % len(batches)]).plain_list()))
 
-        wall = self._drive(call, seconds, 0)
+        wall = self._drive(call, itertools.count(), seconds, len(batches))
         return Lap(len(counts), sum(counts), wall)
 
-    def _drive(self, call: Callable[[int, int], None], seconds: float, most_calls: int) -> float:
-        """Calls from all threads until time or calls are used up; wall seconds until the last answer."""
-        turn = itertools.count()
+    def open_loop(self, server: str, script: str, calls_a_second: float, seconds: float) -> Latencies:
+        calls = self._scripts[script]
+        send = self._senders(server, calls)
+        gaps = random.Random(11)
+        under_way: list[grpc.Future[bytes]] = []
+        latencies: list[float] = []
+        turn = self._turn(server, script)
+        cpu, begun = time.process_time(), time.perf_counter()
+        due = begun
+        while (due := due + gaps.expovariate(calls_a_second)) < begun + seconds:
+            if (early := due - time.perf_counter()) > 0:
+                time.sleep(early)
+            number = next(turn)
+            method, request, _ = calls[number % len(calls)]
+            future = send[number % self._threads][method].future(request, timeout=_TIMEOUT_SECONDS)
+            future.add_done_callback(partial(_answered, latencies, due))
+            under_way.append(future)
+        failed = sum(future.exception() is not None for future in under_way)
+        while len(latencies) + failed < len(under_way):  # callbacks run just after the waiters are woken
+            time.sleep(0.001)
+        used = (time.process_time() - cpu) / (time.perf_counter() - begun)
+        return Latencies(tuple(latencies), failed, used)
+
+    def _senders(
+        self, server: str, calls: Sequence[Call]
+    ) -> "list[dict[str, grpc.UnaryUnaryMultiCallable[bytes, bytes]]]":
+        methods = {call.method for call in calls}
+        return [{each: channel.unary_unary(each) for each in methods} for channel in self._channels[server]]
+
+    def _turn(self, server: str, script: str) -> Iterator[int]:
+        """Goes on where the last lap ended: no lap sees only the script's beginning."""
+        return self._turns.setdefault((server, script), itertools.count())
+
+    def _drive(
+        self, call: Callable[[int, int], None], turn: Iterator[int], seconds: float, calls: int
+    ) -> float:
+        """Calls from all threads for so long, or so often if `seconds` is 0; how long it took."""
         failures: list[BaseException] = []
+        left = iter(range(calls))
         begun = time.perf_counter()
         end = begun + seconds
 
         def run(thread: int) -> None:
             try:
-                while (number := next(turn)) < most_calls or (
-                    not most_calls and time.perf_counter() < end and not failures
+                while not failures and (
+                    time.perf_counter() < end if seconds else next(left, None) is not None
                 ):
-                    call(thread, number)
+                    call(thread, next(turn))
             except Exception as error:  # noqa: BLE001 - raised by the thread that waits
                 failures.append(error)
 
@@ -243,8 +287,16 @@ class _Sender:
         return time.perf_counter() - begun
 
 
+def _answered(latencies: list[float], due: float, future: "grpc.Future[bytes]") -> None:
+    took = time.perf_counter() - due
+    if future.exception() is None:
+        latencies.append(took)
+
+
 def _revealed(reply: bytes, asked: int) -> int:
-    """How many values a reply holds."""
+    """How many values a reply holds; 0 if it is not a Detokenize's."""
+    if not asked:
+        return 0
     message = api.DetokenizeResponse.FromString(reply)
     if message.errors or len(message.values) != asked:
         raise LoadError(f"{len(message.errors)} of {asked} values were not revealed")

@@ -3,6 +3,7 @@
 import os
 import platform
 import resource
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def facts() -> dict[str, object]:
     }
 
 
-def line(found: dict[str, object]) -> str:
+def line(found: Mapping[str, object]) -> str:
     """The facts that a reader of a table needs."""
     return (
         f"{found['cpu']}, {found['cores']} cores, {found['memory_gib']} GiB; "

@@ -23,6 +23,17 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return sum(_ticks(pid) for pid in pids) / _TICKS
 
 
+def resident_bytes(pid: int) -> int:
+    """Memory that a process has to itself: resident and anonymous, without the pages of files.
+
+    Raises:
+        OSError: It has ended.
+    """
+    status = Path(f"/proc/{pid}/status").read_text()
+    [kibibytes] = [line.split()[1] for line in status.splitlines() if line.startswith("RssAnon:")]
+    return int(kibibytes) * 1024
+
+
 def descendants(pid: int) -> list[int]:
     """`pid` and all processes that it started, directly or not."""
     children: dict[int, list[int]] = {}

@@ -105,6 +105,10 @@ class ThrowAwayVault:
             how = f"ended with exit code {code}" if code is not None else "did not end when asked to"
             raise VaultProcessError(f"the vault {how}; its last output:\n{self._tail()}")
 
+    def end(self) -> None:
+        """Asks it to end and waits, whatever comes of it: for a benchmark that has already failed."""
+        self._end()
+
     @property
     def ready(self) -> Ready:
         """How to connect, and the workers of this moment."""
@@ -208,7 +212,7 @@ def throwaway_vault(workers: int = 0) -> Iterator[tuple[ThrowAwayVault, Path]]:
         try:
             yield vault, folder
         except BaseException:
-            vault._end()
+            vault.end()
             raise
         vault.stop()
 

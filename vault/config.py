@@ -148,6 +148,7 @@ class Settings:
     keys: ProviderSettings = ProviderSettings()
     backup: BackupSettings = BackupSettings()
     fields: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # `[fields.<name>]`
+    search: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # `[search.<compound>]`
 
 
 Section = TypeVar("Section")
@@ -161,6 +162,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "backup": BackupSettings,
 }
 
+_FREE = ("fields", "search")  # tables whose keys are names, read by `vault.fields`
 _OPTIONAL: Mapping[object, type[Any]] = {int | None: int}
 _EXPECTED = {int: "a whole number, not negative", str: "text", bool: "true or false"}
 
@@ -188,8 +190,8 @@ def parse_settings(text: str) -> Settings:
     problems: list[str] = []
     sections: dict[str, Any] = {}
     for name, table in document.items():
-        if name == "fields":
-            sections["fields"] = table
+        if name in _FREE:
+            sections[name] = table
         elif name not in SECTIONS:
             problems.append(f"[{name}]: unknown section")
         elif not isinstance(table, dict):

@@ -32,6 +32,7 @@ class Reason(StrEnum):
     SURROGATES_EXHAUSTED = "SURROGATES_EXHAUSTED"
     SURROGATE_TAKEN = "SURROGATE_TAKEN"
     TAG_REFUSED = "TAG_REFUSED"
+    QUESTION_UNFIT = "QUESTION_UNFIT"
     BATCH_ABORTED = "BATCH_ABORTED"
     # What policy says.
     UNAUTHENTICATED = "UNAUTHENTICATED"
@@ -59,6 +60,7 @@ class Reason(StrEnum):
     TOKEN_REVOKED = "TOKEN_REVOKED"  # noqa: S105 - a reason, not a password
     # The vault itself.
     REPLY_FULL = "REPLY_FULL"
+    SEARCH_INCOMPLETE = "SEARCH_INCOMPLETE"
     OVERLOADED = "OVERLOADED"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     STORAGE_FULL = "STORAGE_FULL"
@@ -181,6 +183,12 @@ class TagRefusedError(CallerError):
     """A tag is not of the form that tags have, or looks like personal data. Never says what it was."""
 
     reason = Reason.TAG_REFUSED
+
+
+class QuestionUnfitError(CallerError):
+    """A question does not fit the value: not its field class, or it has no answer to it."""
+
+    reason = Reason.QUESTION_UNFIT
 
 
 class BatchAbortedError(CallerError):
@@ -337,6 +345,12 @@ class ReplyFullError(ServiceError):
     """The reply reached its size limit; ask again for the remaining items."""
 
     reason = Reason.REPLY_FULL
+
+
+class SearchIncompleteError(ServiceError):
+    """The index of a look-up is still being built; the details say how far it is."""
+
+    reason = Reason.SEARCH_INCOMPLETE
 
 
 class OverloadedError(ServiceError):

@@ -14,6 +14,7 @@ from customervault.v1 import (
     erasure_service_pb2,
     key_service_pb2,
     policy_service_pb2,
+    search_service_pb2,
     token_service_pb2,
 )
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
@@ -33,6 +34,7 @@ MODULES = (
     erasure_service_pb2,
     audit_service_pb2,
     policy_service_pb2,
+    search_service_pb2,
 )
 METHODS: list[MethodDescriptor] = [
     method

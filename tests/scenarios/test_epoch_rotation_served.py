@@ -1,5 +1,6 @@
 """A new epoch while several processes serve: asked for, by schedule, and with processes dying."""
 
+import json
 import os
 import signal
 import threading
@@ -88,6 +89,9 @@ def test_no_call_fails_while_the_epoch_changes(server: Server, deployment: Deplo
             rotation = finished(admin, admin.rotate_epoch())
             assert rotation.error is None
             assert rotation.epoch == epoch == admin.keyring_status().epoch
+        with server.connect("privacy") as privacy:
+            ends = list(privacy.list_access(actions=["CompleteRotation"], principal="local operator"))
+            assert [json.loads(each.detail)["epoch"] for each in ends] == [3, 2]
     assert traffic.failures == []
     assert traffic.reads > 10
     assert traffic.writes > 3

@@ -2,9 +2,11 @@
 
 A vault works through three epochs and is copied all the while; rotations are killed. Before each rotation the
 search must find exactly the keys and customers that were shredded since the last one, and the keys that open
-what was deleted or corrected, for they are in the copies; after it, none at all. `make forensics` does it
+what was deleted or corrected, for they are in the copies, and the index rows of phone numbers that are gone;
+after it, none at all. `make forensics` does it
 with 50,000 customers, `CVAULT_FORENSICS_CUSTOMERS` sets another number. Where replaced data keys are kept for
-data backups, they are found as long as they are.
+data backups, they are found as long as they are. So it is with the records of the access log, which name a
+customer by what only its data key makes; the sealed log holds all the while.
 """
 
 import os
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenarios.support.forensics.accesses import told_by_names
 from tests.scenarios.support.forensics.copies import copy_data
 from tests.scenarios.support.forensics.scanning import SEALED_WINDOW, Hit, Needles
 from tests.scenarios.support.forensics.searching import Findings, Search
@@ -46,12 +49,16 @@ def searched(work: Work, *further_root_keys: Path) -> Findings:
     """Everything that can be found now."""
     began = time.monotonic()
     search = Search(work.places, [work.root_keys, *further_root_keys], work.key_file)
-    found = search.run(work.every_key(), work.gone(), list(work.shredded.values()))
+    shredded = list(work.shredded.values())
+    found = search.run(work.every_key(), work.gone(), shredded, work.phones, work.region)
+    assert told_by_names(work.places, work.names()) == set()
     if CUSTOMERS > DEFAULT_CUSTOMERS:
         print(  # noqa: T201 - somebody is waiting
             f"  {len(search.paths):,} files, {found.searched_bytes / 2**20:,.0f} MiB of different bytes;"
             f" epochs that open: {sorted(found.epochs)}; found {len(found.raw)} raw keys,"
-            f" {len(found.sealed):,} sealed ones, {len(found.hashed):,} customers in an index"
+            f" {len(found.sealed):,} sealed ones, {len(found.hashed):,} customers and"
+            f" {len(found.phones):,} phone numbers in an index,"
+            f" {sum(found.accesses.values()):,} accesses of {len(found.accesses):,} customers"
             f" ({time.monotonic() - began:.0f} s)",
             flush=True,
         )
@@ -59,7 +66,8 @@ def searched(work: Work, *further_root_keys: Path) -> Findings:
 
 
 def test_keys_are_found_until_the_shred_is_final_and_nowhere_after(work: Work) -> None:
-    final, forgotten = set(), set()
+    final, forgotten, unlisted = set(), set(), set()
+    told: set[int] = set()
     for killed_at in KILLED_AT:
         work.an_epoch(amounts())
         gone = work.gone()
@@ -67,15 +75,22 @@ def test_keys_are_found_until_the_shred_is_final_and_nowhere_after(work: Work) -
         assert before.raw == {}
         assert set(before.sealed) == gone - final
         assert set(before.hashed) == {each.external_id for each in work.shredded.values()} - forgotten
+        assert set(before.phones) == {each.external_id for each in work.phones} - unlisted
         assert len(before.epochs) == 1
+        assert before.accesses.keys() & work.shredded.keys() == work.shredded.keys() - told
         work.rotate(killed_at, amounts().shreds_after_kill)
         after = searched(work)
-        assert (after.raw, after.sealed, after.hashed) == ({}, {}, {})
+        assert (after.raw, after.sealed, after.hashed, after.phones) == ({}, {}, {}, {})
+        assert after.accesses == {}
         assert len(after.epochs) == 1
+        work.seal()
+        assert work.verified().errors == []
+        told = set(work.shredded)
         final = work.gone()
         assert gone < final
         assert work.former <= final
         forgotten = {each.external_id for each in work.shredded.values()}
+        unlisted = {each.external_id for each in work.phones}
 
 
 def test_keys_that_are_kept_for_backups_are_found_until_their_time(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@
 - `segments`: `SegmentWriter`, which every process that reveals values appends through.
 - `listing`: the segments of a directory. `sealed`: what becomes of them, a Merkle tree.
 - `reader`: records and accesses, sealed or not.
-- `customers`: of whom a principal was shown a value.
+- `sifting`: the records of a principal and a time. `customers`: of whom it was shown a value. `tally`: how
+  much, customer by customer.
 - `check`: the offline test of every segment and of the chain between them.
 """

@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from vault.audit.filtering import EVERYTHING, Wanted, action_name, breaks_glass
 from vault.audit.records import (
-    BREAK_GLASS,
     FIRST_REASON_CODE,
     MASKED,
     PLAIN,
     ActRecord,
-    ReadAction,
     ReadRecord,
     Record,
     reason_of,
@@ -18,12 +17,10 @@ from vault.audit.records import (
 from vault.errors import Reason
 from vault.model.consent import LawfulBasis
 
-_ACTION_NAMES = {int(action): action.name.title().replace("_", "") for action in ReadAction}
-
 
 @dataclass(frozen=True, slots=True)
 class AccessSummary:
-    """One recorded call. Asked for one customer, it counts that customer's items only.
+    """One recorded call. Asked for one customer or field class, it counts items of these only.
 
     Attributes:
         worker: that recorded it; `seq` counts its records.
@@ -65,48 +62,57 @@ def concerns(record: Record, locators: frozenset[bytes]) -> bool:
     return not locators.isdisjoint(record.locators)
 
 
-def fold(
-    record: Record, worker: str, locators: frozenset[bytes] | None = None, leaf: int | None = None
-) -> AccessSummary:
-    """The summary of a record; with `locators`, of that one customer's part in it."""
+def fold(record: Record, worker: str, wanted: Wanted = EVERYTHING, leaf: int | None = None) -> AccessSummary:
+    """The summary of a record that is wanted, of its part about the wanted customer and field class."""
     if isinstance(record, ActRecord):
-        return _fold_act(record, worker, locators, leaf)
-    groups = [group for group in record.groups if locators is None or group.locator in locators]
-    outcomes = Counter(b"".join(group.outcomes for group in groups))
-    if locators is None:
+        return _fold_act(record, worker, wanted, leaf)
+    parts = wanted.outcomes(record)
+    outcomes = Counter(b"".join(parts))
+    if wanted.locators is None and wanted.field_class is None:
         for outcome, count in record.unknown:
             outcomes[outcome] += count
-    classes = {
-        field_class
-        for group in groups
-        for field_class, outcome in zip(group.field_classes, group.outcomes, strict=True)
-        if outcome < FIRST_REASON_CODE and field_class
-    }
-    action = record.action & ~BREAK_GLASS
     return AccessSummary(
         time_ms=record.time_ms,
         worker=worker,
         seq=record.seq,
         principal_id=record.principal_id,
         principal="",
-        action=_ACTION_NAMES.get(action, f"Action{action}"),
+        action=action_name(record.action),
         purpose_id=record.purpose_id,
         values_plain=outcomes[PLAIN],
         values_masked=outcomes[MASKED],
         values_denied=sum(count for outcome, count in outcomes.items() if outcome >= FIRST_REASON_CODE),
-        customers=1 if locators is not None else len({group.locator for group in groups}),
-        field_class_ids=tuple(sorted(classes)),
+        customers=_customers(record, wanted),
+        field_class_ids=_classes(record, wanted),
         reasons=_reasons(outcomes),
         detail="",
         basis=record.basis,
-        break_glass=bool(record.action & BREAK_GLASS),
+        break_glass=breaks_glass(record),
         leaf=leaf,
     )
 
 
-def _fold_act(
-    act: ActRecord, worker: str, locators: frozenset[bytes] | None, leaf: int | None
-) -> AccessSummary:
+def _customers(record: ReadRecord, wanted: Wanted) -> int:
+    if wanted.locators is not None:
+        return 1
+    number = None if wanted.field_class is None else wanted.field_class.number
+    return len({group.locator for group in record.groups if number is None or number in group.field_classes})
+
+
+def _classes(record: ReadRecord, wanted: Wanted) -> tuple[int, ...]:
+    found = {
+        field_class
+        for group in record.groups
+        if wanted.locators is None or group.locator in wanted.locators
+        for field_class, outcome in zip(group.field_classes, group.outcomes, strict=True)
+        if outcome < FIRST_REASON_CODE and field_class
+    }
+    if wanted.field_class is not None:
+        found &= {wanted.field_class.number}
+    return tuple(sorted(found))
+
+
+def _fold_act(act: ActRecord, worker: str, wanted: Wanted, leaf: int | None) -> AccessSummary:
     return AccessSummary(
         time_ms=act.time_ms,
         worker=worker,
@@ -118,7 +124,7 @@ def _fold_act(
         values_plain=0,
         values_masked=0,
         values_denied=0,
-        customers=1 if locators is not None else len(set(act.locators)),
+        customers=1 if wanted.locators is not None else len(set(act.locators)),
         field_class_ids=(),
         reasons=_reasons([act.outcome]),
         detail=act.detail,

@@ -197,12 +197,11 @@ def parse_closing(header: bytes) -> ClosingPart | None:
     return ClosingPart(State(state), *rest) if state in tuple(State) else None
 
 
-def walk(data: bytes) -> Iterator[Span]:
-    """The frames of a whole segment, in order, with damage between them as invalid spans.
+def walk(data: bytes, position: int = HEADER_BYTES) -> Iterator[Span]:
+    """The frames of a segment from a frame's start on, in order, with damage between them as invalid spans.
 
     Ends where only zeros follow. An invalid span that ends the walk is a torn tail.
     """
-    position = HEADER_BYTES
     size = len(data)
     content_end = len(data.rstrip(b"\0"))
     unpack, crc32, prefix = FRAME.unpack_from, zlib.crc32, FRAME.size

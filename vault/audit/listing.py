@@ -54,19 +54,33 @@ class Segment:
         """No record is newer."""
         return self.closing.last_ms if self.closing is not None and self.is_final else FOREVER_MS
 
-    def load(self) -> bytes:
-        """The whole file.
+    def load(self, start: int = 0) -> bytes:
+        """The file, from an offset on.
 
         Raises:
             SegmentGoneError: it was sealed and removed meanwhile.
             AuditUnavailableError: it cannot be read.
         """
         try:
-            return self.path.read_bytes()
+            with self.path.open("rb", buffering=0) as file:
+                file.seek(start)
+                return file.read()
         except FileNotFoundError:
             raise SegmentGoneError("a segment was sealed meanwhile") from None
         except OSError as error:
             raise _unreadable() from error
+
+    def frames(self, start: int) -> tuple[bytes, list[Span]]:
+        """Its bytes from a frame's start on, and the frames and damage in them, but for a torn tail.
+
+        Raises:
+            SegmentGoneError, AuditUnavailableError: see `load`.
+        """
+        data = self.load(start)
+        spans = list(walk(data, 0))
+        if spans and not spans[-1].valid and not self.is_final:
+            spans.pop()
+        return data, spans
 
     def spans(self, data: bytes, sealed: Sealed = UNSEALED) -> list[Span]:
         """Its frames and damage that are not sealed, without a torn tail that may still be on its way."""

@@ -8,8 +8,8 @@ ACT       u8 kind 'A' | u8 outcome | u64 seq | u64 time_ms | u32 principal_id
           | u8 length, principal's name (empty if registered) | u8 length, action
           | u16 n | n x locator 16 | detail to the end (UTF-8 JSON of names and counts)
 
-Outcome   0 nothing revealed (metadata; or an act that was done), 2 plain, 3 masked, from 16 on a
-          `Reason` by `REASON_CODES`.
+Outcome   0 nothing revealed (metadata; or an act that was done), 2 plain, 3 masked, 4 to 15 an answer given
+          without the value, by its number in `Reveal`; from 16 on a `Reason` by `REASON_CODES`.
 Basis     the lawful basis that the caller stated, by `BASIS_CODES`; 0 where it stated none.
 Locator   a PRF of the customer, computed elsewhere. One customer has one for each DEK generation.
 Class     0 where the field class is not known.
@@ -71,7 +71,8 @@ REASON_CODES: Final[Mapping[Reason, int]] = {
     Reason.APPROVAL_UNKNOWN: 30,
     Reason.SURROGATES_EXHAUSTED: 36,
     Reason.SURROGATE_TAKEN: 37,
-    Reason.TAG_REFUSED: 39,
+    Reason.TAG_REFUSED: 38,
+    Reason.QUESTION_UNFIT: 39,
     Reason.UNAUTHENTICATED: 40,
     Reason.SUSPENDED: 41,
     Reason.ACTION_DENIED: 42,
@@ -106,6 +107,7 @@ REASON_CODES: Final[Mapping[Reason, int]] = {
     Reason.INTEGRITY_FAILED: 89,
     Reason.WITNESS_UNAVAILABLE: 90,
     Reason.LEDGER_BEHIND: 91,
+    Reason.SEARCH_INCOMPLETE: 96,
 }
 # Three bits: stored, never changed or used again.
 BASIS_CODES: Final[Mapping[LawfulBasis, int]] = {
@@ -133,6 +135,9 @@ class ReadAction(IntEnum):
     TRANSLATE_TOKENS = 6
     GET_CUSTOMER = 7
     LIST_CUSTOMERS = 8
+    PSEUDONYMIZE = 9
+    COMPARE = 10
+    DERIVE = 11
 
 
 class MalformedRecordError(ValueError):

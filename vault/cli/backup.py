@@ -15,6 +15,7 @@ from vault.cli.stopped import stopped
 from vault.cli.texts import texts
 
 if TYPE_CHECKING:
+    from vault.config import Settings
     from vault.core.restorereport import RestoreReport
 
 _GROUP = """Backups of the data. They hold no key: opening one takes the keyring (`cvault keys copy`) as well.
@@ -86,9 +87,12 @@ def register(app: typer.Typer) -> None:
 
 def create(directory: Directory, data: DataDir = DEFAULT_DATA, as_json: Json = False) -> None:
     """Makes a backup."""
+    from vault.config import load_settings
     from vault.core.backup import create_backup
+    from vault.core.localacts import recording
 
-    made = create_backup(data, directory)
+    with recording(data, load_settings(data)) as trail:
+        made = create_backup(data, directory, trail=trail)
     facts = {"path": str(made.path), **made.facts, "bytes": made.bytes}
     if as_json:
         print_json(facts)
@@ -187,6 +191,7 @@ def restore(
         finished = finish_restore(data)
         if finished is not None:
             print_remark("An interrupted restore was finished; this is its report.")
+            _record(data, settings, finished)
             _print_report(finished, as_json=as_json)
             return
         file = passphrase_file or development_passphrase(data)
@@ -206,7 +211,25 @@ def restore(
             restoring.put_in_place(report)
         finally:
             restoring.discard()
+        _record(data, settings, report)
     print_remark(f"Restored {backup.name}. Check it: cvault check --data {data}")
+
+
+def _record(data: Path, settings: "Settings", report: "RestoreReport") -> None:
+    from vault.core.localacts import recording
+    from vault.errors import AuditUnavailableError
+
+    try:
+        with recording(data, settings) as trail:
+            trail.local(
+                "Restore",
+                backup=report.backup,
+                customers=report.customers,
+                lost=len(report.lost_newer) + len(report.lost_generation) + len(report.lost_key),
+                incarnation=report.incarnation,
+            )
+    except AuditUnavailableError:
+        print_remark("The restore could not be written to the access log; the ledger has it.")
 
 
 def _confirm(report: "RestoreReport") -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vault.cli import customer_terms
+from vault.cli import customer_accesses, customer_terms
 from vault.cli.connection import online
 from vault.cli.customer_ref import By, ByOption, Customer, named
 from vault.cli.exits import UsageError, code_for_batch, message_of, reason_of
@@ -47,6 +47,7 @@ def register(app: typer.Typer) -> None:
     group.command("show", **texts(_SHOW, "Show what is held of a customer."))(show)
     group.command("list", **texts(_LIST, "List all customers."))(list_all)
     group.command("export", **texts(_EXPORT, "Print all values of a customer."))(export)
+    customer_accesses.register(group)
     customer_terms.register(group)
     app.add_typer(group, name="customers")
 

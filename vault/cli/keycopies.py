@@ -68,10 +68,12 @@ def copy(
     """Copies the keyring."""
     from vault.config import load_settings
     from vault.core.keycopies import copy_keyring
+    from vault.core.localacts import recording
 
     settings = load_settings(data)
     passphrase = read_passphrase(passphrase_file or development_passphrase(data), settings.keys, new=False)
-    made = copy_keyring(data, settings, passphrase, directory, with_root_key=with_root_keys)
+    with recording(data, settings) as trail:
+        made = copy_keyring(data, settings, passphrase, directory, with_root_key=with_root_keys, trail=trail)
     facts = {"path": str(made.path), **made.facts, "bytes": made.bytes}
     if as_json:
         print_json(facts)

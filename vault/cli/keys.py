@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vault.cli import keycopies, keys_passphrase, keys_secrets
+from vault.cli import keycopies, keys_passphrase, keys_pseudonyms, keys_secrets
 from vault.cli.connection import online
 from vault.cli.customer_ref import By, ByOption, Customer, named
 from vault.cli.options import DEFAULT_DATA, Approval, DataDir, Json, PassphraseFile
@@ -71,6 +71,7 @@ def register(app: typer.Typer) -> None:
     group.command("rotate-dek", **texts(_ROTATE, "Rotate one customer's key."))(rotate_dek)
     group.command("provider-check", **texts(_CHECK, "Try the key provider."))(provider_check)
     keys_secrets.register(group)
+    keys_pseudonyms.register(group)
     keys_passphrase.register(group)
     keycopies.add_to(group)
     app.add_typer(group, name="keys")

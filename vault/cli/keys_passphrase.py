@@ -52,6 +52,7 @@ def passphrase(
 ) -> None:
     """Seals the root keys anew."""
     from vault.config import load_settings
+    from vault.core.localacts import recording
     from vault.keys.file_provider import FileProvider
     from vault.keys.resealing import reseal
 
@@ -62,6 +63,8 @@ def passphrase(
     old = FileProvider.of(data, settings.keys, read_passphrase(file, settings.keys, new=False))
     new_passphrase = None if new_key_file is not None else read_new_passphrase(new_passphrase_file)
     key_file = new_key_file.resolve() if new_key_file is not None else None
+    with recording(data, settings) as trail:
+        trail.local("ChangePassphrase", key_file=key_file is not None)
     done = reseal(data, old, FileProvider(old.directory, passphrase=new_passphrase, key_file=key_file))
     if as_json:
         print_json({"resealed": list(done.now), "resealed_before": list(done.before)})

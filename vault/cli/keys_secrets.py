@@ -75,7 +75,7 @@ def rotate_token_key(
     """Rotates the token key."""
     from vault.core import tokenkeys
 
-    with _opened(data, passphrase_file) as (engine, trail):
+    with opened(data, passphrase_file) as (engine, trail):
         if withdraw is not None:
             tokenkeys.withdraw_token_key(engine, trail, withdraw)
         else:
@@ -96,7 +96,7 @@ def rotate_signing_key(
     from vault.core.signingkey import rotate_signing_key as rotate
     from vault.errors import WitnessUnavailableError
 
-    with _opened(data, passphrase_file) as (engine, trail):
+    with opened(data, passphrase_file) as (engine, trail):
         try:
             key_id = rotate(engine, trail)
         except WitnessUnavailableError as error:
@@ -121,7 +121,7 @@ def rotate_ca(
     from vault.config import load_settings
     from vault.core.authority import begin_ca_change, end_ca_change
 
-    with _opened(data, passphrase_file) as (engine, trail):
+    with opened(data, passphrase_file) as (engine, trail):
         if finish:
             fingerprint = end_ca_change(engine, load_settings(data), trail)
         else:
@@ -137,8 +137,8 @@ def rotate_ca(
 
 
 @contextmanager
-def _opened(data: Path, passphrase_file: Path | None) -> "Iterator[tuple[Engine, Trail]]":
-    """The vault, open in this process, which may be one of several."""
+def opened(data: Path, passphrase_file: Path | None) -> "Iterator[tuple[Engine, Trail]]":
+    """The vault, open in this process, which may be one of several, and what records acts in it."""
     if not (data / "FORMAT").exists():
         raise UsageError(f"there is no vault in {data}")
     from vault.config import load_settings

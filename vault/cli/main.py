@@ -8,6 +8,7 @@ from typing import NoReturn
 import typer
 
 from vault.cli import (
+    answers,
     approvals,
     audit,
     backup,
@@ -16,6 +17,7 @@ from vault.cli import (
     customers,
     detokenize,
     erasure,
+    find,
     import_,
     import_tokens,
     init,
@@ -41,7 +43,8 @@ _HELP = """Customer Vault: CRM systems hold tokens, the vault holds the values.
 \b
 Start a vault:      init, serve, status, check
 Move data in:       import, import-tokens, tokenize, tokenize-table
-Read it:            detokenize, detokenize-table, customers, tokens
+Read it:            detokenize, detokenize-table, find, customers, tokens
+Ask about it:       pseudonymize, compare, derive
 End it:             shred, erasure
 Govern it:          policy, principals, approvals, consent, keys, audit
 Keep it:            backup, keys copy
@@ -65,7 +68,8 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     for module in (
-        init, serve, status, import_, import_tokens, tokenize, detokenize, tables, shred, check, version,
+        init, serve, status, import_, import_tokens, tokenize, detokenize, find, answers, tables, shred,
+        check, version,
     ):  # fmt: skip
         module.register(app)
     for group in (

@@ -10,7 +10,6 @@ import typer
 
 from vault.cli.connection import Connection, connecting, online
 from vault.cli.customer_ref import By, named
-from vault.cli.detokenize import Reveal
 from vault.cli.exits import ExitCode, UsageError
 from vault.cli.options import Basis, Json, Purpose, lawful_basis
 from vault.cli.output import plural, print_json, print_line, print_remark, print_table, when, when_json
@@ -191,6 +190,21 @@ def history(vault: "Vault", as_json: Json = False) -> None:
     print_table(("VERSION", "APPLIED", "BY"), rows, empty="No versions.")
 
 
+class Asked(StrEnum):
+    """What a read may ask for."""
+
+    BEST = "best"
+    PLAIN = "plain"
+    MASKED = "masked"
+    PSEUDONYM = "pseudonym"
+    COMPARE = "compare"
+    AGE_OVER = "age_over"
+    COUNTRY = "country"
+    EMAIL_DOMAIN = "email_domain"
+    POSTCODE_AREA = "postcode_area"
+    CARD_BIN = "card_bin"
+
+
 @online
 def explain(
     vault: "Vault",
@@ -199,7 +213,9 @@ def explain(
     principal: Annotated[
         str, typer.Option("--principal", metavar="NAME", help="Who reads; by default you.")
     ] = "",
-    reveal: Annotated[Reveal, typer.Option("--reveal", help="As for detokenize.")] = Reveal.BEST,
+    reveal: Annotated[
+        Asked, typer.Option("--reveal", help="As for detokenize, or an answer without the value.")
+    ] = Asked.BEST,
     basis: Basis = "",
     customer: Annotated[
         str, typer.Option("--customer", metavar="ID|TOKEN", help="Of whom, instead of a situation.")

@@ -31,6 +31,7 @@ from vault.store.session import WriteSession
 
 PRINCIPALS: Final = "principals"
 _MAX_CERTIFICATE_DAYS: Final = 825
+_CHANGES_TOLD: Final = 200  # lines of a policy's changes in the access log
 
 
 class Administering:
@@ -105,7 +106,13 @@ class Administering:
             grants = current.access.principal(caller.principal)
             grants.require(Action.ADMIN)
             changes = describe_change(current.access.policy, policy)
-            self._trail.act(grants, "ApplyPolicy", changes=changes[:200])
+            self._trail.act(
+                grants,
+                "ApplyPolicy",
+                version=current.policy.version + 1,
+                changes=changes[:_CHANGES_TOLD],
+                more_changes=max(0, len(changes) - _CHANGES_TOLD),
+            )
             number_names(engine.rows, session, current.numbers[DOMAIN], DOMAIN, list(policy.domains))
             number_names(engine.rows, session, current.numbers[PURPOSE], PURPOSE, list(policy.purposes))
             now = engine.now_ms()

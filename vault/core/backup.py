@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vault.core.keyhistory import KEYS_FILE, listed_keys
+from vault.core.trail import Trail
 from vault.crypto import hazmat
 from vault.errors import IntegrityFailedError, VaultError
 from vault.store.bundle import Bundle, bundle_name, making
@@ -35,15 +36,19 @@ CA_FILE: Final = Path("tls") / "ca.crt"
 LEDGER_PATH: Final = Path(LEDGER) / LEDGER_FILE
 
 
-def create_backup(data_dir: Path, directory: Path, *, store: Store | None = None) -> Bundle:
+def create_backup(
+    data_dir: Path, directory: Path, *, store: Store | None = None, trail: Trail | None = None
+) -> Bundle:
     """Makes a backup in a directory of backups.
 
     Args:
         data_dir: the vault's directory; the vault may be served.
         directory: where the backup gets a directory of its own.
         store: the vault's store, if this process has it open.
+        trail: records the backup before it is there.
 
     Raises:
+        AuditUnavailableError: it cannot be recorded; there is no backup then.
         StorageFormatError: there is no vault.
         IntegrityFailedError: a store is damaged.
         StorageFullError: the directory's disk is full.
@@ -66,6 +71,8 @@ def create_backup(data_dir: Path, directory: Path, *, store: Store | None = None
             "ledger": take_ledger(data_dir, path, found.vault_id),
         }
         take_public(data_dir, path)
+        if trail is not None:
+            trail.local("CreateBackup", name=name, customers=rows["sheets"], ledger=facts["ledger"])
     return Bundle.read(directory / name, DATA)
 
 

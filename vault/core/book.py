@@ -6,12 +6,13 @@ a fresh MAC and a fresh seal. The DEK is open in guarded memory only within `Boo
 `Book.create`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from vault.core.indexkeys import IndexKeys
 from vault.core.records import open_record, seal_record
+from vault.core.searchindex import Pair, SearchIndex, pairs_of
 from vault.core.secrets import VaultSecrets
 from vault.crypto import hazmat
 from vault.crypto.suites import XCHACHA20_POLY1305
@@ -46,6 +47,7 @@ from vault.store.sheet import (
     SheetField,
     SheetSurrogate,
     external_id_of,
+    indexed_part,
     sheet_aad,
 )
 from vault.store.snapshot import KeyringSnapshot, Snapshot, ValuesReader
@@ -75,6 +77,7 @@ class OpenCustomer:
     counter: tuple[int, int]  # incarnation, and the next value counter in it
     terms: Terms = field(default=NO_TERMS, repr=False)
     surrogates: tuple[SheetSurrogate, ...] = ()
+    before: tuple[SheetField, ...] = ()  # the lines as they were read
     created: bool = False
     changed: bool = False
 
@@ -93,6 +96,7 @@ class OpenCustomer:
             counter,
             sheet.terms,
             sheet.surrogates,
+            sheet.fields,
         )
 
     @property
@@ -162,6 +166,7 @@ class Book:
         index_keys: IndexKeys,
         deks: DekOpener,
         suite: int,
+        search: SearchIndex,
     ) -> None:
         self.vault_id = self._vault_id = vault_id
         self.region = self._region = region
@@ -170,6 +175,7 @@ class Book:
         self._index_keys = index_keys
         self._deks = deks
         self._suite = suite
+        self.search = search
 
     def lookup(self, index: WriteSession | KeyringSnapshot, external_id: bytes) -> CustomerNo | None:
         """The customer that the index gives for an external id, live or not."""
@@ -238,8 +244,7 @@ class Book:
         if dek_row is None:
             raise DataLossError("the key of a live customer is missing from the keyring")
         with self._deks.unwrap(dek_row, keys.epoch, self._region, number, generation) as dek:
-            if not hazmat.constant_time_equal(dek.row_mac(self._row_message(number, row)), row.mac):
-                raise IntegrityFailedError
+            self.verify_row(number, row, dek.row_mac)
             yield row, dek
 
     def close_consent(
@@ -327,11 +332,15 @@ class Book:
         entry: SheetField,
         plaintext: bytes,
         fingerprint: bytes,
+        digest: bytes = b"",
     ) -> int:
-        """Replaces a value; number and token stay. Returns the record's new version."""
+        """Replaces a value; number and token stay. Returns the record's new version.
+
+        `digest` is what a search goes by, empty for a class that is not searchable.
+        """
         version = self.version(session, customer.number, entry.value_no) + 1
         self.put_value(session, customer, entry.value_no, entry.field_class, plaintext, version=version)
-        customer.put_entry(entry._replace(fingerprint=fingerprint))
+        customer.put_entry(entry._replace(fingerprint=fingerprint, index_hash=digest))
         return version
 
     def bury(self, session: WriteSession, customer: OpenCustomer, entry: SheetField) -> None:
@@ -393,7 +402,7 @@ class Book:
             raise DataLossError("the key of a live customer is missing from the keyring")
 
     def save(self, session: WriteSession, customer: OpenCustomer) -> None:
-        """Writes row and sheet back."""
+        """Writes row and sheet back, and has the index follow the sheet."""
         key = value_key(self._region, customer.number, CUSTOMER_ROW)
         row = customer.row
         if customer.terms or row.restrictions:
@@ -414,6 +423,14 @@ class Book:
         aad = sheet_aad(self._vault_id, key, head)
         sealed = hazmat.seal(XCHACHA20_POLY1305, customer.dek.sheet_key, sheet.pack(), aad)
         session.put_sheet(key, head + sealed)
+        lines = sheet.fields
+        self.search.follow(session, customer.number, customer.before, lines, created=customer.created)
+        customer.before = lines
+
+    def searched(self, session: WriteSession, customer: OpenCustomer) -> list[bytes]:
+        """The customer's rows of table `search`."""
+        pairs = pairs_of(customer.lines.values())
+        return self.search.rows_of(session, session, customer.number, pairs)
 
     def tombstone(self, reader: WriteSession, number: CustomerNo, ledger_seq: int) -> CustomerRow:
         """What a customer row becomes by a shred: nothing of the customer, the ledger's number of it."""
@@ -437,7 +454,11 @@ class Book:
 
     def verify_tombstone(self, number: CustomerNo, row: CustomerRow) -> None:
         """Raises IntegrityFailedError unless the tombstone is the vault's own."""
-        if not hazmat.constant_time_equal(self._secrets.row_mac(self._row_message(number, row)), row.mac):
+        self.verify_row(number, row, self._secrets.row_mac)
+
+    def verify_row(self, number: CustomerNo, row: CustomerRow, row_mac: Callable[[bytes], bytes]) -> None:
+        """Raises IntegrityFailedError unless the row's MAC is the one that `row_mac` makes."""
+        if not hazmat.constant_time_equal(row_mac(self._row_message(number, row)), row.mac):
             raise IntegrityFailedError
 
     def _row_message(self, number: CustomerNo, row: CustomerRow) -> bytes:
@@ -449,17 +470,31 @@ class Book:
         number: CustomerNo,
         sheet_key: hazmat.KeyPointer,
         opener: hazmat.Opener,
-    ) -> tuple[bytes, tuple[SheetSurrogate, ...]]:
-        """What the index holds of a customer, from its sheet: external id and surrogates.
+    ) -> tuple[bytes, tuple[SheetSurrogate, ...], Sequence[Pair]]:
+        """What the index holds of a customer, from its sheet: external id, surrogates, digests to search by.
 
         Raises:
             DataLossError, IntegrityFailedError: the sheet is missing or damaged.
         """
         version, plaintext = self._open_sheet_with(reader, number, sheet_key, opener)
-        if version != SURROGATES_FORMAT:
-            return external_id_of(plaintext), ()
-        sheet = Sheet.unpack(plaintext, version)
-        return sheet.external_id, sheet.surrogates
+        if version == SURROGATES_FORMAT:
+            sheet = Sheet.unpack(plaintext, version)
+            return sheet.external_id, sheet.surrogates, pairs_of(sheet.fields)
+        if not self.search.searchable:
+            return external_id_of(plaintext), (), ()
+        external_id, pairs = indexed_part(plaintext)
+        return external_id, (), pairs
+
+    def past_locators(
+        self,
+        reader: ValuesReader,
+        number: CustomerNo,
+        sheet_key: hazmat.KeyPointer,
+        opener: hazmat.Opener,
+    ) -> tuple[bytes, ...]:
+        """A customer's names in the access log under earlier generations of its key; raises as `indexed`."""
+        version, plaintext = self._open_sheet_with(reader, number, sheet_key, opener)
+        return Sheet.unpack(plaintext, version).past_locators
 
     def _open_sheet(self, reader: ValuesReader, number: CustomerNo, dek: OpenDek) -> Sheet:
         version, plaintext = self._open_sheet_with(reader, number, dek.sheet_key, hazmat.Opener())

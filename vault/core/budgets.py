@@ -10,7 +10,7 @@ Rules:
   has counted in the window: a batch of customers known by then costs one set difference, and no file.
 - What would go beyond a hard level is refused whole: a batch of reads, an entry of a tokenize call. Where
   there are several budgets, those before the one that refuses have counted it.
-- Counted is whom a value was revealed of, in plain or masked, before the access record is written: a read
+- Counted is whom a value or a derived answer was revealed of, before the access record is written: a read
   that then fails is counted, none is missed.
 - The alert of a window, and its first refusal, are given once by whichever worker comes to it: an act in
   the access log, and `notify`.
@@ -19,7 +19,7 @@ Rules:
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,6 +28,7 @@ from vault.audit.records import ITEM_BYTES, LOCATOR_BYTES, MASKED, PLAIN
 from vault.audit.segments import now_ms
 from vault.core.trail import Trail
 from vault.errors import BudgetExceededError
+from vault.model.access import ANSWERS
 from vault.model.controls import BudgetEvent, BudgetKind, BudgetUse
 from vault.policy.budgets import Budget
 from vault.policy.decision import Grants
@@ -37,6 +38,7 @@ EXPORT_WINDOW_SECONDS: Final = 86_400
 _ALERTED: Final = FIRST_FLAG
 _EXCEEDED: Final = SECOND_FLAG
 _OUTCOMES_AT: Final = LOCATOR_BYTES + 2 + ITEM_BYTES - 1  # in a group of an access record
+_ANSWERED: Final = frozenset(map(int, ANSWERS))
 _EXPORTS: Final = "-"  # in place of a budget's name
 
 _Key = tuple[str, int, int, BudgetKind]
@@ -92,8 +94,8 @@ class Budgets:
             if budget.customers is not None and budget.covers(purpose):
                 self._charge(grants, budget, BudgetKind.READ, budget.customers, not_in)
 
-    def compare(self, grants: Grants, locator: bytes) -> None:
-        """Counts a customer with whose values others are compared.
+    def compare(self, grants: Grants, locators: Set[bytes]) -> None:
+        """Counts customers with whose values others are compared.
 
         Raises:
             BudgetExceededError: there are too many; nothing may be compared.
@@ -101,8 +103,7 @@ class Budgets:
         """
         for budget in grants.budgets:
             if budget.compare is not None:
-                one = {locator}
-                self._charge(grants, budget, BudgetKind.COMPARE, budget.compare, one.difference)
+                self._charge(grants, budget, BudgetKind.COMPARE, budget.compare, set(locators).difference)
 
     def exports(self, grants: Grants, locator: bytes, limit: int) -> bool:
         """Counts a customer that is exported; whether it is among the first `limit` of the day (UTC)."""
@@ -235,7 +236,7 @@ class _Reaction:
 
 def _reveals(group: bytes) -> bool:
     outcomes = group[_OUTCOMES_AT::ITEM_BYTES]
-    return PLAIN in outcomes or MASKED in outcomes
+    return PLAIN in outcomes or MASKED in outcomes or not _ANSWERED.isdisjoint(outcomes)
 
 
 def _use(budget: Budget, kind: BudgetKind, limit: int, start_s: int, state: SetState) -> BudgetUse:

@@ -18,12 +18,15 @@ from vault.core.consents import ConsentLedger
 from vault.core.indexkeys import IndexKeys
 from vault.core.keyhistory import listed_keys, require_unforked
 from vault.core.rows import Rows
+from vault.core.searchindex import SearchIndex, pairs_of
 from vault.core.secrets import VaultSecrets
 from vault.crypto import hazmat
 from vault.crypto.hazmat import GuardedMemory
 from vault.crypto.slots import SlotPool
 from vault.crypto.suites import suite_named
 from vault.errors import IntegrityFailedError, KeyUnavailableError, VaultError
+from vault.fields.config import load_field_classes
+from vault.fields.searching import load_searchable
 from vault.keys.keyrings import Keyrings
 from vault.keys.opendek import SLOT_BYTES, DekOpener
 from vault.model.ids import CustomerNo, Epoch, Region
@@ -34,7 +37,7 @@ from vault.store.sheet import TAG_DOMAIN
 from vault.store.snapshot import KeyringSnapshot, Snapshot
 from vault.store.store import Store
 
-_ADMIN_TABLES = ("names", "principals", "policies", "requests", "erasures", "operations")
+_ADMIN_TABLES = ("names", "principals", "policies", "requests", "erasures", "operations", "search")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,8 @@ def _check_records(
         suite = suite_named(settings.storage.suite).number
         deks = DekOpener(keyrings, pool, suite)
         region = Region(store.region)
+        rows = Rows(secrets, store.vault_id)
+        searchable = load_searchable(settings.search, load_field_classes(settings.fields))
         book = Book(
             vault_id=store.vault_id,
             region=region,
@@ -114,22 +119,27 @@ def _check_records(
             index_keys=index_keys,
             deks=deks,
             suite=suite,
+            search=SearchIndex(searchable, rows, index_keys, region),
         )
-        rows = Rows(secrets, store.vault_id)
         consents = ConsentLedger(book, rows)
         yield from _check_rows(snapshot, rows)
-        listed = 0
+        listed = searched = 0
         for key, raw in snapshot.customers(None):
             number = split_value_key(key)[1]
             try:
-                listed += yield from _check_customer(
+                surrogates, rows_found = yield from _check_customer(
                     snapshot, keys, book, consents, index_keys, region, number, CustomerRow.unpack(raw)
                 )
+                listed += surrogates
+                searched += rows_found
             except VaultError as error:
                 yield Finding("error", error.reason.value, "values", f"customer {number}: {error}")
         left = keys.count_surrogates() - listed
         if left > 0:
             yield Finding("note", "INDEX_ORPHAN", "index", f"{left} surrogates or tags that no customer has")
+        left = keys.count_search() - searched
+        if left > 0:
+            yield Finding("note", "INDEX_ORPHAN", "index", f"{left} search rows that no customer has")
 
 
 def _surrogates_missing(
@@ -163,11 +173,11 @@ def _check_customer(
     region: Region,
     number: CustomerNo,
     row: CustomerRow,
-) -> Generator[Finding, None, int]:
-    """Findings about one customer; returns how many rows of the index its surrogates have."""
+) -> Generator[Finding, None, tuple[int, int]]:
+    """Findings about one customer; returns how many rows of surrogates and of search the index has of it."""
     if row.shredded:
         book.verify_tombstone(number, row)
-        return 0
+        return 0, 0
     with book.open(snapshot, keys, number) as customer:
         index = keys.index_lookup(index_keys.external_hash(keys, customer.sheet.external_id))
         if index != book.key(number):
@@ -177,6 +187,11 @@ def _check_customer(
         missing = _surrogates_missing(keys, index_keys, book, customer)
         if missing:
             text = f"customer {number}: {missing} surrogates or tags are not in the index"
+            yield Finding("error", "INDEX_WRONG", "index", text)
+        rows = book.search.rows_of(snapshot, keys, number, pairs_of(customer.sheet.fields))
+        found = sum([row in keys.search_rows(row) for row in rows])
+        if found < len(rows):
+            text = f"customer {number}: {len(rows) - found} search rows are not in the index"
             yield Finding("error", "INDEX_WRONG", "index", text)
         try:
             consents.standings(snapshot, customer)
@@ -209,7 +224,7 @@ def _check_customer(
                 "error", "VALUE_LOST", "values", f"customer {number}: {len(listed)} listed values are missing"
             )
         yield from _check_issued(customer, values, issued)
-        return len(customer.surrogates) - missing
+        return len(customer.surrogates) - missing, found
 
 
 def _check_issued(

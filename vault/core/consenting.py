@@ -169,9 +169,8 @@ class Consenting:
             if kind is Kind.GIVEN and before is ConsentState.GIVEN:
                 kind = Kind.RENEWED
             locator = customer.dek.locator(engine.book.key(customer_no))
-            self._trail.act(
-                grants, method, locators=[locator], purpose=name, kind=kind.value, changed=not unchanged
-            )
+            record = self._trail.taking if kind in ENDINGS else self._trail.act
+            record(grants, method, locators=[locator], purpose=name, kind=kind.value, changed=not unchanged)
             event = None if unchanged else self._write(session, customer, grants, act, kind, number)
             state = consent_of(customer, number, session.now_ms)
             place = customer.row.jurisdiction

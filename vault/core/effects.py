@@ -37,8 +37,11 @@ class Effects:
         entry: Shred,
         index_hash: bytes | None = None,
         surrogates: Sequence[bytes] = (),
+        search: Sequence[bytes] = (),
     ) -> None:
-        """Ends a customer. `index_hash` and those of its surrogates spare the scan for its index rows.
+        """Ends a customer.
+
+        `index_hash`, those of its surrogates and its rows of table `search` spare scans of the index.
 
         Keyring first, by the order of commits: from then on no value can be opened again.
         """
@@ -48,10 +51,12 @@ class Effects:
         if index_hash is None:
             session.index_delete_customer(self._region, number)
             session.surrogates_delete_customer(self._region, number)
+            session.search_delete_customer(self._region, number)
         else:
             session.index_delete(index_hash)
             for keyed_hash in surrogates:
                 session.surrogate_delete(keyed_hash)
+            session.search_change(customer_key(self._region, number), search, ())
         if not self._book.is_shredded(session, number):
             session.delete_customer_values(self._region, number)
             session.delete_sheet(customer_key(self._region, number))

@@ -29,9 +29,12 @@ from vault.core.following import followers_of
 from vault.core.forgetting import Forgetting
 from vault.core.indexkeys import IndexKeys
 from vault.core.keyhistory import listed_keys, publish, require_unforked
+from vault.core.pseudonyms import PseudonymKeys
 from vault.core.recovery import Recovery
 from vault.core.replay import Part, Request
 from vault.core.rows import Rows
+from vault.core.searchindex import SearchIndex
+from vault.core.searchstate import declare_search
 from vault.core.secrets import SecretRows, VaultSecrets
 from vault.core.surrogates import Surrogates
 from vault.core.trail import Trail
@@ -44,6 +47,8 @@ from vault.errors import KeyUnavailableError
 from vault.fields.config import load_field_classes
 from vault.fields.field_class import FieldCatalog, FieldClass
 from vault.fields.masking import mask
+from vault.fields.searching import load_searchable
+from vault.hotpath.answering import Answering
 from vault.hotpath.dekcache import DekCache
 from vault.hotpath.detokenize import HotPath
 from vault.keys.keyrings import Keyrings
@@ -90,6 +95,8 @@ class Engine:
     turn: Turn
     cache: DekCache
     hot: HotPath
+    answers: Answering
+    pseudonym_keys: PseudonymKeys
     budgets: Budgets
     forgetting: Forgetting
     suite: int
@@ -175,6 +182,7 @@ def open_engine(data_dir: Path, settings: Settings, edks: EpochKeys, process_nam
             opened.callback(edk.free)
         engine = _open_parts(data_dir, settings, held, process_name, opened)
         _declare_field_classes(engine)
+        declare_search(engine.store, engine.rows, engine.committer, engine.book.search.searchable.entries)
         _publish_keys(engine)
         engine.budgets.now_ms = lambda: engine.now_ms()
         engine.closing = opened.pop_all()
@@ -192,6 +200,7 @@ def _open_parts(
     hazmat.self_test()
     suite = suite_named(settings.storage.suite).number
     catalog = load_field_classes(settings.fields)
+    searchable = load_searchable(settings.search, catalog)
     store = Store.open(
         data_dir,
         low_water_bytes=settings.storage.low_water_bytes,
@@ -225,6 +234,7 @@ def _open_parts(
         index_keys=index_keys,
         deks=deks,
         suite=suite,
+        search=SearchIndex(searchable, rows, index_keys, region),
     )
     aliases = Aliases(book, index_keys, region)
     effects = Effects(book=book, rows=rows, aliases=aliases, region=region)
@@ -294,6 +304,8 @@ def _open_parts(
         turn=turn,
         cache=cache,
         hot=hot,
+        answers=Answering(hot, budgets),
+        pseudonym_keys=PseudonymKeys(secrets, store.vault_id),
         budgets=budgets,
         forgetting=forgetting,
         suite=suite,

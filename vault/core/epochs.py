@@ -17,7 +17,7 @@
 Rules:
 - Copying reads snapshots, a piece at a time; writers neither wait for it nor do anything for its sake.
   What changed meanwhile is known from the ledger (shreds, replaced generations), from the customer numbers
-  (new ones), and from the index, which notes who gets surrogates.
+  (new ones), and from the index, which notes whose surrogates or search rows change.
 - Before `CURRENT` is renamed, a crash means: give the attempt up, destroy its root key too, begin again.
   After it there is only forward. `resume` finds out which, and whoever runs rotations calls it first.
 - Data keys end before the new epoch is announced, so that none of them is ever wrapped in it. Those that are
@@ -317,12 +317,13 @@ class _Copy:
                 changed = [self._rewrapping.carried(snapshot, *each) for each in customers.items()]
             if not customers:
                 return
-            self._staged.put_deks([row for _, rows, _, _ in changed for row in rows])
-            self._staged.note_surrogates([row for _, _, _, rows in changed for row in rows])
-            hashes = {int.from_bytes(customer[1:], "big"): hashed for customer, _, hashed, _ in changed}
+            self._staged.put_deks([row for _, rows, _, _, _ in changed for row in rows])
+            self._staged.note_surrogates([row for _, _, _, rows, _ in changed for row in rows])
+            self._staged.note_search([row for *_, rows in changed for row in rows])
+            hashes = {int.from_bytes(customer[1:], "big"): hashed for customer, _, hashed, _, _ in changed}
             first, after = min(hashes), max(hashes)
             self._staged.note_hashes(first, [hashes.get(number, b"") for number in range(first, after + 1)])
-            self._progress.done += sum(len(rows) for _, rows, _, _ in changed)
+            self._progress.done += sum(len(rows) for _, rows, *_ in changed)
             self._report(self._progress)
 
     def _verify(self) -> None:
@@ -363,15 +364,13 @@ class _Copy:
         self._seen_commit = meta.transaction
 
     def _changed_until(self, keys: KeyringReader, seq: int, next_number: int) -> list[int]:
-        """Customers with other keys or surrogates than when they were copied, up to a moment.
+        """Customers with other keys, surrogates or search rows than when they were copied, up to a moment.
 
         The index commits before `values`, so what `keys` shows may be of a commit that is still to be seen:
         it is looked at once more the next time.
         """
         numbers = set(range(self._seen_number, next_number))
-        numbers |= {
-            int.from_bytes(customer[1:], "big") for customer in keys.surrogate_changes(self._seen_commit)
-        }
+        numbers |= {int.from_bytes(customer[1:], "big") for customer in keys.index_changes(self._seen_commit)}
         for entry in self._engine.store.ledger(self._seen_seq):
             if entry.seq > seq:
                 break
@@ -390,7 +389,7 @@ class _Copy:
         numbers = self._changed_until(session, 2**64, session.meta.next_customer_no)
         changed = self._carried(session, session, numbers)
         self._staged.replace_customers(changed)
-        for key, row in self._staged.deks_of([customer for customer, _, _, _ in changed]):
+        for key, row in self._staged.deks_of([customer for customer, *_ in changed]):
             self._rewrapping.verify(session, key, row)
         if self._staged.counts() != (session.count_deks(), session.count_index()):
             raise IntegrityFailedError

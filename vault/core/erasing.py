@@ -111,7 +111,8 @@ class Erasing:
             locator = customer.dek.locator(engine.book.key(number))
             index_hash = engine.index_keys.external_hash(session, customer.external_id)
             surrogates = engine.surrogates.hashes(session, number, customer.surrogates)
-        self._end(session, shred_id, erasure, locator, (index_hash, surrogates))
+            search = engine.book.searched(session, customer)
+        self._end(session, shred_id, erasure, locator, (index_hash, surrogates, search))
         return True, False
 
     def _end(
@@ -120,7 +121,7 @@ class Erasing:
         shred_id: bytes,
         erasure: ErasureRow,
         locator: bytes,
-        indexed: tuple[bytes, list[bytes]],
+        indexed: tuple[bytes, list[bytes], list[bytes]],
     ) -> None:
         with suppress(AuditUnavailableError):  # the ledger's entry stands in
             self._trail.local("CompleteShred", locators=[locator])

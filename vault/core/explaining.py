@@ -6,18 +6,16 @@ from vault.core.again import look_again
 from vault.core.directory import FIELD_CLASS, Directory
 from vault.core.engine import Engine
 from vault.core.references import named_id, require
+from vault.core.situations import situation_of
 from vault.core.trail import Trail
 from vault.errors import PrincipalUnknownError, VaultError
 from vault.model.access import Action
-from vault.model.consent import ConsentState
 from vault.model.requests import Caller, CustomerRef, ExplainQuery
 from vault.model.situation import Situation
 from vault.policy.decision import Grants
 from vault.policy.explaining import Explanation, Question, explain
 from vault.policy.reads import of_class
-from vault.store.layout import RowState
 from vault.store.snapshot import Snapshot
-from vault.store.terms import ROW_PURPOSES
 
 
 class Explaining:
@@ -88,11 +86,5 @@ class Explaining:
         with engine.store.keyring() as keys:
             number = require(engine, asking, keys, ref)
             with engine.book.open(snapshot, keys, number, named_id(ref)) as customer:
-                row = customer.row
-                shift = 2 * (purpose - 1)
-                in_row = 0 < purpose <= ROW_PURPOSES
-                said = ConsentState(row.consents >> shift & 3) if in_row else ConsentState.NONE
-                situation, _ = customer.terms.situation(
-                    purpose, now_ms, said, row.jurisdiction, row.state is RowState.RESTRICTED
-                )
+                situation = situation_of(customer, purpose, now_ms)
                 return situation, customer.dek.locator(engine.book.key(number))

@@ -108,15 +108,29 @@ def fingerprint_content(field_class: FieldClass | None, stored: bytes) -> bytes:
 
     A value that its class no longer accepts, or whose class is no longer declared, stands for itself.
     """
-    if field_class is None:
-        return b"\0" + stored
-    name = field_class.name.encode() + b"\0"
-    if field_class.name == EXTERNAL_ID:
-        return name + stored
+    name = b"" if field_class is None else field_class.name.encode()
+    return name + b"\0" + normalized(field_class, stored)
+
+
+def normalized(field_class: FieldClass | None, stored: bytes) -> bytes:
+    """What a stored value is compared by, within its class.
+
+    A value that its class no longer accepts, or whose class is no longer declared, stands for itself.
+    """
+    if field_class is None or field_class.name == EXTERNAL_ID:
+        return stored
     try:
-        return name + prepare(field_class, stored.decode()).normalized
+        return prepare(field_class, stored.decode()).normalized
     except InvalidValueError:
-        return name + stored
+        return stored
+
+
+def search_content(field_class: FieldClass, stored: bytes) -> bytes:
+    """The normalized form of a stored value, as it is searched for; see `fingerprint_content`."""
+    try:
+        return prepare(field_class, stored.decode()).normalized
+    except InvalidValueError:
+        return stored
 
 
 def _prepare_field(

@@ -1,4 +1,4 @@
-"""Hashes under which external ids, surrogates and tags of issued tokens stand in the index.
+"""Hashes under which external ids, surrogates, tags of tokens and searchable values stand in the index.
 
 The key is a secret of the epoch: made new with every epoch and never carried over, so that what an old index
 says about a shredded customer ends with its epoch. It is read from the keyring on first use.
@@ -61,6 +61,15 @@ class IndexKeys:
         memory = self._memories.get(reader.epoch) or self._load(reader)
         return tag_prefix(memory.pointer(), tag)
 
+    def search_hash(self, reader: KeyringReader, message: bytes) -> bytes:
+        """Keyed hash (16 bytes) of what is searched for, in the index that `reader` reads.
+
+        Raises:
+            KeyUnavailableError: as `external_hash`.
+        """
+        memory = self._memories.get(reader.epoch) or self._load(reader)
+        return search_hash(memory.pointer(), message)
+
     def drop(self, epoch: int) -> None:
         """Zeroes the key of an epoch, if it is held."""
         with self._turn:
@@ -84,6 +93,11 @@ class IndexKeys:
                 hazmat.load_key(memory.pointer(), key)
                 self._memories[reader.epoch] = memory
             return self._memories[reader.epoch]
+
+
+def search_hash(key: hazmat.KeyPointer, message: bytes) -> bytes:
+    """Keyed hash (16 bytes) of what is searched for, under an index key; messages as in `searchindex`."""
+    return hazmat.keyed_hash(key, b"search\0" + message)
 
 
 def surrogate_hash(key: hazmat.KeyPointer, domain: int, text: bytes) -> bytes:

@@ -247,7 +247,7 @@ class Issuing:
             if issued.removed:
                 require_not_ended(issued.alias, session.now_ms)
             locator = customer.dek.locator(engine.book.key(customer.number))
-            self._trail.act(grants, "RevokeToken", locators=[locator])
+            self._trail.taking(grants, "RevokeToken", locators=[locator])
             ended = ((int(parts.customer_no), int(parts.value_no)),)
             session.append(TokensEnded(engine.region, AliasState.REVOKED, ended, identity))
             engine.aliases.remove(session, customer, issued, AliasState.REVOKED, session.now_ms)

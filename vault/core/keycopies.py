@@ -27,6 +27,7 @@ from vault.config import Settings
 from vault.core.backup import LEDGER_PATH, Problem, check_ledger, ledger_keys, take_ledger, take_public
 from vault.core.epochhistory import History
 from vault.core.offline import open_offline
+from vault.core.trail import Trail
 from vault.crypto import hazmat
 from vault.crypto.hazmat import GuardedMemory
 from vault.crypto.slots import SlotPool
@@ -65,6 +66,7 @@ def copy_keyring(
     directory: Path,
     *,
     with_root_key: bool = False,
+    trail: Trail | None = None,
 ) -> Bundle:
     """Copies the keyring of the epoch in use; the vault may be served meanwhile.
 
@@ -74,8 +76,10 @@ def copy_keyring(
         passphrase: of the root key.
         directory: where the copy gets a directory of its own.
         with_root_key: put the root key's file beside it; provider `file` only.
+        trail: records the copy before it is there.
 
     Raises:
+        AuditUnavailableError: it cannot be recorded; there is no copy then.
         KeyUnavailableError: the epoch key cannot be opened.
         InvalidRequestError: the provider has no file to copy.
         OverloadedError: the epoch was rotated meanwhile; copy again.
@@ -113,6 +117,8 @@ def copy_keyring(
         take_public(data_dir, path)
         if with_root_key:
             _take_root_key(data_dir, settings, edk_file.root_key_id, path)
+        if trail is not None:
+            trail.local("CopyKeyring", name=name, epoch=epoch, with_root_key=with_root_key)
     return Bundle.read(directory / name, KEYRING_KIND)
 
 

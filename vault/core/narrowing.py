@@ -179,7 +179,8 @@ class Narrowing:
             with engine.book.open(session, session, number, named_id(ref)) as customer:
                 entry = made(customer.terms, number, session.next_seq)
                 locator = customer.dek.locator(engine.book.key(number))
-            self._trail.act(grants, act, locators=[locator], **detail | {"id": entry.id})
+            record = self._trail.act if entry.kind is TermsKind.ENDED else self._trail.taking
+            record(grants, act, locators=[locator], **detail | {"id": entry.id})
             session.append(entry)
             engine.effects.narrow(session, entry)
             answer = [int(number), entry.id]

@@ -14,11 +14,14 @@ from vault.core.indexkeys import IndexKeys
 from vault.core.keyhistory import require_unforked
 from vault.core.recovery import Recovery
 from vault.core.rows import Rows
+from vault.core.searchindex import SearchIndex
 from vault.core.secrets import VaultSecrets
 from vault.crypto import hazmat
 from vault.crypto.hazmat import GuardedMemory
 from vault.crypto.slots import SlotPool
 from vault.crypto.suites import suite_named
+from vault.fields.config import load_field_classes
+from vault.fields.searching import load_searchable
 from vault.keys.keyrings import Keyrings
 from vault.keys.opendek import SLOT_BYTES, DekOpener
 from vault.model.ids import Epoch, Region
@@ -86,6 +89,7 @@ def open_offline(
         opened.callback(pool.close)
         suite = suite_named(settings.storage.suite).number
         rows, region = Rows(secrets, store.vault_id), Region(store.region)
+        searchable = load_searchable(settings.search, load_field_classes(settings.fields))
         book = Book(
             vault_id=store.vault_id,
             region=region,
@@ -94,6 +98,7 @@ def open_offline(
             index_keys=index_keys,
             deks=DekOpener(keyrings, pool, suite),
             suite=suite,
+            search=SearchIndex(searchable, rows, index_keys, region),
         )
         aliases = Aliases(book, index_keys, region)
         effects = Effects(book=book, rows=rows, aliases=aliases, region=region)

@@ -7,7 +7,8 @@ values, too:
     SHRED                 key rows, index row, values, sheet and consent events removed; tombstone and erasure
                           row written
     VALUES_DELETED        the values become tombstones
-    VALUES_CORRECTED      void, if the new value did not reach the store: its caller was told of no success
+    VALUES_CORRECTED      void, if the new value did not reach the store: its caller was told of no success;
+                          search rows that the index had given up for it are put back
     GENERATION_REPLACED   void, if the re-sealed values did not reach the store
     GENERATION_SHREDDED   the key row of that generation removed
     PRINCIPAL_REVOKED     the principal is marked revoked
@@ -20,6 +21,8 @@ values, too:
     others                speak for themselves; nothing to do
 """
 
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import replace
 
 from vault.core.book import Book
@@ -28,7 +31,7 @@ from vault.core.effects import Effects
 from vault.core.replay import remember_finished
 from vault.core.rows import Rows
 from vault.core.secrets import adopt
-from vault.errors import DataLossError
+from vault.errors import CustomerUnknownError, DataLossError, IntegrityFailedError, ShreddedError
 from vault.keys.keyrings import Keyrings
 from vault.model.ids import CustomerNo, Generation, Region
 from vault.store.entries import (
@@ -88,6 +91,7 @@ class Recovery:
             case ValuesCorrected(values=values):
                 if any(self._is_older(session, CustomerNo(c), v, version) for c, v, version in values):
                     session.append(Void(entry.seq))
+                self._find_again(session, {number for number, _, _ in values})
             case GenerationReplaced(customer_no=number, new=new):
                 row = self._book.row(session, CustomerNo(number))
                 if row is not None and not row.shredded and row.dek_generation < new:
@@ -113,6 +117,15 @@ class Recovery:
                 remember_finished(self._rows, session, request, self._expires_s(entry), answer)
             case ErasureWaits():
                 self._effects.wait(session, entry.seq, entry.time_ms, entry.payload)
+
+    def _find_again(self, session: WriteSession, numbers: Collection[int]) -> None:
+        """Puts back search rows that the index lost, which commits before `values`."""
+        for number in sorted(numbers):
+            with (
+                suppress(CustomerUnknownError, ShreddedError, DataLossError, IntegrityFailedError),
+                self._book.open(session, session, CustomerNo(number)) as customer,
+            ):
+                self._book.search.restore(session, CustomerNo(number), customer.lines.values())
 
     def _expires_s(self, entry: LedgerEntry) -> int:
         return entry.time_ms // 1000 + self._request_id_hours * 3600

@@ -112,7 +112,7 @@ class Rectifying:
                 raise InvalidRequestError("an external id cannot be updated", field="token")
             made = prepare_value(field_class, value, customer.row.jurisdiction, engine.settings.limits)
             locator = customer.dek.locator(engine.book.key(customer.number))
-            engine.budgets.compare(grants, locator)
+            engine.budgets.compare(grants, {locator})
             fingerprint = customer.dek.fingerprint(field_class.name.encode() + b"\0" + made.normalized)
             stored_as_before = made.stored == engine.book.open_value(session, customer, entry.value_no)
             if not stored_as_before:
@@ -126,7 +126,8 @@ class Rectifying:
                 changed=not stored_as_before,
             )
             if not stored_as_before:
-                version = engine.book.rectify(session, customer, entry, made.stored, fingerprint)
+                digest = engine.book.search.digest(field_class, made.normalized)
+                version = engine.book.rectify(session, customer, entry, made.stored, fingerprint, digest)
                 engine.book.save(session, customer)
                 session.append(ValuesCorrected(engine.region, ((customer.number, entry.value_no, version),)))
             return outcome

@@ -1,32 +1,24 @@
-"""What auditors and operators see: accesses, the state of the log, the state of the keyring."""
+"""What auditors and operators see: the log's state, proofs of it, budgets, the state of the keyring."""
 
-from vault.audit import check, reader
-from vault.audit.folding import AccessSummary
+from vault.audit import check
 from vault.audit.sealed import proofs
 from vault.audit.sealed.log import SealedLog
-from vault.core.again import look_again
-from vault.core.directory import FIELD_CLASS, PURPOSE, Directory
 from vault.core.engine import Engine
-from vault.core.references import named_id, require
 from vault.core.sealing import audit_keys
 from vault.core.trail import Trail
 from vault.errors import PrincipalUnknownError
 from vault.keys.unlock import EdkFile
 from vault.model.access import Action
 from vault.model.controls import BudgetUse
-from vault.model.ids import CustomerNo
 from vault.model.requests import (
-    Access,
-    AccessQuery,
     AuditStatus,
     Caller,
     ConsistencyProof,
     InclusionProof,
     KeyringStatus,
-    Page,
 )
+from vault.policy.decision import Grants
 from vault.store.layout import CustomerRow
-from vault.store.snapshot import KeyringSnapshot, Snapshot
 
 
 class Reporting:
@@ -35,37 +27,6 @@ class Reporting:
     def __init__(self, engine: Engine, trail: Trail) -> None:
         self._engine = engine
         self._trail = trail
-
-    @look_again
-    def list_access(self, caller: Caller, query: AccessQuery) -> Page[Access]:
-        """Accesses, newest first.
-
-        A shredded customer has none: the key that names it in the log is gone.
-
-        Raises:
-            CustomerUnknownError, PrincipalUnknownError: the query names nobody.
-        """
-        engine = self._engine
-        with engine.store.snapshot() as snapshot, engine.store.keyring() as keys:
-            directory = engine.directory(snapshot)
-            grants = directory.access.principal(caller.principal)
-            grants.require(Action.AUDIT)
-            locators = None
-            if query.customer is not None:
-                number = require(engine, grants, keys, query.customer)
-                locators = frozenset(self._locators(snapshot, keys, number, named_id(query.customer)))
-            principal_id = None
-            if query.principal:
-                known = directory.principals.get(query.principal)
-                if known is None:
-                    raise PrincipalUnknownError("no such principal")
-                principal_id = known.id
-        wanted = reader.AccessFilter(
-            locators, principal_id, query.start_ms, query.end_ms, query.page_size, query.page_token
-        )
-        page = reader.list_access(self._engine.audit_directory, wanted)
-        self._trail.act(grants, "ListAccess", locators=sorted(locators or ()), listed=len(page.accesses))
-        return Page([_access(found, directory) for found in page.accesses], page.next_page_token)
 
     def budget_use(self, caller: Caller, name: str) -> list[BudgetUse]:
         """What a principal, the caller itself if `name` is empty, has used of its budgets now.
@@ -106,14 +67,15 @@ class Reporting:
         )
 
     def inclusion_proof(self, caller: Caller, leaf: int) -> InclusionProof:
-        """Proof that a record is in the sealed log, under its newest checkpoint.
+        """Proof that a record is in the sealed log, under its newest checkpoint. The record itself is in it.
 
         Raises:
             InvalidRequestError: no such leaf is under a checkpoint yet.
         """
-        self._require_audit(caller)
-        engine = self._engine
-        return proofs.inclusion(SealedLog.open(engine.audit_directory), audit_keys(engine), leaf)
+        grants, engine = self._auditor(caller), self._engine
+        proof = proofs.inclusion(SealedLog.open(engine.audit_directory), audit_keys(engine), leaf)
+        self._trail.act(grants, "GetInclusionProof", leaf=leaf)
+        return proof
 
     def consistency_proof(self, caller: Caller, old_size: int) -> ConsistencyProof:
         """Proof that the sealed log of the newest checkpoint begins with its first `old_size` leaves.
@@ -121,13 +83,15 @@ class Reporting:
         Raises:
             InvalidRequestError: the log was never so small, or is not so large.
         """
-        self._require_audit(caller)
+        self._auditor(caller)
         engine = self._engine
         return proofs.consistency(SealedLog.open(engine.audit_directory), audit_keys(engine), old_size)
 
-    def _require_audit(self, caller: Caller) -> None:
+    def _auditor(self, caller: Caller) -> Grants:
         with self._engine.store.snapshot() as snapshot:
-            self._engine.directory(snapshot).access.principal(caller.principal).require(Action.AUDIT)
+            grants = self._engine.directory(snapshot).access.principal(caller.principal)
+        grants.require(Action.AUDIT)
+        return grants
 
     def keyring_status(self, caller: Caller) -> KeyringStatus:
         """Epoch, provider and counts."""
@@ -156,31 +120,3 @@ class Reporting:
                 ledger_entries=engine.store.ledger_entries(),
                 ledger_applied=snapshot.meta.applied,
             )
-
-    def _locators(
-        self, snapshot: Snapshot, keys: KeyringSnapshot, number: CustomerNo, external_id: bytes
-    ) -> list[bytes]:
-        """Every name under which the customer stands in the log: one for each DEK generation."""
-        book = self._engine.book
-        with book.open(snapshot, keys, number, external_id) as customer:
-            return [*customer.past_locators, customer.dek.locator(book.key(number))]
-
-
-def _access(found: AccessSummary, directory: Directory) -> Access:
-    classes = (directory.names[FIELD_CLASS].get(number, "") for number in found.field_class_ids)
-    return Access(
-        time_ms=found.time_ms,
-        principal=found.principal or directory.principal_names.get(found.principal_id, ""),
-        action=found.action,
-        purpose=directory.names[PURPOSE].get(found.purpose_id, ""),
-        values_plain=found.values_plain,
-        values_masked=found.values_masked,
-        values_denied=found.values_denied,
-        customers=found.customers,
-        field_classes=sorted(name for name in classes if name),
-        reasons=sorted(reason.value for reason in found.reasons),
-        detail=found.detail,
-        basis=found.basis,
-        break_glass=found.break_glass,
-        leaf=found.leaf,
-    )

@@ -63,6 +63,7 @@ from vault.store.inspection import ERROR, inspect
 from vault.store.ledger import Ledger
 from vault.store.lineage import Known, copy_ledger, head_of, opened_ledger, require_whole
 from vault.store.meta import Meta
+from vault.store.searchnotes import SearchNotes
 from vault.store.snapshot import VALUES_TABLES
 from vault.store.staging import fill_new_index
 from vault.store.store import Store
@@ -71,6 +72,7 @@ from vault.store.swapping import begin_staging, begin_swap, discard_staging, fin
 
 _NOTES = "hashes"
 _SURROGATES = "surrogates"
+_SEARCH = "search"
 _LAST_INCARNATION = 255
 
 
@@ -145,13 +147,14 @@ class Restore:
         with (
             HashNotes(staged.parent / _NOTES) as notes,
             SurrogateNotes(staged.parent / _SURROGATES) as surrogates,
+            SearchNotes(staged.parent / _SEARCH) as search,
         ):
             with open_offline(staged, self._settings, edk, staged=True) as vault:
                 with vault.store.write("erase") as session:
                     done = Reapplying(vault, session, facts).run()
                 self._after_step("reapplied")
-                found = open_survivors(vault, notes, surrogates)
-            fill_new_index(staged, current.epoch, vault.region, notes, surrogates)
+                found = open_survivors(vault, notes, surrogates, search)
+            fill_new_index(staged, current.epoch, vault.region, notes, (surrogates, search))
         self._after_step("indexed")
         findings = _findings(staged, found)
         self._prepare_swap(staged, current.epoch)
@@ -262,7 +265,7 @@ class Restore:
         for lock in staged.rglob("lock.mdb"):
             lock.unlink()
         (keyring_path(staged, epoch) / "LOCK").unlink(missing_ok=True)
-        for notes in (_NOTES, _SURROGATES):
+        for notes in (_NOTES, _SURROGATES, _SEARCH):
             (staged.parent / notes).unlink()
         public = [str(name) for name in (KEYS_FILE, CA_FILE) if not (self._data_dir / name).exists()]
         self._names = [

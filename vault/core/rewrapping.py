@@ -1,6 +1,6 @@
 """A customer's rows as the next epoch is to hold them: the inner loop of a rotation.
 
-Slot (96 bytes of guarded memory): DEK | sheet subkey | key of the new external-id index.
+Slot (96 bytes of guarded memory): DEK | sheet subkey | key of the new index.
 
 Rules:
 - One customer at a time, so one slot does for all: what each DEK needs is derived in place and overwritten by
@@ -54,9 +54,9 @@ class Rewrapping:
         row = reader.get(customer + _CUSTOMER_ROW)
         current = live_generation(row) if row is not None else None
         if current is None:
-            return customer, [], b"", []
+            return customer, [], b"", [], []
         rows: list[Row] = []
-        hashed, surrogates = b"", list[Row]()
+        hashed, surrogates, search = b"", list[Row](), list[bytes]()
         for key, old in wrapped:
             names = split_dek_key(key)
             self._old.unwrap_dek(old, *names, self._dek)
@@ -65,8 +65,8 @@ class Rewrapping:
                 raise IntegrityFailedError
             rows.append((key, new))
             if names[2] == current:
-                hashed, surrogates = self._indexed(reader, names[1])
-        return customer, rows, hashed, surrogates
+                hashed, surrogates, search = self._indexed(reader, customer, names[1])
+        return customer, rows, hashed, surrogates, search
 
     def verify(self, keys: KeyringReader, key: bytes, row: bytes) -> None:
         """Opens a row of the new keyring, and compares its key check value with the old one's.
@@ -86,12 +86,15 @@ class Rewrapping:
         self._opener.wipe()
         self._memory.free()
 
-    def _indexed(self, reader: ValuesReader, number: CustomerNo) -> tuple[bytes, list[Row]]:
+    def _indexed(
+        self, reader: ValuesReader, customer: bytes, number: CustomerNo
+    ) -> tuple[bytes, list[Row], list[bytes]]:
+        book, key = self._book, self._index
         subkeys.derive_sheet_key(self._dek, self._sheet)
-        external_id, surrogates = self._book.indexed(reader, number, self._sheet, self._opener)
-        return external_hash(self._index, external_id), [
-            index_row(self._index, each, self._book.value_key(number, each.value_no)) for each in surrogates
-        ]
+        external_id, surrogates, pairs = book.indexed(reader, number, self._sheet, self._opener)
+        rows = [index_row(key, each, book.value_key(number, each.value_no)) for each in surrogates]
+        search = book.search.rows_under(reader, key, customer, pairs)
+        return external_hash(key, external_id), rows, search
 
 
 def next_customers(keys: KeyringReader, region: int, after: int, limit: int) -> dict[bytes, list[Row]]:

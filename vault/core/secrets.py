@@ -6,10 +6,11 @@
     signing-key/former/<key id>   32 bytes, a public key that signed before
     row-mac           keyed BLAKE2b over administrative rows and tombstones
     request-mac       keyed BLAKE2b over request ids and request bodies
+    pseudonym-key/<domain>/<n>    32 bytes, secret of a domain's pseudonyms in generation n (both decimal)
     ca-key            the vault's own CA, PEM; ca-key/former and ca-certs: see `core.authority`
 
 MAC keys live in guarded memory, and do not change while a vault lives; token, signing and CA keys live in
-OpenSSL's heap while used.
+OpenSSL's heap while used, pseudonym keys in Python's.
 
 A process learns of a change when it sees the next access version, or a token of a generation that it does
 not know. Whoever changes a secret commits its row before anything that was made with it is given out.
@@ -35,6 +36,7 @@ NEXT_SIGNING_KEY: Final = "signing-key/next"
 FORMER_SIGNING_KEY: Final = "signing-key/former/"
 ROW_MAC: Final = "row-mac"
 REQUEST_MAC: Final = "request-mac"
+PSEUDONYM_KEY: Final = "pseudonym-key/"
 CA_KEY: Final = "ca-key"
 FORMER_CA_KEY: Final = "ca-key/former"
 CA_CERTS: Final = "ca-certs"
@@ -155,6 +157,7 @@ class VaultSecrets:
         self._seeds = {hazmat.public_key(seed): seed for seed in seeds}
         former = {key for name, key in secrets.items() if name.startswith(FORMER_SIGNING_KEY)}
         self.public_keys = frozenset(former | {self.signing_key.public_key})
+        self.pseudonym_secrets = pseudonym_secrets(secrets)
         self.ca_key_pem = secrets[CA_KEY]
         self.former_ca_key_pem = secrets.get(FORMER_CA_KEY, b"")
         self.ca_certs_pem = secrets.get(CA_CERTS, b"")
@@ -204,6 +207,16 @@ def token_keys(secrets: Mapping[str, bytes]) -> dict[int, bytes]:
         for name, secret in secrets.items()
         if name.startswith(TOKEN_KEY)
     }
+
+
+def pseudonym_secrets(secrets: Mapping[str, bytes]) -> dict[int, dict[int, bytes]]:
+    """What stands under the names of pseudonym keys, by number of the domain, then generation."""
+    found: dict[int, dict[int, bytes]] = {}
+    for name, secret in secrets.items():
+        if name.startswith(PSEUDONYM_KEY):
+            domain, generation = name.removeprefix(PSEUDONYM_KEY).split("/")
+            found.setdefault(int(domain), {})[int(generation)] = secret
+    return found
 
 
 def _ciphers(generations: Mapping[int, bytes]) -> dict[int, hazmat.AesBlockCipher]:

@@ -32,11 +32,11 @@ from vault.core.fieldinput import check_limit
 from vault.core.holding import held_by_ledger, kept_values
 from vault.core.references import external_id_bytes, named_id, require
 from vault.core.replay import Part, Request
+from vault.core.searchindex import Pair, pairs_of
 from vault.core.trail import Trail
 from vault.erasure.commitment import commitment
 from vault.errors import (
     AlreadyShreddedError,
-    AuditUnavailableError,
     BatchAbortedError,
     CustomerUnknownError,
     DataLossError,
@@ -69,6 +69,7 @@ class _Target:
     locator: bytes | None
     kept: int = 0  # values under a legal hold
     surrogates: tuple[SheetSurrogate, ...] = ()
+    searched: Sequence[Pair] = ()
 
 
 class Shredding:
@@ -204,11 +205,8 @@ class Shredding:
 
     def _record(self, grants: Grants, targets: list[tuple[int, _Target]]) -> None:
         locators = [target.locator for _, target in targets if target.locator is not None]
-        try:
-            self._trail.act(grants, "ShredCustomer", locators=locators, customers=len(targets))
-        except AuditUnavailableError:
-            if len(targets) > 1:
-                raise
+        record = self._trail.act if len(targets) > 1 else self._trail.taking
+        record(grants, "ShredCustomer", locators=locators, customers=len(targets))
 
     def _shred_one(
         self,
@@ -249,7 +247,9 @@ class Shredding:
         seq = session.append(entry)
         hashed = engine.index_keys.external_hash(session, external_id) if external_id is not None else None
         surrogates = engine.surrogates.hashes(session, target.number, target.surrogates)
-        self._effects.shred(session, seq, session.entry_time_ms(seq), entry, hashed, surrogates)
+        search = engine.book.search.rows_of(session, session, target.number, target.searched)
+        time_ms = session.entry_time_ms(seq)
+        self._effects.shred(session, seq, time_ms, entry, hashed, surrogates, search)
 
     def _go_on(self, answers: Sequence[dict[str, Any]]) -> None:
         """Makes final what no hold keeps; of a damaged customer the keeper tries it again."""
@@ -287,6 +287,7 @@ class Shredding:
                 values = len(customer.sheet.fields)
                 locator = customer.dek.locator(engine.book.key(number))
                 found, terms, surrogates = customer.external_id, customer.terms, customer.surrogates
+                searched = pairs_of(customer.sheet.fields)
                 now_ms = max(engine.now_ms(), reader.meta.time_floor_ms)
                 kept = len(kept_values(customer, now_ms))
         except (IntegrityFailedError, DataLossError, CustomerUnknownError):
@@ -297,7 +298,7 @@ class Shredding:
             raise IntegrityFailedError  # the index names somebody else
         if terms.erasure_pending:
             raise HeldError("the customer's erasure waits for a legal hold already")
-        return _Target(number, values, generations, found, locator, kept, surrogates)
+        return _Target(number, values, generations, found, locator, kept, surrogates, searched)
 
     def _require_not_held(self, number: CustomerNo) -> None:
         """For a customer who cannot be opened: what is held must not be lost by damage to a record."""

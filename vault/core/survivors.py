@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from vault.core.book import OpenCustomer
 from vault.core.consents import ConsentLedger
 from vault.core.offline import Offline
+from vault.core.searchindex import pairs_of
 from vault.errors import VaultError
 from vault.model.ids import CUSTOMER_ROW, CustomerNo
 from vault.store.hashnotes import HashNotes
 from vault.store.layout import CustomerRow, ValueHeader, split_value_key
+from vault.store.searchnotes import SearchNotes
 from vault.store.snapshot import Snapshot
 from vault.store.surrogatenotes import SurrogateNotes
 
@@ -23,7 +25,9 @@ class Survivors:
     damaged: list[int] = field(default_factory=list)
 
 
-def open_survivors(vault: Offline, notes: HashNotes, surrogates: SurrogateNotes) -> Survivors:
+def open_survivors(
+    vault: Offline, notes: HashNotes, surrogates: SurrogateNotes, search: SearchNotes
+) -> Survivors:
     """Opens every customer's row, sheet, values and consent events."""
     found, consents = Survivors(), ConsentLedger(vault.book, vault.rows)
     with vault.store.snapshot() as snapshot, vault.store.keyring() as keys:
@@ -44,6 +48,8 @@ def open_survivors(vault: Offline, notes: HashNotes, surrogates: SurrogateNotes)
                             for each in customer.surrogates
                         ]
                     )
+                    pairs = pairs_of(customer.sheet.fields)
+                    search.note_keys(vault.book.search.rows_of(snapshot, keys, number, pairs))
                     consents.standings(snapshot, customer)
                     found.values += _open_values(vault, snapshot, customer)
                     found.customers += 1

@@ -208,7 +208,7 @@ class Tokenizing:
         require_open(customer.terms)
         locator = customer.dek.locator(engine.book.key(customer.number))
         if not customer.created and any(made.error is None and not made.empty for made in entry.fields):
-            engine.budgets.compare(grants, locator)  # before the entry's first write
+            engine.budgets.compare(grants, {locator})  # before the entry's first write
         fields = []
         for made in entry.fields:
             try:
@@ -237,6 +237,7 @@ class Tokenizing:
             return Outcome.EMPTY, 0
         engine, field_class = self._engine, numbers[made.field_class]
         fingerprint = customer.dek.fingerprint(made.field_class.encode() + b"\0" + made.normalized)
+        digest = engine.book.search.digest(engine.catalog.get(made.field_class), made.normalized)
         held = equal = None
         for line in customer.lines.values():
             if line.field_class == field_class:
@@ -257,7 +258,7 @@ class Tokenizing:
             if len(held.labels) == 1:
                 require_not_held(customer.terms, held, session.now_ms)
                 surrogate = self._draw(session, customer, made, held.value_no)
-                version = engine.book.rectify(session, customer, held, made.stored, fingerprint)
+                version = engine.book.rectify(session, customer, held, made.stored, fingerprint, digest)
                 corrected.append((customer.number, held.value_no, version))
                 self._keep_surrogate(session, customer, made, held.value_no, surrogate)
                 return Outcome.UPDATED, held.value_no
@@ -271,10 +272,11 @@ class Tokenizing:
             customer.put_entry(equal._replace(labels=(*equal.labels, made.label)))
             self._keep_surrogate(session, customer, made, equal.value_no, surrogate)
             return Outcome.UNCHANGED, equal.value_no
+        engine.book.search.require_room(session, customer.lines.values(), field_class, digest)
         surrogate = self._draw(session, customer, made, None)
         value_no = engine.book.take_value_no(session, customer, engine.settings.limits.fields_per_customer)
         self._leave(customer, held, made.label)
-        customer.put_entry(SheetField(value_no, field_class, fingerprint, b"", (made.label,)))
+        customer.put_entry(SheetField(value_no, field_class, fingerprint, digest, (made.label,)))
         engine.book.put_value(session, customer, value_no, field_class, made.stored)
         self._keep_surrogate(session, customer, made, value_no, surrogate)
         return Outcome.CREATED, value_no

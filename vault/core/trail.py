@@ -3,12 +3,15 @@
 Rules:
 - What reads or changes a customer is recorded before it is acknowledged; if the record cannot be
   written the call is refused with AUDIT_UNAVAILABLE.
-- One exception: a single shred goes through all the same. Its ledger entry stands in.
+- One exception: what takes data from readers and is in the ledger or in the customer's chain of consents goes
+  through all the same, for that entry stands in: a single shred, a withdrawal, an objection, a refusal, a
+  restriction, a hold, an expiry. What gives data to readers does not.
 - Details are names and counts.
 """
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from vault.audit.records import ActRecord, encode_act, reason_code
@@ -40,6 +43,13 @@ class Trail:
             AuditUnavailableError: it could not be written.
         """
         self._write(grants.id, "", action, locators, reason, detail)
+
+    def taking(
+        self, grants: Grants, action: str, *, locators: Sequence[bytes] = (), **detail: object
+    ) -> None:
+        """Records an act that takes data from readers, whose own entry stands in if this log is full."""
+        with suppress(AuditUnavailableError):
+            self._write(grants.id, "", action, locators, None, detail)
 
     def local(self, action: str, *, locators: Sequence[bytes] = (), **detail: object) -> None:
         """Records an act of whoever has the vault's directory and passphrase, or of the vault itself.

@@ -15,6 +15,7 @@ from vault.core.erasing import Erasing
 from vault.core.holding import is_held
 from vault.core.replay import TABLE as REQUESTS
 from vault.core.replay import expired
+from vault.core.searchbuilding import SearchBuilding
 from vault.core.trail import Trail
 from vault.core.vault import Vault
 from vault.errors import DataLossError, IntegrityFailedError, VaultError
@@ -51,6 +52,7 @@ def chores(vault: Vault) -> list[Chore]:
         Chore("approvals", 30, lambda: _count(sweep(engine), "ended grants and old requests removed")),
         Chore("expiry", 30, expiry.told),
         Chore("erasures", 10, lambda: _go_on_with_erasures(engine)),
+        Chore("search-index", 1, SearchBuilding(engine).run),
     ]
 
 

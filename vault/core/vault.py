@@ -11,11 +11,15 @@ from pathlib import Path
 
 from vault.config import Settings
 from vault.consent.events import ConsentEvent
+from vault.core.accesshistory import AccessHistories
 from vault.core.administering import Administering
+from vault.core.answering import Answering
 from vault.core.approving import Approving
+from vault.core.blastradius import BlastRadii
 from vault.core.certifying import Certifying
 from vault.core.consenting import Consenting
 from vault.core.consentreading import ConsentReading
+from vault.core.duplicates import Duplicates
 from vault.core.engine import Engine, EpochKeys, open_engine
 from vault.core.erasurerecord import ErasureRecord
 from vault.core.explaining import Explaining
@@ -23,11 +27,14 @@ from vault.core.exporting import Exporting
 from vault.core.fieldinput import check_limit
 from vault.core.inspecting import Inspecting
 from vault.core.issuing import Issuing
+from vault.core.listing import Listing
 from vault.core.narrowing import Narrowing
 from vault.core.operations import Operating, Operation
 from vault.core.rectifying import Rectifying
 from vault.core.reporting import Reporting
 from vault.core.rotating import Rotating
+from vault.core.searching import Searching
+from vault.core.searchlook import SearchPolicy
 from vault.core.shredding import Shredding
 from vault.core.surrogates import Lookup, domains_of
 from vault.core.suspending import Suspending, suspend_due
@@ -35,7 +42,10 @@ from vault.core.tokenizing import Tokenizing
 from vault.core.tracing import Tracing
 from vault.core.trail import Trail
 from vault.errors import VaultError
+from vault.fields.derived import Question
 from vault.model.access import Reveal
+from vault.model.answers import Comparisons, DerivedAnswers, Pseudonyms
+from vault.model.blast import BlastQuery, BlastRadius
 from vault.model.consent import LawfulBasis
 from vault.model.consents import (
     ConsentAct,
@@ -54,9 +64,10 @@ from vault.model.controls import (
     CustomersReadQuery,
 )
 from vault.model.erasure import Stage
+from vault.model.history import AccessHistory, HistoryQuery
 from vault.model.issued import IssuedToken, TokenOrder
 from vault.model.requests import (
-    Access,
+    AccessPage,
     AccessQuery,
     AuditStatus,
     Caller,
@@ -83,6 +94,7 @@ from vault.model.requests import (
     TokenInfo,
     Translated,
 )
+from vault.model.search import DuplicateGroup, DuplicateSearch, Found, Search, SearchEntry
 from vault.model.secret import Secret
 from vault.policy.explaining import Explanation
 from vault.store.entries import TermsKind
@@ -100,6 +112,7 @@ class Vault:
         self._trail = Trail(engine.audit)
         self._tokenizing = Tokenizing(engine, self._trail)
         self._rectifying = Rectifying(engine, self._trail)
+        self._answering = Answering(engine, self._trail)
         self._inspecting = Inspecting(engine, self._trail)
         self._issuing = Issuing(engine, self._trail)
         self._exporting = Exporting(engine, self._inspecting)
@@ -118,11 +131,17 @@ class Vault:
         self._rotating = Rotating(engine, self._trail)
         self._operating = Operating(engine, self._trail)
         self._administering = Administering(engine, self._trail)
+        self._listing = Listing(engine, self._trail)
         self._reporting = Reporting(engine, self._trail)
         self._explaining = Explaining(engine, self._trail)
         self._suspending = Suspending(engine, self._trail)
         self._approving = Approving(engine, self._trail)
         self._tracing = Tracing(engine, self._trail)
+        self._blast_radii = BlastRadii(engine, self._trail)
+        self._histories = AccessHistories(engine, self._trail)
+        policy = SearchPolicy()
+        self._searching = Searching(engine, self._trail, policy)
+        self._duplicates = Duplicates(engine, self._trail, policy)
 
     @classmethod
     def open(cls, data_dir: Path, settings: Settings, edks: EpochKeys, *, process_name: str) -> "Vault":
@@ -179,6 +198,54 @@ class Vault:
         lookup = Lookup(engine.store, engine.surrogates, domains)
         with self._suspending_who_goes_beyond():
             return engine.hot.detokenize(caller, tokens, purpose, reveal, foreign=lookup, basis=basis)
+
+    def pseudonymize(
+        self,
+        caller: Caller,
+        tokens: Sequence[str],
+        purpose: str,
+        *,
+        domain: str = "",
+        basis: LawfulBasis | None = None,
+        generation: int = 0,
+    ) -> Pseudonyms:
+        """Join keys of values; see `answering`."""
+        self._approving.require_grant(caller, purpose)
+        with self._suspending_who_goes_beyond():
+            return self._answering.pseudonymize(
+                caller, tokens, purpose, domain=domain, basis=basis, generation=generation
+            )
+
+    def compare(
+        self,
+        caller: Caller,
+        pairs: Sequence[tuple[str, str]],
+        purpose: str,
+        *,
+        domain: str = "",
+        basis: LawfulBasis | None = None,
+    ) -> Comparisons:
+        """Whether the values of pairs are equal; see `answering`."""
+        self._approving.require_grant(caller, purpose)
+        with self._suspending_who_goes_beyond():
+            return self._answering.compare(caller, pairs, purpose, domain=domain, basis=basis)
+
+    def derive(
+        self,
+        caller: Caller,
+        questions: Sequence[tuple[str, Question]],
+        purpose: str,
+        *,
+        domain: str = "",
+        basis: LawfulBasis | None = None,
+        time_zone: str = "",
+    ) -> DerivedAnswers:
+        """Answers to questions about values; see `answering`."""
+        self._approving.require_grant(caller, purpose)
+        with self._suspending_who_goes_beyond():
+            return self._answering.derive(
+                caller, questions, purpose, domain=domain, basis=basis, time_zone=time_zone
+            )
 
     def update_value(
         self, caller: Caller, token: str, value: Secret, request_id: str, domain: str = ""
@@ -267,6 +334,22 @@ class Vault:
         self._approving.require_grant(caller, purpose)
         with self._suspending_who_goes_beyond():
             return self._exporting.export(caller, ref, purpose, domain, basis, approval_id)
+
+    def find(self, caller: Caller, search: Search) -> Page[Found]:
+        """Customers that hold some values; see `searching`."""
+        self._approving.require_grant(caller, search.purpose)
+        with self._suspending_who_goes_beyond():
+            return self._searching.find(caller, replace(search, page_size=_page(search.page_size)))
+
+    def list_duplicates(self, caller: Caller, search: DuplicateSearch) -> Page[DuplicateGroup]:
+        """Customers that share a value; see `duplicates`."""
+        self._approving.require_grant(caller, search.purpose)
+        with self._suspending_who_goes_beyond():
+            return self._duplicates.list(caller, replace(search, page_size=_page(search.page_size)))
+
+    def search_status(self, caller: Caller) -> list[SearchEntry]:
+        """What can be searched, and how far the index is; see `searching`."""
+        return self._searching.status(caller)
 
     def shred(
         self,
@@ -391,9 +474,9 @@ class Vault:
         """Erasures, oldest first; see `shredding`."""
         return self._erasures.page(caller, _page(page_size), page_token, stage)
 
-    def list_access(self, caller: Caller, query: AccessQuery) -> Page[Access]:
-        """Accesses, newest first; see `reporting`."""
-        return self._reporting.list_access(caller, query)
+    def list_access(self, caller: Caller, query: AccessQuery) -> AccessPage:
+        """Accesses, newest first or in the order recorded; see `listing`."""
+        return self._listing.list_access(caller, query)
 
     def audit_status(self, caller: Caller) -> AuditStatus:
         """State of the access log; see `reporting`."""
@@ -458,6 +541,14 @@ class Vault:
     def customers_read(self, caller: Caller, query: CustomersReadQuery) -> CustomersRead:
         """Of whom a principal was shown a value; see `tracing`."""
         return self._tracing.customers_read(caller, replace(query, page_size=_page(query.page_size)))
+
+    def blast_radius(self, caller: Caller, query: BlastQuery) -> BlastRadius:
+        """Which customers' values were read; see `blastradius`."""
+        return self._blast_radii.find(caller, query)
+
+    def access_history(self, caller: Caller, query: HistoryQuery) -> AccessHistory:
+        """What was done with one customer's data; see `accesshistory`."""
+        return self._histories.page(caller, query)
 
     def request_approval(self, caller: Caller, wanted: ApprovalRequest, request_id: str) -> ApprovalInfo:
         """Asks another principal to approve an act; see `approving`."""

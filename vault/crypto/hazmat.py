@@ -25,6 +25,8 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from nacl import _sodium  # type: ignore[attr-defined]
 
 from vault.crypto import known_answers
@@ -46,6 +48,7 @@ __all__ = [
     "derive_public",
     "derive_subkey",
     "fill_random",
+    "hkdf_sha256",
     "keyed_hash",
     "load_key",
     "open_secret_to",
@@ -305,6 +308,11 @@ def keyed_hash(key: KeyPointer, data: bytes, size: int = 16) -> bytes:
     if _blake2b(out, size, data, len(data), key, KEY_BYTES, _NULL, _NULL) != 0:
         raise KeyUnavailableError("hashing failed")
     return _scratch.view[:size]  # type: ignore[no-any-return]
+
+
+def hkdf_sha256(secret: bytes, salt: bytes, info: bytes, size: int) -> bytes:
+    """A key of `size` bytes, derived from a secret (HKDF with SHA-256, RFC 5869)."""
+    return HKDF(algorithm=SHA256(), length=size, salt=salt, info=info).derive(secret)
 
 
 class AesBlockCipher:

@@ -63,6 +63,17 @@ def blocks(region: int, domain: int, customer_no: int, value_nos: Sequence[int])
     return [(first | value_no).to_bytes(10, "big") + CHECK for value_no in value_nos]
 
 
+def place_block(region: int, customer_no: int) -> bytes:
+    """A block that tells a place among the customers and is nobody's token: its domain is 0.
+
+    Raises:
+        ValueError: a number is outside its field.
+    """
+    made = bytearray(block(region, 1, customer_no, 0))
+    made[1] = 0
+    return bytes(made)
+
+
 def is_token_text(text: str) -> bool:
     """Whether `text` has the form of a token, genuine or not."""
     return _TEXT.fullmatch(text) is not None

@@ -3,9 +3,10 @@
 - `field_class`: `FieldClass`, `FieldCatalog` and the classes that are always there.
 - `config`: reads the `[fields.<name>]` tables of the configuration.
 - `preparing`: validates and normalizes a value on its way in.
-- `masking`: the masked form of a stored value.
+- `masking`: the masked form of a stored value; `derived`: answers that follow from one.
 - `surrogate`: what surrogates look like; `surrogate_config` reads it; `space`, `template` and `fiction`
   (phone numbers of films and books) are its parts.
+- `searching`: which classes customers are found by, and the form of a value that counts for it.
 - `tags`: what may be said of a token, and what looks too much like a value.
 - `text`: what holds for every value; `free_text`, `email`, `phone`, `iban`, `card`, `birth_date`
   and `national_id`: one module a kind.

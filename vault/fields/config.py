@@ -10,6 +10,7 @@
     mask = "hidden"
     sensitivity = "sensitive"
     surrogate = "phone"         # what its surrogates look like, see `surrogate_config`
+    searchable = true           # customers are found by it, see `searching`
 
 All problems are reported at once.
 """
@@ -37,7 +38,7 @@ from vault.model.ids import is_name
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
-_KEYS = ("kind", "lenient", "default_country", "max_bytes", "mask", "sensitivity", "surrogate")
+_KEYS = ("kind", "lenient", "default_country", "max_bytes", "mask", "sensitivity", "surrogate", "searchable")
 
 
 def load_field_classes(table: Mapping[str, object]) -> FieldCatalog:
@@ -96,6 +97,7 @@ class _Options:
             max_bytes=self._size("max_bytes", base.max_bytes),
             sensitivity=self._choice("sensitivity", base.sensitivity),
             surrogate=self._surrogate(kind, base.surrogate),
+            searchable=self._flag("searchable", default=base.searchable),
         )
 
     def _wrong(self, problem: str) -> None:

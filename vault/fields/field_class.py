@@ -66,6 +66,7 @@ class FieldClass:
         max_bytes: Longest stored value, in bytes of UTF-8.
         sensitivity: How much harm a disclosure does.
         surrogate: How its surrogates are made; None for a class without.
+        searchable: Whether customers are found by a value of it.
     """
 
     name: str
@@ -76,6 +77,7 @@ class FieldClass:
     max_bytes: int = MAX_VALUE_BYTES
     sensitivity: Sensitivity = Sensitivity.PERSONAL
     surrogate: SurrogateRule | None = None
+    searchable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,9 @@ Rules:
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final, TypeVar
 
 from vault.audit.records import (
     BREAK_GLASS,
@@ -56,13 +56,14 @@ from vault.errors import (
     ShreddedError,
     VaultError,
 )
+from vault.hotpath.batch import Batch, Budgets, Foreign, Opened
 from vault.hotpath.dekcache import CachedDek, DekCache
 from vault.hotpath.issued import Follower, UnusedError
 from vault.hotpath.situations import judge_terms, read_terms
 from vault.model.access import Denial, Reveal
 from vault.model.consent import LawfulBasis
 from vault.model.requests import Caller, Revealed
-from vault.policy.decision import DENIALS, AccessTable, Grants
+from vault.policy.decision import DENIALS, AccessTable
 from vault.policy.reads import CONSENT_BITS, Reads
 from vault.store.aliases import Alias
 from vault.store.layout import HEADER, CustomerRow, RowFlag, RowState, ValueFlag
@@ -85,24 +86,7 @@ DataLossError, or returns when the DEK is there after all."""
 Masks = Callable[[int, str], str]
 Consume = Callable[[Caller, frozenset[bytes]], frozenset[bytes]]
 """Writes down the use of aliases (value keys, 9 bytes); returns those whose use is durably the caller's."""
-
-
-class Foreign(Protocol):
-    """Finds what texts stand for that are no tokens."""
-
-    reasons: dict[int, Reason]  # why those of these indexes are not found
-
-    def __call__(self, texts: Sequence[tuple[int, str]]) -> Mapping[int, Deciphered]:
-        """Those that it knows, by their index."""
-
-
-class Budgets(Protocol):
-    """Counts whom principals read."""
-
-    def charge(
-        self, grants: Grants, purpose: str, locators: Sequence[bytes], groups: Sequence[bytes]
-    ) -> None:
-        """Counts the customers of a batch's groups, or raises BudgetExceededError; see `core.budgets`."""
+Answer = TypeVar("Answer")
 
 
 class _StaleSnapshotError(Exception):
@@ -144,7 +128,7 @@ class HotPath:
         self._mask = mask
         self._consume = consume
         self._budgets = budgets
-        self._reply_bytes = reply_bytes
+        self.reply_bytes = reply_bytes
         self._suite = suite
         self._opener = Opener()
         self._batches = batches
@@ -174,18 +158,43 @@ class HotPath:
             OverloadedError: too many batches are waiting.
             DeadlineExceededError: the caller's deadline passed before its turn.
         """
+        return self.in_turn(
+            caller,
+            tokens,
+            foreign,
+            lambda batch: self._detokenize(batch, purpose, wanted, basis, action),
+            uses=True,
+        )
+
+    def in_turn(
+        self,
+        caller: Caller,
+        tokens: Sequence[str],
+        foreign: Foreign | None,
+        work: Callable[[Batch], Answer],
+        *,
+        uses: bool = False,
+    ) -> Answer:
+        """What `work` makes of tokens, deciphered, when it is this batch's turn; it may be called again.
+
+        With `uses`, tokens for a single use are followed, and `work` has to call `Follower.require_used`
+        before anything is recorded or told. Without, they are refused and stay as they are.
+
+        Raises:
+            OverloadedError, DeadlineExceededError: as `detokenize`.
+        """
         if not self._waiting.acquire(blocking=False):
             raise OverloadedError("too many reads are waiting in this process")
         try:
             deciphered = self._codec.decipher_batch(tokens, foreign)
             known = foreign.reasons if foreign is not None else {}
-            asked, used = (purpose, wanted, basis), frozenset[bytes]()
+            used: frozenset[bytes] | None = frozenset() if uses else None
             for _ in range(_ATTEMPTS):
                 try:
-                    return self._in_turn(caller, tokens, deciphered, known, asked, action, used)
+                    return self._turned(caller, tokens, deciphered, known, used, work)
                 except UnusedError as unused:
                     keys = unused.keys
-                used |= self._consume(caller, keys)
+                used = (used or frozenset()) | self._consume(caller, keys)
             raise OverloadedError("tokens of this batch are being used elsewhere")
         finally:
             self._waiting.release()
@@ -205,42 +214,84 @@ class HotPath:
         with self._turn:
             self._cache.close()
 
-    def _in_turn(
+    def _turned(
         self,
         caller: Caller,
         tokens: Sequence[str],
         deciphered: Sequence[Deciphered | None],
         known: Mapping[int, Reason],
-        asked: tuple[str, Reveal, LawfulBasis | None],
-        action: ReadAction,
-        used: frozenset[bytes],
-    ) -> Revealed:
+        used: frozenset[bytes] | None,
+        work: Callable[[Batch], Answer],
+    ) -> Answer:
         with self._turn:
             if caller.deadline_monotonic is not None and time.monotonic() > caller.deadline_monotonic:
                 raise DeadlineExceededError("the deadline passed before the read began")
             for _ in range(_ATTEMPTS):
                 with self._store.snapshot() as snapshot, suppress(_StaleSnapshotError):
-                    return self._batch(caller, tokens, deciphered, known, asked, action, snapshot, used)
+                    grants = self._access_of(snapshot).principal(caller.principal)
+                    now_ms = max(time.time_ns() // 1_000_000, snapshot.meta.time_floor_ms)
+                    issued = Follower(grants.id, grants.domains, now_ms, used)
+                    return work(Batch(grants, tokens, deciphered, known, now_ms, snapshot, issued))
             raise OverloadedError("the keys of these customers change too fast to be read")
 
-    def _batch(
-        self,
-        caller: Caller,
-        tokens: Sequence[str],
-        deciphered: Sequence[Deciphered | None],
-        known: Mapping[int, Reason],
-        asked: tuple[str, Reveal, LawfulBasis | None],
-        action: ReadAction,
-        snapshot: Snapshot,
-        used: frozenset[bytes],
+    def _detokenize(
+        self, batch: Batch, purpose: str, wanted: Reveal, basis: LawfulBasis | None, action: ReadAction
     ) -> Revealed:
-        grants = self._access_of(snapshot).principal(caller.principal)
+        grants = batch.grants
+        reads = grants.reads(purpose, wanted, basis, batch.now_ms)
+        opened, missed = self.open(batch, enumerate(batch.deciphered), reads, self.reply_bytes)
+        self._budgets.charge(grants, purpose, opened.locators, opened.groups)
+        batch.issued.require_used()
+        self.record(batch, purpose, basis, action, opened.groups, [code for _, code in missed])
+        return _revealed(opened, missed)
+
+    def record(
+        self,
+        batch: Batch,
+        purpose: str,
+        basis: LawfulBasis | None,
+        action: ReadAction,
+        groups: Sequence[bytes],
+        missed: Sequence[int],
+    ) -> None:
+        """Writes the access record of a batch; `missed` are reasons' codes of items without a customer."""
+        grants = batch.grants
+        unknown = Counter(missed)  # denials without a customer's name
+        self._audit.append(
+            encode_read(
+                self._audit.next_seq(),
+                time.time_ns() // 1_000_000,
+                grants.id,
+                action | BREAK_GLASS if grants.breaks_glass(purpose) else action,
+                grants.purpose_id(purpose),
+                b"".join(groups),
+                unknown_counts({_reason(code): count for code, count in unknown.items()}) if unknown else b"",
+                basis,
+            )
+        )
+
+    def open(
+        self,
+        batch: Batch,
+        items: Iterable[tuple[int, Deciphered | None]],
+        reads: Reads,
+        room: int,
+    ) -> "tuple[Opened, list[tuple[int, int]]]":
+        """Opens what `reads` lets be opened.
+
+        Args:
+            batch: of which they are.
+            items: index in the batch and deciphered token, in order.
+            reads: the decisions.
+            room: bytes that the values may take.
+
+        Returns:
+            What was opened, and of the other items index and code of the reason.
+        """
+        tokens, known, now_ms, snapshot = batch.tokens, batch.known, batch.now_ms, batch.snapshot
         region = bytes((self._region,))
-        homes = {region + bytes((domain,)) for domain in grants.domains}
-        purpose, wanted, basis = asked
-        now_ms = max(time.time_ns() // 1_000_000, snapshot.meta.time_floor_ms)
-        reads = grants.reads(purpose, wanted, basis, now_ms)
-        opened = _Opened(self._reply_bytes, Follower(grants.id, grants.domains, now_ms, used))
+        homes = {region + bytes((domain,)) for domain in batch.grants.domains}
+        opened = Opened(room, batch.issued)
         get, cached = snapshot.get, self._cache.get
         keys: list[bytes] = []  # what is gathered to be opened in one call: key and record of each value,
         records: list[bytes] = []
@@ -251,7 +302,7 @@ class HotPath:
         entry: CachedDek | None = None
         failed = 0  # reason code that stands for the whole run
 
-        for index, token in enumerate(deciphered):
+        for index, token in items:
             if token is None or token[0] not in homes:
                 # A foreign domain's token answers as a guess does: its existence is not told.
                 code = (
@@ -280,23 +331,7 @@ class HotPath:
             add_key(key)
             add_record(get(key) or b"")
         self._open(keys, records, runs, reads, snapshot, opened)
-
-        self._budgets.charge(grants, purpose, opened.locators, opened.groups)
-        opened.issued.require_used()
-        unknown = Counter(code for _, code in missed)  # denials without a customer's name
-        self._audit.append(
-            encode_read(
-                self._audit.next_seq(),
-                time.time_ns() // 1_000_000,
-                grants.id,
-                action | BREAK_GLASS if grants.breaks_glass(purpose) else action,
-                reads.purpose_no,
-                b"".join(opened.groups),
-                unknown_counts({_reason(code): count for code, count in unknown.items()}) if unknown else b"",
-                basis,
-            )
-        )
-        return _revealed(opened, missed)
+        return opened, missed
 
     def _open(
         self,
@@ -305,7 +340,7 @@ class HotPath:
         runs: list[tuple[CachedDek, int]],
         reads: Reads,
         snapshot: Snapshot,
-        opened: "_Opened",
+        opened: "Opened",
     ) -> None:
         """Opens what was gathered, and empties the lists."""
         if not keys:
@@ -355,7 +390,7 @@ class HotPath:
         runs: list[tuple[CachedDek, int]],
         reads: Reads,
         snapshot: Snapshot,
-        opened: "_Opened",
+        opened: "Opened",
         items: bytearray,
         texts: list[str],
     ) -> bytes:
@@ -385,7 +420,7 @@ class HotPath:
         key: bytes,
         record: bytes,
         levels: bytes,
-        opened: "_Opened",
+        opened: "Opened",
         snapshot: Snapshot,
     ) -> tuple[int, int, str]:
         """Everything that the loop does not do itself: field class, outcome, text of one item."""
@@ -419,7 +454,7 @@ class HotPath:
         key: bytes,
         record: bytes,
         levels: bytes,
-        opened: "_Opened",
+        opened: "Opened",
         snapshot: Snapshot,
     ) -> tuple[int, int, str]:
         """An issued token's item: that of the value it leads to, unless it does not lead there any more."""
@@ -519,13 +554,13 @@ def _reason(code: int) -> Reason:
     return reason_of(code) or Reason.INTERNAL
 
 
-def _told(code: int) -> Reason:
+def told_of(code: int) -> Reason:
     """What a caller is told: that a token is bound to somebody else is for the access log."""
     reason = _reason(code)
     return Reason.TOKEN_UNKNOWN if reason is Reason.TOKEN_BOUND else reason
 
 
-def _revealed(opened: "_Opened", missed: list[tuple[int, int]]) -> Revealed:
+def _revealed(opened: "Opened", missed: list[tuple[int, int]]) -> Revealed:
     """The answer in the order of the tokens."""
     texts, outcomes = opened.texts, opened.outcomes
     for index, code in missed:  # ascending, so that each stands where it belongs when its turn comes
@@ -533,19 +568,5 @@ def _revealed(opened: "_Opened", missed: list[tuple[int, int]]) -> Revealed:
         outcomes.insert(index, code)
     if not outcomes.translate(None, _GRANTED):
         return Revealed(texts, list(outcomes), [])
-    denials = [Denial(index, _told(code)) for index, code in enumerate(outcomes) if code not in _GRANTED]
+    denials = [Denial(index, told_of(code)) for index, code in enumerate(outcomes) if code not in _GRANTED]
     return Revealed(texts, [code if code in _GRANTED else 0 for code in outcomes], denials)
-
-
-class _Opened:
-    """What a batch has come to so far; `texts` and `outcomes` are without the tokens that were missed."""
-
-    __slots__ = ("groups", "issued", "locators", "outcomes", "room", "texts")
-
-    def __init__(self, room: int, issued: Follower) -> None:
-        self.issued = issued
-        self.room = room  # bytes that the reply may still take
-        self.texts: list[str] = []
-        self.outcomes = bytearray()  # PLAIN, MASKED or a reason's code
-        self.groups: list[bytes] = []  # one for each run, as in the access record
-        self.locators: list[bytes] = []  # of the same runs

@@ -8,6 +8,8 @@ Rules:
   all others, drops what it has, and begins anew when the use is written (`UnusedError`). Nothing has left the
   process by then, and nothing is in the access log.
 - Twice in one batch is one use too many.
+- Where no value is revealed, a token for a single use is not followed at all: QUESTION_UNFIT. It stays
+  unused.
 """
 
 from typing import Final
@@ -34,16 +36,20 @@ class UnusedError(Exception):
 class Follower:
     """Follows the issued tokens of one batch. Keys are value keys (9 bytes) of aliases."""
 
-    __slots__ = ("_domains", "_met", "_now_ms", "_principal_id", "_used")
+    __slots__ = ("_domains", "_met", "_now_ms", "_principal_id", "_used", "_uses")
 
     def __init__(
-        self, principal_id: int, domains: frozenset[int], now_ms: int, used: frozenset[bytes]
+        self, principal_id: int, domains: frozenset[int], now_ms: int, used: frozenset[bytes] | None
     ) -> None:
-        """`used` are those that were used up for this batch, for this principal of these domains."""
+        """`used` are those that were used up for this batch, for this principal of these domains.
+
+        None for a batch that uses none up.
+        """
         self._principal_id = principal_id
         self._domains = domains
         self._now_ms = now_ms
-        self._used = used
+        self._uses = used is not None
+        self._used = used or frozenset()
         self._met: set[bytes] = set()
 
     def refusal(self, key: bytes, alias: Alias, removed: bool) -> Reason | None:
@@ -55,7 +61,9 @@ class Follower:
         if alias.state is AliasState.USED and key in self._used and not removed:
             return None
         end = _ENDS.get(alias.state)
-        return Reason.EXPIRED if end is None and alias.expired(self._now_ms) else end
+        if end is None and alias.expired(self._now_ms):
+            return Reason.EXPIRED
+        return Reason.QUESTION_UNFIT if end is None and alias.max_uses and not self._uses else end
 
     def followed(self, key: bytes, alias: Alias) -> None:
         """Notes that the value of an alias is to be revealed."""

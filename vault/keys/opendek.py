@@ -102,6 +102,42 @@ class OpenDek:
         return hazmat.keyed_hash(self._audit, customer_key)
 
 
+class NamingDek:
+    """One slot for one customer's DEK after the other: who they are in the access log, and little else.
+
+    For walking over all customers: a fifth of what `DekOpener.unwrap` costs. Every method is about the
+    customer opened last.
+    """
+
+    __slots__ = ("_at", "_keyrings", "_opener")
+
+    def __init__(self, keyrings: Keyrings, pointers: SlotPointers) -> None:
+        self._keyrings = keyrings
+        self._at = pointers
+        self._opener = hazmat.Opener()
+
+    def open(
+        self, row: bytes, epoch: int, region: Region, customer: CustomerNo, generation: Generation
+    ) -> None:
+        """Opens the DEK of a row that was read from the keyring of `epoch`; raises as `DekOpener.unwrap`."""
+        self._keyrings.at(epoch).unwrap_dek(row, region, customer, generation, self._at.dek)
+
+    def locator(self, customer_key: bytes) -> bytes:
+        """The customer's name (16 bytes) in audit records."""
+        subkeys.derive_locator_key(self._at.dek, self._at.audit)
+        return hazmat.keyed_hash(self._at.audit, customer_key)
+
+    def row_mac(self, data: bytes) -> bytes:
+        """MAC (16 bytes) of the customer's row."""
+        subkeys.derive_row_mac_key(self._at.dek, self._at.row)
+        return hazmat.keyed_hash(self._at.row, data)
+
+    def sheet(self) -> tuple[hazmat.KeyPointer, hazmat.Opener]:
+        """What opens the customer's sheet."""
+        subkeys.derive_sheet_key(self._at.dek, self._at.sheet)
+        return self._at.sheet, self._opener
+
+
 class DekOpener:
     """Fills slots: with new DEKs, or with unwrapped ones."""
 
@@ -146,5 +182,14 @@ class DekOpener:
             pointers = self._pointers_of(slot)
             self._keyrings.at(epoch).unwrap_dek(row, region, customer, generation, pointers.dek)
             yield OpenDek(self._pool, pointers, generation, self._suite)
+        finally:
+            self._pool.release(slot)
+
+    @contextmanager
+    def naming(self) -> Iterator[NamingDek]:
+        """A slot for walking over customers, zeroed at the end."""
+        slot = self._pool.acquire()
+        try:
+            yield NamingDek(self._keyrings, self._pointers_of(slot))
         finally:
             self._pool.release(slot)

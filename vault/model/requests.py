@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import Generic, NamedTuple, TypeVar
 
 from vault.errors import VaultError
-from vault.model.access import Denial, Reveal
+from vault.model.access import Decision, Denial, Reveal
 from vault.model.assurance import Assurance
 from vault.model.consent import LawfulBasis
 from vault.model.erasure import Awaited, Stage
@@ -274,6 +274,21 @@ class AccessQuery:
     end_ms: int = 2**63 - 1
     page_size: int = 100
     page_token: str = ""
+    field_class: str = ""
+    purpose: str = ""
+    actions: Sequence[str] = ()
+    decision: Decision | None = None
+    as_recorded: bool = False
+    only_new: bool = False  # with `as_recorded`, on the first page
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPage:
+    """A page of accesses. `is_complete`: nothing is left that was recorded before the call."""
+
+    items: "Sequence[Access]"
+    next_page_token: str = ""
+    is_complete: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@
             resource == FieldClass::"name")
     when { context.purpose == Purpose::"support" };
 
-`"*"` covers the classes that the same table does not name. A `may` list becomes one policy for each act.
+Answers (`["MASKED", "COUNTRY"]`) add their actions, `answer_country`, to the list. `"*"` covers the classes
+that the same table does not name. A `may` list becomes one policy for each act.
 Guards (`guards.cedar`) and the document's own rules join them as they are. A principal is asked about with
 its own policies and those of its roles only; no other can apply to it.
 """
@@ -20,12 +21,12 @@ from functools import cached_property
 from typing import Final
 
 from vault.errors import Reason
-from vault.model.access import Reveal
+from vault.model.access import ANSWERS, Reveal
 from vault.model.consent import ConsentState, LawfulBasis
 from vault.policy.cedar import Rule, Rulebook, check_policies, entity, guards, quoted, read_rules
 from vault.policy.jurisdictions import by_place, places_of
 from vault.policy.reading import place
-from vault.policy.rules import ANY_CLASS, Policy, Rules
+from vault.policy.rules import ANY_CLASS, Grant, Policy, Rules
 
 REVEAL_PLAIN: Final = "reveal_plain"
 REVEAL_MASKED: Final = "reveal_masked"
@@ -33,9 +34,11 @@ VAULT: Final = ("Vault", "vault")
 
 _CONSENTS: Final = {state: entity("Consent", state.name.lower()) for state in ConsentState}
 _BASES: Final = {basis: entity("Basis", basis.value) for basis in LawfulBasis}
-_SCOPES: Final = {
-    Reveal.PLAIN: f'action in [Action::"{REVEAL_PLAIN}", Action::"{REVEAL_MASKED}"]',
-    Reveal.MASKED: f'action == Action::"{REVEAL_MASKED}"',
+ANSWER_ACTIONS: Final = {level: f"answer_{level.name.lower()}" for level in sorted(ANSWERS)}
+_ACTIONS: Final = {
+    Reveal.NONE: (),
+    Reveal.PLAIN: (REVEAL_PLAIN, REVEAL_MASKED),
+    Reveal.MASKED: (REVEAL_MASKED,),
 }
 
 
@@ -161,9 +164,17 @@ def _permits(who: str, line: str, rules: Rules) -> Iterator[str]:
             named = "".join(f" && resource != FieldClass::{quoted(other)}" for other in others)
             yield (
                 f"@id({quoted(grant.line)})\n"
-                f"permit (principal {relation} {who}, {_SCOPES[grant.reveal]}, {which})\n"
+                f"permit (principal {relation} {who}, {_scope(grant)}, {which})\n"
                 f"when {{ context.purpose == Purpose::{quoted(purpose)}{named} }};"
             )
+
+
+def _scope(grant: Grant) -> str:
+    """The actions that a line permits."""
+    names = [*_ACTIONS[grant.reveal], *[ANSWER_ACTIONS[level] for level in sorted(grant.answers)]]
+    if len(names) == 1:
+        return f"action == Action::{quoted(names[0])}"
+    return f"action in [{', '.join([f'Action::{quoted(name)}' for name in names])}]"
 
 
 def _purpose(policy: Policy, name: str) -> dict[str, object]:

@@ -26,7 +26,7 @@ from vault.errors import (
     UnauthenticatedError,
     VaultError,
 )
-from vault.model.access import Action, Reveal
+from vault.model.access import ANSWERS, VALUE_REVEALS, Action, Reveal
 from vault.model.consent import LawfulBasis
 from vault.policy.cedar import Ruling
 from vault.policy.compiling import Compiled
@@ -38,7 +38,6 @@ from vault.policy.verdicts import DENIALS, Verdict
 __all__ = ["DENIALS", "AccessTable", "Grants", "PrincipalRecord", "Verdict"]
 
 _IDS = range(1, 256)
-_REVEALS = frozenset(Reveal)
 _MAX_READS = 256  # kept for one principal
 
 
@@ -131,6 +130,21 @@ class Grants:
         Raises:
             InvalidRequestError: `wanted` is none of the four.
         """
+        if wanted not in VALUE_REVEALS:
+            raise InvalidRequestError("reveal has to be BEST, PLAIN or MASKED", field="reveal")
+        return self._decided(purpose, wanted, basis, now_ms)
+
+    def answers(self, purpose: str, wanted: Reveal, basis: LawfulBasis | None, now_ms: int) -> Reads:
+        """Decides who is told an answer; as `reads`, but what its tables let be opened must not be shown.
+
+        Raises:
+            InvalidRequestError: `wanted` is no answer.
+        """
+        if wanted not in ANSWERS:
+            raise InvalidRequestError("no such answer", field="reveal")
+        return self._decided(purpose, wanted, basis, now_ms)
+
+    def _decided(self, purpose: str, wanted: Reveal, basis: LawfulBasis | None, now_ms: int) -> Reads:
         key = (purpose, wanted, basis)
         reads = self._tables.get(key)
         if reads is None or now_ms >= reads.valid_until_ms or reads.full:
@@ -142,6 +156,10 @@ class Grants:
                     self._tables.clear()
                 self._tables[key] = reads
         return reads
+
+    def own_reads(self, purpose: str, wanted: Reveal, basis: LawfulBasis | None, now_ms: int) -> Reads:
+        """As `reads`, but tables that nobody else looks into: for use outside the hot path."""
+        return self._begin(purpose, wanted, basis, now_ms)
 
     def purpose_id(self, purpose: str) -> int:
         """The number under which `purpose` is audited; 0 when it has none."""
@@ -161,8 +179,6 @@ class Grants:
         return self._record.break_glass.get(purpose, 0)
 
     def _begin(self, purpose: str, wanted: Reveal, basis: LawfulBasis | None, now_ms: int) -> Reads:
-        if wanted not in _REVEALS:
-            raise InvalidRequestError("reveal has to be BEST, PLAIN or MASKED", field="reveal")
         declared = purpose in self._table.policy.purposes
         ends = (self._rules.training_until_ms, self._record.break_glass.get(purpose, 0))
         return Reads(

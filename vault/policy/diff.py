@@ -130,7 +130,7 @@ def _day(moment_ms: int) -> str:
 
 def _level(rules: Rules, purpose: str, field_class: str) -> str:
     grant = rules.grant(purpose, field_class)
-    return grant.reveal.name if grant else "nothing"
+    return ", ".join([level.name for level in grant.levels]) if grant else "nothing"
 
 
 def _controls(old: Controls, new: Controls) -> Iterator[str]:

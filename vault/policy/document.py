@@ -6,7 +6,8 @@
     [purposes.<purpose>]        see `purposes`
     [residency]                 see `purposes`
     [roles.<role>]              domains, may, training = false
-    [roles.<role>.reveal.<purpose>]           <field class or "*"> = "PLAIN" | "MASKED"
+    [roles.<role>.reveal.<purpose>]           <field class or "*"> = "PLAIN" | "MASKED" | an answer
+                                              or a list of them: ["MASKED", "PSEUDONYM"]
     [principals.<name>]         roles, domains, may, training = false, training_valid_until, region
     [principals.<name>.reveal.<purpose>]      as for roles
     [[examples]]                see `examples`
@@ -24,7 +25,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
 from vault.errors import PolicyInvalidError
-from vault.model.access import Action, Reveal
+from vault.model.access import ANSWERS, Action, Reveal
 from vault.policy.cedar import read_rules
 from vault.policy.controls import read_controls
 from vault.policy.examples import read_examples
@@ -49,7 +50,12 @@ MAX_MESSAGE_CHARACTERS = 4000  # a reply's status has to fit into the trailers o
 
 _MAX_LINE_CHARACTERS = 500
 _VERSION = 1
-_LEVELS = {"PLAIN": Reveal.PLAIN, "MASKED": Reveal.MASKED}
+_VALUES = {"PLAIN": Reveal.PLAIN, "MASKED": Reveal.MASKED}
+_ANSWERS = {each.name: each for each in sorted(ANSWERS)}
+_WRONG_LEVEL = (
+    'has to be "PLAIN", "MASKED" or a list of answers, with one of the two or without: '
+    f"{', '.join(_ANSWERS)}; to deny, leave the line out"
+)
 _PRINCIPAL_KEYS = ("roles", "domains", "may", "reveal", "training", "training_valid_until", "region")
 _A_DAY = timedelta(days=1)
 _ACTIONS = {action.value: action for action in Action}
@@ -114,6 +120,18 @@ def _invalid(problems: Sequence[str]) -> PolicyInvalidError:
             break
         lines.append(line)
     return PolicyInvalidError("\n".join(lines), problems=str(len(problems)))
+
+
+def _grant(level: object, line: str) -> Grant | None:
+    """What a line says; None where it says nothing that can be granted."""
+    named = level if isinstance(level, list) else [level]
+    if not named or not all(isinstance(each, str) and each in (*_VALUES, *_ANSWERS) for each in named):
+        return None
+    values = [_VALUES[each] for each in named if each in _VALUES]
+    answers = frozenset(_ANSWERS[each] for each in named if each in _ANSWERS)
+    if len(values) > 1 or len(values) + len(answers) != len(named):
+        return None
+    return Grant(values[0] if values else Reveal.NONE, line, answers)
 
 
 class _DocumentReader(Reader):
@@ -240,11 +258,11 @@ class _DocumentReader(Reader):
             line = (*where, field_class)
             if field_class != ANY_CLASS and field_class not in self._field_classes:
                 self.problem(line, f"unknown field class; {known(self._field_classes)}")
-            reveal = _LEVELS.get(level) if isinstance(level, str) else None
-            if reveal is None:
-                self.problem(line, 'has to be "PLAIN" or "MASKED"; to deny, leave the line out')
+            grant = _grant(level, place(line))
+            if grant is None:
+                self.problem(line, _WRONG_LEVEL)
             else:
-                grants[field_class] = Grant(reveal, place(line))
+                grants[field_class] = grant
         return grants
 
     def _moment(self, where: Path, table: Table, key: str) -> int:

@@ -1,7 +1,7 @@
 """Examples: questions that the policy document asks itself, with the answers that it has to give.
 
     [[examples]]
-    principal, expect                    "PLAIN", "MASKED", "ALLOWED" or a reason
+    principal, expect                    "PLAIN", "MASKED", an answer ("PSEUDONYM"), "ALLOWED" or a reason
     purpose, field_class                 of a read; with reveal, basis, jurisdiction, consent, restricted,
                                          expired, held, trained, break_glass, all optional
     action                               of an act, instead; with trained
@@ -33,8 +33,10 @@ _READ_KEYS: Final = (
 _ACT_KEYS: Final = ("action",)
 _COMMON_KEYS: Final = ("principal", "expect", "trained")
 _CONSENTS: Final = {state.name.lower(): state for state in ConsentState}
-_REVEALS: Final = {each.name: each for each in (Reveal.BEST, Reveal.PLAIN, Reveal.MASKED)}
-_READ_ANSWERS: Final = ("PLAIN", "MASKED", *sorted(DENIALS.values()))
+_REVEALS: Final = {each.name: each for each in Reveal if each is not Reveal.NONE}
+_READ_ANSWERS: Final = (
+    *[name for name in _REVEALS if name != Reveal.BEST.name], *sorted(DENIALS.values())
+)  # fmt: skip
 _ACT_ANSWERS: Final = (ALLOWED, Reason.ACTION_DENIED.value)
 _BASES: Final = {basis.value: basis for basis in LawfulBasis}
 _ACTIONS: Final = {action.value: action for action in Action}

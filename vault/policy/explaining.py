@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from vault.errors import Reason
-from vault.model.access import Reveal
+from vault.model.access import ANSWERS, Reveal
 from vault.model.consent import LawfulBasis
 from vault.model.situation import Situation
 from vault.policy.compiling import Compiled
@@ -35,7 +35,7 @@ class Explanation:
     """An answer.
 
     Attributes:
-        reveal: PLAIN, MASKED or NONE.
+        reveal: PLAIN, MASKED, the answer that was asked for, or NONE.
         reason: of a denial.
         basis: the lawful basis that was judged by.
         deciders: lines of the policy that grant, or guards and rules that forbid, the foremost first.
@@ -64,27 +64,35 @@ def explain(compiled: Compiled, judge: Judge, question: Question) -> Explanation
     circumstances = judge.circumstances(
         question.purpose, question.basis, question.situation, break_glass=question.break_glass
     )
-    found = judge.find(circumstances, [question.field_class], trained=question.trained)
+    found = judge.find(
+        circumstances, [question.field_class], trained=question.trained, wanted=question.reveal
+    )
     decision = judge.decide(found[question.field_class], question.reveal)
     deciders = _in_order(decision.deciders, tuple(compiled.annotated))
     basis = circumstances.basis
-    if decision.verdict in (Verdict.PLAIN, Verdict.MASKED):
-        reveal = Reveal(decision.verdict)
-        how = "in plain" if reveal is Reveal.PLAIN else "masked"
+    if decision.verdict not in DENIALS:
+        reveal = question.reveal if decision.verdict is Verdict.ANSWERED else Reveal(decision.verdict)
         approved = question.break_glass and policy.purposes[question.purpose].break_glass
         during = ", while an approval is in force" if approved else ""
-        text = f"{who} reads {what} {how}, because of {' and '.join(deciders)}{during}."
+        text = f"{who} {_granted(reveal, what)}, because of {' and '.join(deciders)}{during}."
         return Explanation(reveal, None, basis, deciders, (), text)
     reason = DENIALS[decision.verdict]
+    refused = f"is not told {question.reveal.name} of" if question.reveal in ANSWERS else "does not read"
     return Explanation(
         Reveal.NONE,
         reason,
         basis,
         deciders,
         decision.granted_by,
-        f"{who} does not read {what}: {_why(compiled, decision, deciders)}.",
+        f"{who} {refused} {what}: {_why(compiled, question, decision, deciders)}.",
         tuple(_changes(compiled, question, decision, deciders)),
     )
+
+
+def _granted(reveal: Reveal, what: str) -> str:
+    if reveal in ANSWERS:
+        return f"is told {reveal.name} of {what}"
+    return f"reads {what} {'in plain' if reveal is Reveal.PLAIN else 'masked'}"
 
 
 def _unknown(text: str) -> Explanation:
@@ -96,10 +104,12 @@ def _in_order(deciders: Sequence[str], order: Sequence[str]) -> tuple[str, ...]:
     return (*known, *sorted(set(deciders) - set(known)))
 
 
-def _why(compiled: Compiled, decision: Decision, deciders: Sequence[str]) -> str:
+def _why(compiled: Compiled, question: Question, decision: Decision, deciders: Sequence[str]) -> str:
     if not deciders:
         return "no line of the policy grants it"
     if decision.verdict is Verdict.REVEAL_DENIED and not decision.granted_by:
+        if question.reveal in ANSWERS:
+            return f"only the value is granted, by {' and '.join(deciders)}"
         return f"only the masked value is granted, by {' and '.join(deciders)}"
     granted = f", although {' and '.join(decision.granted_by)} would grant it"
     rule = compiled.annotated[deciders[0]]
@@ -111,13 +121,16 @@ def _changes(
     compiled: Compiled, question: Question, decision: Decision, deciders: Sequence[str]
 ) -> Iterator[str]:
     if decision.verdict is Verdict.REVEAL_DENIED and not decision.granted_by:
-        yield f'ask for the masked value, or grant "PLAIN" in {deciders[0]}'
+        if question.reveal in ANSWERS:
+            yield f'add "{question.reveal.name}" to {deciders[0]}'
+        else:
+            yield f'ask for the masked value, or grant "PLAIN" in {deciders[0]}'
         return
     if not deciders:
         rules = compiled.policy.own.get(question.principal, Rules())
         holder = f"roles.{rules.roles[0]}" if rules.roles else f"principals.{spell(question.principal)}"
         line = f"{holder}.reveal.{spell(question.purpose)}.{spell(question.field_class)}"
-        yield f'a line such as {line} = "MASKED"'
+        yield f'a line such as {line} = "{question.reveal.name if question.reveal in ANSWERS else "MASKED"}"'
         return
     for policy in deciders:
         annotations = compiled.annotated[policy].annotations

@@ -1,7 +1,8 @@
 """Decides reads and acts of one principal through Cedar, and says which policies decided.
 
 Rules:
-- Who may see the plain value may see its mask.
+- Who may see the plain value may see its mask, and may have every answer that follows from it: all but the
+  pseudonym. A mask implies no answer, and one answer no other.
 - BEST gives the most that is allowed, MASKED never more than a mask, PLAIN all or a denial.
 - Where nothing was granted to begin with the answer is PURPOSE_DENIED, whatever else holds: it tells a
   stranger nothing of the customer.
@@ -14,19 +15,27 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from vault.errors import InvalidRequestError
-from vault.model.access import Action, Reveal
+from vault.model.access import ANSWERS, FOLLOWS_FROM_PLAIN, VALUE_REVEALS, Action, Reveal
 from vault.model.consent import LawfulBasis
 from vault.model.situation import Situation
 from vault.policy.cedar import Question, Rulebook, Ruling
-from vault.policy.compiling import REVEAL_MASKED, REVEAL_PLAIN, VAULT, Circumstances, Compiled
+from vault.policy.compiling import (
+    ANSWER_ACTIONS,
+    REVEAL_MASKED,
+    REVEAL_PLAIN,
+    VAULT,
+    Circumstances,
+    Compiled,
+)
 from vault.policy.verdicts import Verdict, foremost
 
 
 class Finding(NamedTuple):
-    """What the policies say of one field class: its plain value and its mask."""
+    """What the policies say of one field class: its plain value, its mask, and the answer asked for."""
 
     plain: Ruling
     masked: Ruling
+    answer: Ruling = Ruling()
 
 
 class Decision(NamedTuple):
@@ -68,24 +77,34 @@ class Judge:
         )
 
     def find(
-        self, circumstances: Circumstances, field_classes: Sequence[str], *, trained: bool
+        self,
+        circumstances: Circumstances,
+        field_classes: Sequence[str],
+        *,
+        trained: bool,
+        wanted: Reveal = Reveal.BEST,
     ) -> Mapping[str, Finding]:
-        """What the policies say of some field classes."""
+        """What the policies say of some field classes; of an answer only if that is `wanted`."""
         context = circumstances.json()
         plain = self._ask(REVEAL_PLAIN, field_classes, context, trained)
         others = [name for name in field_classes if not plain[name].allowed]
         masked = plain | self._ask(REVEAL_MASKED, others, context, trained)
-        return {name: Finding(plain[name], masked[name]) for name in field_classes}
+        if wanted not in ANSWERS:
+            return {name: Finding(plain[name], masked[name]) for name in field_classes}
+        answers = self._ask(ANSWER_ACTIONS[wanted], field_classes, context, trained)
+        return {name: Finding(plain[name], masked[name], answers[name]) for name in field_classes}
 
     def decide(self, finding: Finding, wanted: Reveal) -> Decision:
-        """What a caller gets that wants this much.
+        """What a caller gets that wants this much; `finding` has been found for the same `wanted`.
 
         Raises:
-            InvalidRequestError: `wanted` is none of the four.
+            InvalidRequestError: `wanted` is no `Reveal`.
         """
-        if wanted not in _WANTED:
+        if wanted in ANSWERS:
+            return self._decide_answer(finding, wanted)
+        if wanted not in VALUE_REVEALS:
             raise InvalidRequestError("reveal has to be BEST, PLAIN or MASKED", field="reveal")
-        plain, masked = finding
+        plain, masked, _ = finding
         if plain.allowed:
             return Decision(Verdict.MASKED if wanted is Reveal.MASKED else Verdict.PLAIN, plain.permits)
         if masked.allowed:
@@ -99,6 +118,21 @@ class Judge:
         """What the policies say of each act."""
         questions = [Question(action.value, VAULT) for action in Action]
         return dict(zip(Action, self._book(trained).ask(questions), strict=True))
+
+    def _decide_answer(self, finding: Finding, wanted: Reveal) -> Decision:
+        plain, masked, answer = finding
+        if answer.allowed:
+            return Decision(Verdict.ANSWERED, answer.permits)
+        if answer.permits:
+            return self._denied(answer)
+        if wanted in FOLLOWS_FROM_PLAIN and plain.permits:
+            if plain.forbids or answer.forbids:
+                return self._denied(Ruling(plain.permits, plain.forbids or answer.forbids))
+            return Decision(Verdict.ANSWERED, plain.permits)
+        if plain.allowed or masked.allowed:
+            return Decision(Verdict.REVEAL_DENIED, (plain if plain.allowed else masked).permits)
+        granted = masked if masked.permits else plain
+        return self._denied(granted) if granted.permits else Decision(Verdict.PURPOSE_DENIED)
 
     def _denied(self, ruling: Ruling) -> Decision:
         _, reason = foremost(ruling.forbids, self._compiled.reasons)
@@ -115,6 +149,3 @@ class Judge:
         if book is None:
             book = self._books[trained] = self._compiled.rulebook(self._principal, trained)
         return book
-
-
-_WANTED = frozenset(Reveal)

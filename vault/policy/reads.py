@@ -12,6 +12,8 @@ which single classes are restricted, held or expired is put together from those 
 
 Rules:
 - What depends on time (training, an approval) has gone in as a boolean; `valid_until_ms` is when it changes.
+- In the tables of an answer PLAIN says that it may be given: the value is opened to work it out, and does
+  not leave. `Grants` has another door for them, so that no read meets such a table.
 - Equal tables are kept once. `full` says when to begin anew, between two batches.
 """
 
@@ -25,6 +27,7 @@ from vault.model.consent import ConsentState, LawfulBasis
 from vault.model.situation import Situation
 from vault.policy.compiling import Circumstances
 from vault.policy.judging import Judge
+from vault.policy.verdicts import Verdict
 
 TABLE_BYTES: Final = 256
 FOREVER_MS: Final = 2**63 - 1
@@ -154,9 +157,11 @@ class Reads:
         table = self._uniform.get(circumstances)
         if table is None:
             verdicts = bytearray(TABLE_BYTES)
-            found = judge.find(circumstances, list(self._class_ids), trained=self._trained)
+            wanted = self._wanted
+            found = judge.find(circumstances, list(self._class_ids), trained=self._trained, wanted=wanted)
             for name, finding in found.items():
-                verdicts[self._class_ids[name]] = judge.decide(finding, self._wanted).verdict
+                verdict = judge.decide(finding, wanted).verdict
+                verdicts[self._class_ids[name]] = Verdict.PLAIN if verdict is Verdict.ANSWERED else verdict
             table = self._uniform[circumstances] = bytes(verdicts)
         return table
 

@@ -3,9 +3,9 @@
 Rules:
 - What no rule grants is denied. Grants never deny; what denies is a guard of the vault, or one of the
   document's own Cedar rules.
-- A grant is a principal, a purpose and a field class at `Reveal.PLAIN` or `Reveal.MASKED`.
+- A grant is a principal, a purpose and a field class at `Reveal.PLAIN` or `Reveal.MASKED`, answers, or both.
 - `ANY_CLASS` stands for every class that the same table does not name.
-- Roles add up: domains, acts and grants are united, and the higher reveal wins. A role can
+- Roles add up: domains, acts, answers and grants are united, and the higher reveal wins. A role can
   therefore never take anything away, except by `training`.
 """
 
@@ -24,6 +24,7 @@ MAX_PRINCIPAL_CHARACTERS = 255
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 _SHOWN_CHARACTERS = 64
+_MOST_FIRST = (Reveal.PLAIN, Reveal.MASKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +71,17 @@ class Purpose:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """How much is revealed (PLAIN or MASKED), and the line of the document that says so."""
+    """How much is revealed (PLAIN, MASKED or NONE), the line of the document that says so, and answers."""
 
     reveal: Reveal
     line: str
+    answers: frozenset[Reveal] = frozenset()
+
+    @property
+    def levels(self) -> tuple[Reveal, ...]:
+        """Everything that is granted, the value first."""
+        value = (self.reveal,) if self.reveal is not Reveal.NONE else ()
+        return (*value, *sorted(self.answers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +184,12 @@ def _merge_purpose(parts: Sequence[Rules], purpose: str) -> Mapping[str, Grant]:
     merged = {}
     for field_class in named:
         grants = [grant for part in parts if (grant := part.grant(purpose, field_class))]
-        merged[field_class] = next((grant for grant in grants if grant.reveal is Reveal.PLAIN), grants[0])
+        most = next(
+            (grant for level in _MOST_FIRST for grant in grants if grant.reveal is level),
+            grants[0],
+        )
+        answers = frozenset[Reveal]().union(*(grant.answers for grant in grants))
+        merged[field_class] = replace(most, answers=answers)
     return merged
 
 

@@ -9,7 +9,7 @@ from vault.model.access import Reveal
 
 
 class Verdict(IntEnum):
-    """An entry of a decision table. PLAIN and MASKED have the numbers of `Reveal`; the rest deny."""
+    """An entry of a decision table. PLAIN and MASKED have the numbers of `Reveal`; what follows denies."""
 
     PURPOSE_DENIED = 0
     PLAIN = Reveal.PLAIN
@@ -23,10 +23,12 @@ class Verdict(IntEnum):
     TRAINING_EXPIRED = 10
     REGION_DENIED = 11
     APPROVAL_REQUIRED = 12
+    ANSWERED = 13  # never in a table: see `reads`
 
 
+_GRANTING: Final = (Verdict.PLAIN, Verdict.MASKED, Verdict.ANSWERED)
 DENIALS: Final[Mapping[int, Reason]] = {
-    verdict: Reason[verdict.name] for verdict in Verdict if verdict not in (Verdict.PLAIN, Verdict.MASKED)
+    verdict: Reason[verdict.name] for verdict in Verdict if verdict not in _GRANTING
 }
 
 

@@ -115,7 +115,7 @@ class Start:
 
 def _settings(document: Mapping[str, Any]) -> Settings:
     sections: dict[str, Any] = {name: _section(kind, document[name]) for name, kind in SECTIONS.items()}
-    return Settings(**sections, fields=document["fields"])
+    return Settings(**sections, fields=document["fields"], search=document["search"])
 
 
 def _section(kind: Any, table: Mapping[str, Any]) -> Any:

@@ -36,7 +36,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from vault.core import operations
 from vault.errors import InvalidRequestError, Reason, error_for
-from vault.model.access import Denial, Reveal
+from vault.model.access import Decision, Denial, Reveal
 from vault.model.consent import ConsentState, LawfulBasis
 from vault.model.erasure import Awaited, Stage, Step
 from vault.model.requests import (
@@ -208,6 +208,8 @@ def to_stage(number: int) -> Stage | None:
 
 def to_access_query(message: audit_pb.ListAccessRequest) -> AccessQuery:
     """What to look for in the access log."""
+    if message.order not in (audit_pb.ACCESS_ORDER_UNSPECIFIED, audit_pb.ACCESS_ORDER_RECORDED):
+        raise InvalidRequestError("order: unknown number", field="order")
     return AccessQuery(
         customer=to_ref(message.customer) if message.HasField("customer") else None,
         principal=message.principal,
@@ -215,7 +217,19 @@ def to_access_query(message: audit_pb.ListAccessRequest) -> AccessQuery:
         end_ms=_to_ms(message.end_time) if message.HasField("end_time") else END_OF_TIME_MS,
         page_size=to_page_size(message.page_size),
         page_token=message.page_token,
+        field_class=message.field_class,
+        purpose=message.purpose,
+        actions=tuple(message.actions),
+        decision=_to_decision(message.decision),
+        as_recorded=message.order == audit_pb.ACCESS_ORDER_RECORDED,
+        only_new=message.only_new,
     )
+
+
+def _to_decision(number: int) -> Decision | None:
+    if number and number not in tuple(Decision):
+        raise InvalidRequestError("decision: unknown number", field="decision")
+    return Decision(number) if number else None
 
 
 def _to_ms(time: Timestamp) -> int:

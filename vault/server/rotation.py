@@ -19,7 +19,8 @@ from vault.core.operations import (
     request_rotation,
     save_operation,
 )
-from vault.errors import Reason, VaultError
+from vault.core.trail import Trail
+from vault.errors import AuditUnavailableError, Reason, VaultError
 from vault.server.custodian import SupervisorsCustodian
 from vault.server.logs import frames_of, log
 
@@ -35,6 +36,7 @@ class Rotations:
     def __init__(self, engine: Engine, custodian: SupervisorsCustodian, stopping: threading.Event) -> None:
         self._engine = engine
         self._stopping = stopping
+        self._trail = Trail(engine.audit)
         self._schedule = Schedule(engine)
         self._rotation = EpochRotation(engine, custodian, report=self._report)
         self._reported = 0.0
@@ -51,6 +53,7 @@ class Rotations:
                 if time.monotonic() >= schedule_at:
                     schedule_at = time.monotonic() + SCHEDULE_SECONDS
                     if self._schedule.due():
+                        self._trail.local("RotateEpoch", scheduled=True)
                         self._engine.committer.submit(lambda s: request_rotation(self._engine, s, ""))
                 waiting = self._waiting()
                 if waiting is not None:
@@ -94,11 +97,20 @@ class Rotations:
             reason = error.reason if isinstance(error, VaultError) else Reason.INTERNAL
             text = str(error) if isinstance(error, VaultError) else "the rotation failed; see the log"
             save_operation(engine, failed(self._operation, engine.now_ms(), reason.value, text))
+            self._record("FailRotation", self._operation.epoch, reason.value)
             raise
         operation = ended(replace(self._operation, epoch=epoch), engine.now_ms(), self._rotation.waits_for)
         save_operation(engine, operation)
+        self._record("CompleteRotation", epoch, "done" if operation.finished else "waits for copies")
         log.info("rotation done" if operation.finished else "rotation waits", epoch=epoch)
         self._tell_waiting()
+
+    def _record(self, act: str, epoch: int, outcome: str) -> None:
+        """Records what has become of a rotation; the ledger has it, too."""
+        try:
+            self._trail.local(act, epoch=epoch, outcome=outcome)
+        except AuditUnavailableError:
+            log.warning("the end of a rotation is not in the access log")
 
     def _report(self, progress: Progress) -> None:
         new_step = progress.step != self._operation.step

@@ -53,6 +53,9 @@ MEANINGS: dict[Reason, _Meaning] = {
     ),
     Reason.SURROGATE_TAKEN: _Meaning(Code.ALREADY_EXISTS, "the surrogate stands for another value"),
     Reason.TAG_REFUSED: _Meaning(Code.INVALID_ARGUMENT, "not a tag, or one that looks like personal data"),
+    Reason.QUESTION_UNFIT: _Meaning(
+        Code.INVALID_ARGUMENT, "the question does not fit the value or its class"
+    ),
     Reason.UNAUTHENTICATED: _Meaning(Code.UNAUTHENTICATED, "no principal is known for this certificate"),
     Reason.SUSPENDED: _Meaning(Code.PERMISSION_DENIED, "the principal is revoked or suspended"),
     Reason.ACTION_DENIED: _Meaning(Code.PERMISSION_DENIED, "the principal may not do this"),
@@ -86,6 +89,9 @@ MEANINGS: dict[Reason, _Meaning] = {
     Reason.TOKEN_USED: _Meaning(Code.NOT_FOUND, "the token was for one use, and was used"),
     Reason.TOKEN_REVOKED: _Meaning(Code.NOT_FOUND, "the token was revoked"),
     Reason.REPLY_FULL: _Meaning(Code.RESOURCE_EXHAUSTED, "the reply is full; ask again for this item"),
+    Reason.SEARCH_INCOMPLETE: _Meaning(
+        Code.FAILED_PRECONDITION, "the index of this look-up is still being built"
+    ),
     Reason.OVERLOADED: _Meaning(Code.RESOURCE_EXHAUSTED, "too much work is waiting; retry later"),
     Reason.DEADLINE_EXCEEDED: _Meaning(Code.DEADLINE_EXCEEDED, "the deadline passed before the work began"),
     Reason.STORAGE_FULL: _Meaning(Code.RESOURCE_EXHAUSTED, "no space is left for this write"),

@@ -30,7 +30,8 @@ from vault.errors import (
 from vault.store.files import sync_directory, sync_file
 
 MAP_BYTES = 8 << 40
-ADDED_TABLES = frozenset({"surrogates", "changes"})  # later than the first environments; made where missing
+# Later than the first environments; made where missing.
+ADDED_TABLES = frozenset({"surrogates", "changes", "search"})
 MAX_READERS = 4096
 DATA_FILE = "data.mdb"
 _SPARE_TRANSACTIONS = 16

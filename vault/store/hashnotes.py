@@ -78,15 +78,17 @@ def fill_sorted(
     rows: Callable[[], Iterator[tuple[bytes, bytes]]],
     count: int,
     entry_bytes: int,
+    key_bytes: int = HASH_BYTES,
 ) -> None:
     """Writes rows into an empty table in the order of their keys.
 
     Args:
         index: where the table is.
         table: its name.
-        rows: gives all of them, in any order, as often as asked: keys of 16 bytes and their values.
+        rows: gives all of them, in any order, as often as asked: keys, which begin evenly spread, and values.
         count: how many there are, or somewhat more.
         entry_bytes: of a key and its value together.
+        key_bytes: of a key.
 
     Raises:
         IntegrityFailedError: a key stands there twice.
@@ -101,14 +103,16 @@ def fill_sorted(
                 bucket = buckets[(prefix - low) * _BUCKETS // (high - low)]
                 bucket += hashed + value
         for first in range(0, _BUCKETS, _BUCKETS_A_COMMIT):
-            _append(index, table, buckets[first : first + _BUCKETS_A_COMMIT], entry_bytes)
+            _append(index, table, buckets[first : first + _BUCKETS_A_COMMIT], entry_bytes, key_bytes)
 
 
-def _append(index: Environment, table: str, buckets: Sequence[bytearray], entry_bytes: int) -> None:
+def _append(
+    index: Environment, table: str, buckets: Sequence[bytearray], entry_bytes: int, key_bytes: int
+) -> None:
     with translated(index.path), index.write() as transaction:
         cursor = transaction.cursor(db=index.tables[table])
         for bucket in buckets:
             entries = [bytes(bucket[at : at + entry_bytes]) for at in range(0, len(bucket), entry_bytes)]
-            rows = [(entry[:HASH_BYTES], entry[HASH_BYTES:]) for entry in sorted(entries)]
+            rows = [(entry[:key_bytes], entry[key_bytes:]) for entry in sorted(entries)]
             if cursor.putmulti(rows, append=True) != (len(rows), len(rows)):
                 raise IntegrityFailedError

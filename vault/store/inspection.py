@@ -35,6 +35,7 @@ from vault.store.layout import (
     value_key,
 )
 from vault.store.meta import Meta
+from vault.store.searchnotes import PREFIX_BYTES
 from vault.store.sheet import SealedSheet
 from vault.store.snapshot import KeyringSnapshot, Snapshot
 from vault.store.store import Store
@@ -94,6 +95,7 @@ def _check_all(store: Store) -> Iterator[Finding]:
         yield from _check_deks(snapshot, keys, meta)
         yield from _check_index(snapshot, keys, meta)
         yield from _check_surrogates(snapshot, keys)
+        yield from _check_search(snapshot, keys)
 
 
 def _check_ledger(store: Store) -> Generator[Finding, None, _Ledger | None]:
@@ -254,6 +256,17 @@ def _check_surrogates(snapshot: Snapshot, keys: KeyringSnapshot) -> Iterator[Fin
             yield Finding(NOTE, "INDEX_ORPHAN", "index", customer_no, "a surrogate of nobody")
         elif _is_shredded(row):
             yield Finding(ERROR, "SHRED_INCOMPLETE", "index", customer_no, "a surrogate is left")
+
+
+def _check_search(snapshot: Snapshot, keys: KeyringSnapshot) -> Iterator[Finding]:
+    left: dict[int, int] = {}
+    for found in keys.search_rows():
+        customer = found[PREFIX_BYTES:]
+        row = snapshot.get(customer + _CUSTOMER_ROW)
+        if row is None or _is_shredded(row):
+            left[_number(customer)] = left.get(_number(customer), 0) + 1
+    for customer_no, count in left.items():
+        yield Finding(NOTE, "INDEX_ORPHAN", "index", customer_no, f"{count} search rows of nobody")
 
 
 def _check_index(snapshot: Snapshot, keys: KeyringSnapshot, meta: Meta) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ Row of table `sheets`, key region | customer_no:
 Plaintext:
 
     u16 length | external id
-    u16 n | n times: value_no u24 | field_class u8 | fingerprint 16 | u8 length | index hash
+    u16 n | n times: value_no u24 | field_class u8 | fingerprint 16 | u8 length | digest to search by
                      | u8 labels | labels times: u8 length | ASCII
     u16 m | m times: locator 16 of an earlier DEK generation, oldest first
     of version 2: u16 s | s times: value_no u24 | domain u8 | u8 length | UTF-8, oldest first
@@ -37,10 +37,11 @@ TAG_DOMAIN = 0
 FINGERPRINT_BYTES = 16
 LOCATOR_BYTES = 16
 _TAG_BYTES = 16
+_DIGEST_AT = 3 + 1 + FINGERPRINT_BYTES + 1  # within a line
 
 
 class SheetField(NamedTuple):
-    """One value as the index knows it; `index_hash` is empty where the class is not indexed."""
+    """One value as the index knows it; `index_hash` is empty, or the digest that a search goes by."""
 
     value_no: int
     field_class: int
@@ -112,6 +113,32 @@ class Sheet:
         if version == SURROGATES_FORMAT:
             surrogates = tuple([_read_surrogate(reader) for _ in range(reader.number(2))])
         return cls(external_id, fields, locators, Terms.unpack(plaintext[reader.position :]), surrogates)
+
+
+def indexed_part(plaintext: bytes) -> tuple[bytes, list[tuple[int, bytes]]]:
+    """What the index holds of a customer: external id, and class and digest of each searchable value.
+
+    Read for every customer in a rotation, so without making a `Sheet`.
+
+    Raises:
+        IntegrityFailedError: it ends too early.
+    """
+    try:
+        at = 2 + (plaintext[0] << 8 | plaintext[1])
+        external_id, pairs = plaintext[2:at], []
+        lines = plaintext[at] << 8 | plaintext[at + 1]
+        at += 2
+        for _ in range(lines):
+            digest_at = at + _DIGEST_AT
+            labels_at = digest_at + plaintext[digest_at - 1]
+            if labels_at > digest_at:
+                pairs.append((plaintext[at + 3], plaintext[digest_at:labels_at]))
+            at = labels_at + 1
+            for _ in range(plaintext[labels_at]):
+                at += 1 + plaintext[at]
+    except IndexError as error:
+        raise IntegrityFailedError from error
+    return external_id, pairs
 
 
 def external_id_of(plaintext: bytes) -> bytes:

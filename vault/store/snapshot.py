@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 import lmdb
 
 from vault.errors import IntegrityFailedError
-from vault.store.environment import Environment, translate
+from vault.store.environment import ADDED_TABLES, Environment, translate
 from vault.store.layout import CUSTOMER_KEY_BYTES, customer_key, dek_key
 from vault.store.meta import META_KEY, Meta
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 VALUES_TABLES: Final = (
     *("values", "sheets", "consents", "meta"),
-    *("names", "principals", "policies", "requests", "erasures", "operations", "approvals"),
+    *("names", "principals", "policies", "requests", "erasures", "operations", "approvals", "search"),
 )
 KEYRING_TABLES: Final = ("deks", "secrets")
-INDEX_TABLES: Final = ("external", "surrogates", "changes")
+INDEX_TABLES: Final = ("external", "surrogates", "changes", "search")
 _CUSTOMER_ROW = bytes(3)
 _AFTER_VALUES = b"\xff\xff\xff\xff"
 _Tables = dict[str, "lmdb._Database"]
@@ -59,6 +59,8 @@ class ValuesReader:
 
     def rows(self, table: str, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Rows of a table in the order of their keys, from `start` on."""
+        if table in ADDED_TABLES and table not in self._tables:
+            return iter(())
         return _from(self._transaction, self._tables[table], start)
 
     def scan_customer(self, region: int, customer_no: int) -> Iterator[tuple[bytes, bytes]]:
@@ -204,8 +206,22 @@ class KeyringReader:
         table = self._index_tables.get("surrogates")
         return 0 if table is None else self._index.stat(table)["entries"]
 
-    def surrogate_changes(self, after: int) -> Iterator[bytes]:
-        """Customers (6 bytes) that got surrogates in commits of `values` with a number above `after`."""
+    def search_rows(self, prefix: bytes = b"", after: bytes = b"") -> Iterator[bytes]:
+        """Rows of table `search` (23 bytes) that begin with `prefix`, behind `after` if it is given."""
+        table = self._index_tables.get("search")
+        start = after + b"\0" if after else prefix
+        for row, _ in () if table is None else _from(self._index, table, start):
+            if not row.startswith(prefix):
+                return
+            yield row
+
+    def count_search(self) -> int:
+        """Number of rows of table `search`."""
+        table = self._index_tables.get("search")
+        return 0 if table is None else self._index.stat(table)["entries"]
+
+    def index_changes(self, after: int) -> Iterator[bytes]:
+        """Customers (6 bytes) with other surrogates or search rows since commit `after` of `values`."""
         start = (after + 1).to_bytes(8, "big")
         for key, _ in _from(self._index, self._index_tables["changes"], start):
             yield key[8:]

@@ -14,6 +14,7 @@ from vault.store.environment import DATA_FILE, Environment, translated
 from vault.store.epochs import create_epoch, index_path, keyring_path
 from vault.store.files import remove_gradually, sync_directory
 from vault.store.hashnotes import HashNotes
+from vault.store.searchnotes import SearchNotes
 from vault.store.snapshot import INDEX_TABLES, KEYRING_TABLES
 from vault.store.surrogatenotes import SurrogateNotes
 
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 _GENERATIONS = 2**16
 
 Row = tuple[bytes, bytes]
-Changed = tuple[bytes, Sequence[Row], bytes, Sequence[Row]]
-"""A customer (6 bytes), its wrapped DEKs, its index hash, index rows of its surrogates; none of them for
-one that was shredded."""
+Changed = tuple[bytes, Sequence[Row], bytes, Sequence[Row], Sequence[bytes]]
+"""A customer (6 bytes), its wrapped DEKs, its index hash, index rows of its surrogates, its rows in table
+`search`; none of them for one that was shredded."""
 
 
 class NextEpoch:
@@ -43,6 +44,7 @@ class NextEpoch:
             self._index.open_tables()
         self._hashes = HashNotes(index_path(root, epoch) / "hashes")
         self._surrogates = SurrogateNotes(index_path(root, epoch) / "surrogates")
+        self._search = SearchNotes(index_path(root, epoch) / "search")
         self._closed = False
 
     @classmethod
@@ -77,24 +79,29 @@ class NextEpoch:
         """Notes the index rows of surrogates; customers ascend from call to call."""
         self._surrogates.note(rows)
 
+    def note_search(self, rows: Sequence[bytes]) -> None:
+        """Notes rows of table `search`; customers ascend from call to call."""
+        self._search.note_keys(list(rows))
+
     def fill_index(self, region: int) -> None:
         """Writes what is noted into the index in its order, which makes it small and quick to write."""
         self._hashes.fill(self._index, region)
         self._surrogates.fill(self._index)
+        self._search.fill(self._index)
 
     def replace_customers(self, changed: Sequence[Changed]) -> None:
         """Makes customers what they have become since they were copied."""
         with translated(self._keyring.path), self._keyring.write() as transaction:
             table = self._keyring.tables["deks"]
             cursor = transaction.cursor(db=table)
-            for customer, deks, _, _ in changed:
+            for customer, deks, _, _, _ in changed:
                 while cursor.set_range(customer) and cursor.key().startswith(customer):
                     cursor.delete()
                 for key, row in deks:
                     transaction.put(key, row, db=table)
         with translated(self._index.path), self._index.write() as transaction:
             table = self._index.tables["external"]
-            for customer, _, hashed, surrogates in changed:
+            for customer, _, hashed, surrogates, search in changed:
                 number = int.from_bytes(customer[1:], "big")
                 former = self._hashes.at(number)
                 if former:
@@ -103,6 +110,7 @@ class NextEpoch:
                     transaction.put(hashed, customer, db=table)
                 self.note_hashes(number, [hashed])
                 self._replace_surrogates(transaction, customer, surrogates)
+                self._replace_search(transaction, customer, search)
 
     def _replace_surrogates(
         self, transaction: "lmdb.Transaction[bytes]", customer: bytes, rows: Sequence[Row]
@@ -114,6 +122,16 @@ class NextEpoch:
         for keyed_hash, value in rows:
             transaction.put(keyed_hash, value, db=table)
         self._surrogates.add(customer, [keyed_hash for keyed_hash, _ in rows])
+
+    def _replace_search(
+        self, transaction: "lmdb.Transaction[bytes]", customer: bytes, rows: Sequence[bytes]
+    ) -> None:
+        table = self._index.tables["search"]
+        for row in self._search.of(customer):
+            transaction.delete(row, db=table)
+        for row in rows:
+            transaction.put(row, b"", db=table)
+        self._search.add(customer, rows)
 
     def deks(self, start: bytes = b"", limit: int = 2**31) -> list[Row]:
         """Wrapped DEKs from `start` on, at most `limit`."""
@@ -140,6 +158,7 @@ class NextEpoch:
         self.close()
         self._hashes.path.unlink()
         self._surrogates.path.unlink()
+        self._search.path.unlink()
         sync_directory(self._hashes.path.parent)
 
     def close(self) -> None:
@@ -149,18 +168,22 @@ class NextEpoch:
         self._closed = True
         self._hashes.close()
         self._surrogates.close()
+        self._search.close()
         self._keyring.close()
         self._index.close()
 
 
-def fill_new_index(root: Path, epoch: int, region: int, notes: HashNotes, surrogates: SurrogateNotes) -> None:
+def fill_new_index(
+    root: Path, epoch: int, region: int, notes: HashNotes, others: Sequence[SurrogateNotes]
+) -> None:
     """Fills the empty index of an epoch that no process has open."""
     path = index_path(root, epoch)
     index = Environment(path, INDEX_TABLES, read_only=False, readahead=False)
     try:
         index.open_tables()
         notes.fill(index, region)
-        surrogates.fill(index)
+        for each in others:
+            each.fill(index)
     finally:
         index.close()
 

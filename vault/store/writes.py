@@ -3,6 +3,8 @@
 Iterators must be read to their end before the same table is written: make a list first.
 """
 
+from collections.abc import Iterable
+
 import lmdb
 
 from vault.store.layout import CUSTOMER_KEY_BYTES, customer_key, dek_key
@@ -109,8 +111,7 @@ class PlaneWriter(ValuesReader, KeyringReader):
         The customer is noted with the number of this session's commit, for a rotation that is under way.
         """
         self._index_write(self._index.put(keyed_hash, value, db=self._index_tables["surrogates"]))
-        change = self._transaction.id().to_bytes(8, "big") + value[:CUSTOMER_KEY_BYTES]
-        self._index.put(change, b"", db=self._index_tables["changes"])
+        self._note_change(value[:CUSTOMER_KEY_BYTES])
 
     def surrogate_delete(self, keyed_hash: bytes) -> bool:
         """Removes a surrogate's row; returns whether it was there."""
@@ -126,6 +127,30 @@ class PlaneWriter(ValuesReader, KeyringReader):
         customer = customer_key(region, customer_no)
         found = [keyed_hash for keyed_hash, value in self.surrogates() if value.startswith(customer)]
         return sum([self.surrogate_delete(keyed_hash) for keyed_hash in found])
+
+    def search_change(
+        self, customer: bytes, gone: Iterable[bytes], made: Iterable[bytes], *, note: bool = True
+    ) -> None:
+        """Removes and adds rows (23 bytes) of a customer (6 bytes) in table `search`.
+
+        Noted for a rotation that is under way, as in `surrogate_put`; a new customer needs no `note`.
+        """
+        table, changed = self._index_tables["search"], False
+        for row in gone:
+            changed |= self._index_write(self._index.delete(row, db=table))
+        for row in made:
+            changed |= self._index_write(self._index.put(row, b"", overwrite=False, db=table))
+        if changed and note:
+            self._note_change(customer)
+
+    def search_delete_customer(self, region: int, customer_no: int) -> None:
+        """Removes every row of a customer in table `search`, by a scan of all of them."""
+        customer = customer_key(region, customer_no)
+        self.search_change(customer, [row for row in self.search_rows() if row.endswith(customer)], ())
+
+    def _note_change(self, customer: bytes) -> None:
+        change = self._transaction.id().to_bytes(8, "big") + customer
+        self._index_write(self._index.put(change, b"", db=self._index_tables["changes"]))
 
     @property
     def _external(self) -> "lmdb._Database":

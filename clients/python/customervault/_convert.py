@@ -21,7 +21,7 @@ from customervault.v1 import (
     policy_service_pb2,
     token_service_pb2,
 )
-from customervault.values import LawfulBasis, Reveal, RevealLevel, TokenForm, Value
+from customervault.values import Answer, LawfulBasis, QuestionKind, Reveal, RevealLevel, TokenForm, Value
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -31,11 +31,21 @@ REVEALS: dict[Reveal, "common_pb2.Reveal.ValueType"] = {
     "plain": common_pb2.REVEAL_PLAIN,
     "masked": common_pb2.REVEAL_MASKED,
 }
+ASKABLE: dict[str, "common_pb2.Reveal.ValueType"] = {
+    name.removeprefix("REVEAL_").lower(): number for name, number in common_pb2.Reveal.items() if number
+}
+ANSWERS = {name: number for name, number in ASKABLE.items() if name not in REVEALS}
 BASES: Sequence[LawfulBasis] = get_args(LawfulBasis)
 LEVELS: dict[int, RevealLevel | None] = {
     common_pb2.REVEAL_UNSPECIFIED: None,
     common_pb2.REVEAL_PLAIN: "plain",
     common_pb2.REVEAL_MASKED: "masked",
+}
+QUESTION_KINDS: dict[str, QuestionKind] = {name: name for name in get_args(QuestionKind)}
+_ANSWER_NAMES: dict[int, Answer] = {
+    common_pb2.REVEAL_PSEUDONYM: "pseudonym",
+    common_pb2.REVEAL_COMPARE: "compare",
+    **{ANSWERS[name]: name for name in get_args(QuestionKind)},
 }
 FORMS: dict[TokenForm, "token_service_pb2.TokenForm.ValueType"] = {
     "by_class": token_service_pb2.TOKEN_FORM_UNSPECIFIED,
@@ -364,7 +374,7 @@ def policy_version(message: policy_service_pb2.PolicyVersion) -> results.PolicyV
 def explanation(reply: policy_service_pb2.ExplainResponse) -> results.Explanation:
     """Why a read is answered as it is."""
     return results.Explanation(
-        reveal=LEVELS.get(reply.reveal),
+        reveal=LEVELS.get(reply.reveal) or _ANSWER_NAMES.get(reply.reveal),
         reason=reply.reason,
         basis=basis(reply.lawful_basis),
         deciders=tuple(reply.deciders),

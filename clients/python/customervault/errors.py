@@ -110,6 +110,12 @@ class SurrogateTakenError(InvalidRequestError):
     default_reason = "SURROGATE_TAKEN"
 
 
+class QuestionUnfitError(InvalidRequestError):
+    """The question does not fit the value's field class, or the value has no answer to it."""
+
+    default_reason = "QUESTION_UNFIT"
+
+
 class PrincipalExistsError(InvalidRequestError):
     """The principal is registered already."""
 
@@ -324,6 +330,12 @@ class ReplyFullError(UnavailableError):
     """The item did not fit into a reply."""
 
     default_reason = "REPLY_FULL"
+
+
+class SearchIncompleteError(UnavailableError):
+    """The index of a look-up is still being built; the details say how far it is."""
+
+    default_reason = "SEARCH_INCOMPLETE"
 
 
 class OverloadedError(UnavailableError):

@@ -1,8 +1,11 @@
 """What callers hand in. No repr shows a value or an external id."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from datetime import datetime
+from typing import Literal, TypedDict
+
+from customervault.values import Decision, QuestionKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,23 @@ class CustomerRef:
             raise ValueError("name the customer by external_id or by token, exactly one of them")
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What `derive` asks of one value.
+
+    Attributes:
+        token: Of the value.
+        kind: `age_over`, `country`, `email_domain`, `postcode_area` or `card_bin`.
+        age: Completed years, for `age_over`.
+        country: ISO 3166-1 alpha-2 of the address, for `postcode_area`.
+    """
+
+    token: str
+    kind: QuestionKind
+    age: int = 0
+    country: str = ""
+
+
 Fields = Mapping[str, str] | Iterable[Field]
 
 
@@ -87,3 +107,29 @@ def optional_ref(external_id: str | None, token: str | None) -> CustomerRef | No
         ValueError: Both were given.
     """
     return None if external_id is None and token is None else CustomerRef(external_id, token)
+
+
+class AccessFilter(TypedDict, total=False):
+    """Which accesses are listed; what is left out, None or empty asks nothing.
+
+    Attributes:
+        external_id: Only accesses to this customer; or `token`.
+        token: Any token of the customer.
+        principal: Only accesses by this principal; "local operator" for whoever has the vault's directory.
+        field_class: Only accesses to values of it, and acts on such a value.
+        purpose: Only for this purpose.
+        actions: Only these calls and acts, such as "Detokenize" or "ApplyPolicy".
+        decision: Only where a value was so decided, or, with "denied", an act was refused.
+        start: Inclusive; with a time zone.
+        end: Exclusive; with a time zone.
+    """
+
+    external_id: str | None
+    token: str | None
+    principal: str
+    field_class: str
+    purpose: str
+    actions: Sequence[str]
+    decision: Decision | None
+    start: datetime | None
+    end: datetime | None

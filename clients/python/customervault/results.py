@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from customervault.errors import NotFoundError, VaultError
-from customervault.values import LawfulBasis, RevealLevel, Value
+from customervault.values import Answer, LawfulBasis, RevealLevel, Value
 
 # Literals of the API stand in the order of its numbers; "unknown" is 0 or newer than this client.
 FieldOutcome = Literal["unknown", "created", "unchanged", "updated", "empty", "refused"]
@@ -364,6 +364,18 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessPage:
+    """Accesses in the order recorded. `complete`: nothing is left that was recorded before.
+
+    `next_page_token` leads on to what comes, whenever that is.
+    """
+
+    accesses: Sequence[Access]
+    next_page_token: str
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
 class InclusionProof:
     """That a leaf is in the sealed access log: RFC 6962 audit path and signed checkpoint.
 
@@ -426,7 +438,7 @@ class Explanation:
     """Why a read is answered as it is.
 
     Attributes:
-        reveal: `plain` or `masked`; None for a denial.
+        reveal: `plain`, `masked` or the answer that was asked for; None for a denial.
         reason: Of a denial.
         basis: The lawful basis that was judged by.
         deciders: Lines of the policy, guards and rules that decided, the foremost first.
@@ -435,7 +447,7 @@ class Explanation:
         changes: What would have to change, all of it together.
     """
 
-    reveal: RevealLevel | None
+    reveal: RevealLevel | Answer | None
     reason: str
     basis: LawfulBasis | None
     deciders: Sequence[str]

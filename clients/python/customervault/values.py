@@ -16,6 +16,9 @@ LawfulBasis = Literal[
 ]
 Reveal = Literal["best", "plain", "masked"]
 RevealLevel = Literal["plain", "masked"]
+Decision = Literal["plain", "masked", "denied"]
+QuestionKind = Literal["age_over", "country", "email_domain", "postcode_area", "card_bin"]
+Answer = Literal["pseudonym", "compare"] | QuestionKind
 TokenForm = Literal["by_class", "token", "surrogate"]
 
 _RAISE: Any = object()

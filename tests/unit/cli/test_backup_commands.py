@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.conftest import Cvault, Ran
+from vault.audit.reader import Entry, records
+from vault.audit.records import ActRecord
 from vault.cli.main import main
 
 
@@ -158,3 +160,31 @@ def test_a_copy_without_its_root_key_opens_nothing(cvault: Cvault, data: Path) -
     shutil.rmtree(data / "root")
     assert cvault("keys", "verify", path, "--data", data, "--locked").code == 0
     assert cvault("keys", "verify", path, "--data", data).code == 4
+
+
+def acts(data: Path) -> list[tuple[str, dict[str, object]]]:
+    """What the operator did, by the access log."""
+    found = [each.record for each in records(data / "audit") if isinstance(each, Entry)]
+    assert {each.principal for each in found if isinstance(each, ActRecord)} == {"local operator"}
+    return [(each.action, json.loads(each.detail)) for each in found if isinstance(each, ActRecord)]
+
+
+def test_backups_copies_and_restores_are_in_the_access_log(cvault: Cvault, data: Path) -> None:
+    path, keys = create(cvault, data), copy(cvault, data)
+    assert cvault("backup", "restore", path, "--data", data, "--yes").code == 0
+    (data.parent / "new-key-file").write_bytes(bytes(64))
+    changed = cvault("keys", "passphrase", "--data", data, "--new-key-file", data.parent / "new-key-file")
+    assert changed.code == 0
+    backup, copied, restored, passphrase = acts(data)
+    assert (backup[0], backup[1]["name"]) == ("CreateBackup", path.name)
+    assert copied == ("CopyKeyring", {"epoch": 1, "name": keys.name, "with_root_key": False})
+    assert (restored[0], restored[1]["backup"], restored[1]["lost"]) == ("Restore", path.name, 0)
+    assert passphrase == ("ChangePassphrase", {"key_file": True})
+
+
+def test_what_cannot_be_recorded_is_not_made(cvault: Cvault, data: Path) -> None:
+    shutil.rmtree(data / "audit")
+    for command in (("backup", "create", data.parent / "b"), ("keys", "copy", data.parent / "b")):
+        ran = cvault(*command, "--data", data)
+        assert (ran.code, "AUDIT_UNAVAILABLE" in ran.err) == (4, True)
+    assert not list(data.parent.glob("b/*"))

@@ -32,6 +32,7 @@ OFFLINE = {
     ("keys", "passphrase"),
     ("keys", "rotate-token-key"),
     ("keys", "rotate-signing-key"),
+    ("keys", "rotate-pseudonym-key"),
     ("keys", "rotate-ca"),
     ("erasure", "verify"),
     ("audit", "verify"),
@@ -46,10 +47,11 @@ SILENT = {("serve",), ("witness", "serve")}
 def test_the_tree_is_complete() -> None:
     top = {path[0] for path in ALL if path}
     assert top == {
-        *("init", "serve", "status", "import", "tokenize", "detokenize", "shred", "check", "version"),
+        *("init", "serve", "status", "import", "tokenize", "detokenize", "find", "shred", "check", "version"),
         *("keys", "customers", "consent", "principals", "policy", "approvals", "erasure", "audit"),
         *("witness", "backup"),
         *("tokenize-table", "detokenize-table", "import-tokens"),
+        *("pseudonymize", "compare", "derive"),
     }
     copies = {("copy",), ("copies",), ("verify",), ("prune",)}
     assert {path[1:] for path in LEAVES if path[0] == "keys"} == {
@@ -58,6 +60,7 @@ def test_the_tree_is_complete() -> None:
         ("rotate-dek",),
         ("rotate-token-key",),
         ("rotate-signing-key",),
+        ("rotate-pseudonym-key",),
         ("rotate-ca",),
         ("passphrase",),
         ("provider-check",),
@@ -83,7 +86,7 @@ def test_the_tree_is_complete() -> None:
     }
     consents = ("record", "withdraw", "object", "state", "list", "receipt", "export", "ingest", "verify")
     assert {path[1:] for path in LEAVES if path[0] == "consent"} == {(name,) for name in consents}
-    audits = ("list", "customers", "status", "prove", "grown", "verify")
+    audits = ("list", "tail", "export", "customers", "status", "prove", "grown", "verify")
     assert {path[1:] for path in LEAVES if path[0] == "audit"} == {(name,) for name in audits}
     requests = {("request", act) for act in ("shred", "export", "rotate-epoch", "break-glass")}
     approvals = {(name,) for name in ("list", "show", "approve", "reject", "cancel")}

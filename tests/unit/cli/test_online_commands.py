@@ -536,6 +536,85 @@ def test_audit(cvault: Cvault, server: ScriptedVault) -> None:
     assert cvault("audit", "list", "--since", "yesterday").code == 2
 
 
+FILTERS = (
+    *("--class", "iban", "--purpose", "support", "--decision", "masked"),
+    *("--action", "Detokenize", "--action", "ShredCustomer"),
+)
+
+
+def test_accesses_are_chosen_by_all_filters(cvault: Cvault, server: ScriptedVault, tmp_path: Path) -> None:
+    access = audit_service_pb2.Access(
+        time=STAMP,
+        principal="crm",
+        action="Detokenize",
+        lawful_basis=common_pb2.LAWFUL_BASIS_LEGITIMATE_INTERESTS,
+        break_glass=True,
+    )
+    reply = audit_service_pb2.ListAccessResponse(accesses=[access], next_page_token="on", complete=True)
+    server.script("ListAccess", reply)
+    shown = cvault("audit", "list", *FILTERS, "--limit", 1).out
+    assert "legitimate interests" in shown
+    assert "Detokenize (break glass)" in shown
+    exported = cvault("audit", "export", *FILTERS).out
+    first, line, last = map(json.loads, exported.splitlines())
+    assert (first["field_class"], first["one_customer"]) == ("iban", False)
+    assert (line["leaf"], line["basis"], line["break_glass"]) == (None, "legitimate_interests", True)
+    assert last == {"type": "end", "accesses": 1, "complete": True}
+    listed, recorded = server.requests("ListAccess")
+    for request in (listed, recorded):
+        assert (request.field_class, request.purpose) == ("iban", "support")
+        assert request.decision == audit_service_pb2.DECISION_MASKED
+        assert list(request.actions) == ["Detokenize", "ShredCustomer"]
+    assert (listed.order, recorded.order) == (0, audit_service_pb2.ACCESS_ORDER_RECORDED)
+    assert cvault("audit", "list", "--decision", "perhaps").code == 2
+
+
+def test_an_export_that_ends_early_says_so(cvault: Cvault, server: ScriptedVault, tmp_path: Path) -> None:
+    access = audit_service_pb2.Access(time=STAMP, principal="crm", action="Detokenize")
+    page = audit_service_pb2.ListAccessResponse(accesses=[access] * 3, next_page_token="on")
+    denied = Failure(grpc.StatusCode.PERMISSION_DENIED, "ACTION_DENIED")
+    out = tmp_path / "out.jsonl"
+    out.write_text("before")
+    server.script("ListAccess", page, denied)
+    to_file = cvault("audit", "export", "--out", out)
+    assert (to_file.code, out.read_text(), list(tmp_path.iterdir())) == (3, "before", [out])
+    assert "not complete: it ended after 3 accesses" in to_file.err
+    server.script("ListAccess", page, denied)
+    ran = cvault("audit", "export")
+    assert json.loads(ran.out.splitlines()[-1]) == {"type": "end", "accesses": 3, "complete": False}
+    assert cvault("audit", "export", "--out", tmp_path / "no" / "out").code == 2
+
+
+def test_tail_shows_what_comes_and_goes_on_when_the_vault_is_back(
+    cvault: Cvault, server: ScriptedVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vault.cli.audit_access.POLL_SECONDS", 0.0)
+    monkeypatch.setattr("vault.cli.audit_access.RETRY_SECONDS", 0.0)
+    pages = [
+        audit_service_pb2.ListAccessResponse(
+            accesses=[audit_service_pb2.Access(time=STAMP, principal=name, action="Detokenize")],
+            next_page_token=name,
+            complete=True,
+        )
+        for name in ("crm", "web")
+    ]
+    away = Failure(grpc.StatusCode.UNAVAILABLE, "")
+    denied = Failure(grpc.StatusCode.PERMISSION_DENIED, "ACTION_DENIED")
+    server.script("ListAccess", pages[0], *[away] * 6, pages[1], denied)
+    ran = cvault("audit", "tail", *FILTERS)
+    heading, first, second = ran.out.splitlines()
+    assert (heading.split()[:2], ran.code) == (["TIME", "PRINCIPAL"], 3)
+    assert ("crm" in first, "web" in second) == (True, True)
+    assert ran.err.splitlines()[0] == "the vault cannot be reached; trying on"
+    sent = server.requests("ListAccess")
+    assert [each.page_token for each in sent] == ["", *["crm"] * 7, "web"]
+    assert [each.only_new for each in sent] == [True, *[False] * 8]
+    server.script("ListAccess", denied)
+    assert cvault("audit", "tail", "--since", "2h").code == 3
+    last = server.requests("ListAccess")[-1]
+    assert (last.only_new, last.HasField("start_time")) == (False, True)
+
+
 POLICY = "version = 1\n"
 
 

@@ -17,6 +17,7 @@ from customervault.v1 import (
     erasure_service_pb2,
     key_service_pb2,
     policy_service_pb2,
+    search_service_pb2,
     token_service_pb2,
 )
 from google.longrunning import operations_proto_pb2
@@ -34,6 +35,7 @@ _FILES = (
     erasure_service_pb2,
     key_service_pb2,
     policy_service_pb2,
+    search_service_pb2,
     token_service_pb2,
     health_pb2,
     operations_proto_pb2,

@@ -9,6 +9,7 @@ import grpc
 import pytest
 from customervault import AsyncVault, Entry, Field, Vault, errors
 from customervault.consents import ConsentEntry
+from customervault.inputs import Question
 from customervault.v1 import (
     audit_service_pb2,
     common_pb2,
@@ -82,6 +83,9 @@ def call_every_verb(vault: Any) -> None:
     vault.update("t", "v")
     vault.delete("t")
     vault.translate(["t"], "billing")
+    vault.pseudonymize(["t"])
+    vault.compare([("t", "u")])
+    vault.derive([Question("t", "country")])
     vault.inspect("t")
     vault.issue_token("t", single_use=True)
     vault.revoke_token("t")
@@ -130,12 +134,18 @@ def call_every_verb(vault: Any) -> None:
     vault.resume_principal("p")
     vault.budget_use("p")
     list(vault.list_customers_read("p"))
+    list(vault.blast_radius_pages(principal="p"))
+    vault.blast_radius(start=THEN)
+    list(vault.access_history(external_id="c1"))
     vault.request_approval("shred", reason="r", customers=["c1"])
     vault.get_approval("a")
     list(vault.list_approvals())
     vault.approve("a")
     vault.reject("a")
     vault.cancel_approval("a")
+    list(vault.find({"phone": "p"}))
+    list(vault.list_duplicates("phone"))
+    vault.search_status()
     vault.healthy()
 
 
@@ -145,6 +155,9 @@ def test_every_method_of_the_api_is_reached(server: ScriptedVault, connect: Any)
     server.script("Tokenize", api.TokenizeResponse(result=ISSUED))
     server.script("BatchTokenize", api.BatchTokenizeResponse(results=[ISSUED]))
     server.script("Detokenize", api.DetokenizeResponse(values=["v"], reveals=[common_pb2.REVEAL_PLAIN]))
+    server.script("Pseudonymize", api.PseudonymizeResponse(pseudonyms=["p"]))
+    server.script("Compare", api.CompareResponse(equal=[True]))
+    server.script("Derive", api.DeriveResponse(answers=[api.DerivedAnswer(text="DE")]))
     call_every_verb(connect())
     not_called = {"Watch", "List", "ListOperations", "DeleteOperation", "CancelOperation", "WaitOperation"}
     assert {seen.method for seen in server.received} == {
@@ -338,6 +351,47 @@ def test_accesses_are_filtered(server: ScriptedVault, connect: Any) -> None:
     assert (request.customer.external_id, request.principal) == ("c1", "crm")
     assert request.start_time == request.end_time == STAMP
     assert (found.time, found.action, found.values_plain) == (THEN, "Detokenize", 2)
+
+
+def test_accesses_are_chosen_by_all_filters(server: ScriptedVault, connect: Any) -> None:
+    server.script("ListAccess", audit_service_pb2.ListAccessResponse())
+    wanted = {"field_class": "iban", "purpose": "support", "actions": ["Detokenize", "ShredCustomer"]}
+    assert list(connect().list_access(decision="masked", **wanted)) == []
+    (request,) = server.requests("ListAccess")
+    assert (request.field_class, request.purpose, list(request.actions)) == tuple(wanted.values())
+    assert request.decision == audit_service_pb2.DECISION_MASKED
+    with pytest.raises(errors.InvalidRequestError):
+        list(connect().list_access(decision="perhaps"))
+    with pytest.raises(TypeError, match="colour"):
+        list(connect().list_access(colour="blue"))
+
+
+def recorded(number: int, *, complete: bool) -> audit_service_pb2.ListAccessResponse:
+    access = audit_service_pb2.Access(time=STAMP, action="Detokenize", values_plain=number, leaf=number)
+    return audit_service_pb2.ListAccessResponse(
+        accesses=[access], next_page_token=str(number), complete=complete
+    )
+
+
+def test_accesses_in_the_order_recorded_end_with_what_was_there(server: ScriptedVault, connect: Any) -> None:
+    pages = [recorded(number, complete=number == 3) for number in (1, 2, 3, 4)]
+    server.script("ListAccess", *pages)
+    assert [each.leaf for each in connect().recorded_access(principal="crm")] == [1, 2, 3]
+    requests = server.requests("ListAccess")
+    assert [each.page_token for each in requests] == ["", "1", "2"]
+    assert {(each.order, each.principal) for each in requests} == {
+        (audit_service_pb2.ACCESS_ORDER_RECORDED, "crm")
+    }
+
+
+def test_following_goes_on_behind_what_was_there(server: ScriptedVault, connect: Any) -> None:
+    denied = Failure(grpc.StatusCode.PERMISSION_DENIED, "ACTION_DENIED")
+    server.script("ListAccess", recorded(1, complete=False), recorded(2, complete=True), denied)
+    with pytest.raises(errors.ActionDeniedError):
+        list(connect().follow_access(poll_seconds=0.0, decision="denied"))
+    requests = server.requests("ListAccess")
+    assert [(each.page_token, each.only_new) for each in requests] == [("", True), ("1", False), ("2", False)]
+    assert {each.decision for each in requests} == {audit_service_pb2.DECISION_DENIED}
 
 
 def test_a_time_without_zone_is_refused(server: ScriptedVault, connect: Any) -> None:

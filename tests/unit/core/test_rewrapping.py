@@ -4,12 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from vault.core.indexkeys import external_hash, surrogate_hash
+from vault.core.indexkeys import external_hash, search_hash, surrogate_hash
 from vault.core.rewrapping import Rewrapping
+from vault.core.searchindex import SearchIndex
 from vault.crypto import hazmat
 from vault.errors import DataLossError, IntegrityFailedError
+from vault.fields.config import load_field_classes
+from vault.fields.searching import load_searchable
 from vault.keys.keyring import Keyring
-from vault.model.ids import Epoch
+from vault.model.ids import Epoch, Region
 from vault.store.layout import CustomerRow, RowState, customer_key, dek_key, tombstone, value_key
 from vault.store.sheet import SheetSurrogate
 
@@ -19,6 +22,25 @@ CUSTOMER = customer_key(REGION, NUMBER)
 ROW = CustomerRow(
     state=RowState.ACTIVE, dek_generation=2, row_version=1, next_counter=1, counter_incarnation=0
 )  # fmt: skip
+
+
+DIGEST = bytes(range(16))
+
+
+class NumberedNames:
+    """The table of names: every field class has number 3."""
+
+    def get(self, reader: object, table: str, key: bytes) -> bytes:
+        assert (table, key) == ("names", b"femail")
+        return bytes((0, 0, 0, 3))
+
+
+INDEX = SearchIndex(
+    load_searchable({}, load_field_classes({"email": {"searchable": True}})),
+    NumberedNames(),  # type: ignore[arg-type]
+    None,  # type: ignore[arg-type]  # the keys of an index in use; here there is only one in the making
+    Region(REGION),
+)
 
 
 class Held:
@@ -37,10 +59,14 @@ class Held:
 
     def indexed(
         self, reader: object, number: int, sheet_key: object, opener: object
-    ) -> tuple[bytes, tuple[SheetSurrogate, ...]]:
+    ) -> tuple[bytes, tuple[SheetSurrogate, ...], list[tuple[int, bytes]]]:
         if self.row is None:
             raise DataLossError("the sheet is missing")
-        return f"customer {number}".encode(), (SheetSurrogate(5, 2, b"KD-1"),)
+        return f"customer {number}".encode(), (SheetSurrogate(5, 2, b"KD-1"),), [(3, DIGEST)]
+
+    @property
+    def search(self) -> SearchIndex:
+        return INDEX
 
     def value_key(self, number: int, value_no: int) -> bytes:
         return value_key(REGION, number, value_no)
@@ -82,7 +108,7 @@ def rewrapping(keys: Keys, held: Held) -> Rewrapping:
 
 def test_every_generation_is_carried_and_the_index_hash_made_anew(keys: Keys) -> None:
     held = Held(ROW.pack())
-    customer, rows, hashed, surrogates = rewrapping(keys, held).carried(held, CUSTOMER, keys.rows)  # type: ignore[arg-type]
+    customer, rows, hashed, surrogates, search = rewrapping(keys, held).carried(held, CUSTOMER, keys.rows)  # type: ignore[arg-type]
     assert customer == CUSTOMER
     assert [key for key, _ in rows] == [key for key, _ in keys.rows]
     for (_, new), (_, old), generation in zip(rows, keys.rows, (1, 2), strict=True):
@@ -93,12 +119,14 @@ def test_every_generation_is_carried_and_the_index_hash_made_anew(keys: Keys) ->
     assert hashed == external_hash(keys.memory.pointer(160), b"customer 7")
     made = surrogate_hash(keys.memory.pointer(160), 2, b"KD-1")
     assert surrogates == [(made, value_key(REGION, NUMBER, 5))]
+    message = b"value\0" + bytes((3,)) + DIGEST
+    assert search == [search_hash(keys.memory.pointer(160), message) + bytes((3,)) + CUSTOMER]
 
 
 @pytest.mark.parametrize("row", [None, tombstone(ROW, 3).pack()])
 def test_of_a_shredded_customer_nothing_is_carried(keys: Keys, row: bytes | None) -> None:
     held = Held(row)
-    assert rewrapping(keys, held).carried(held, CUSTOMER, keys.rows) == (CUSTOMER, [], b"", [])  # type: ignore[arg-type]
+    assert rewrapping(keys, held).carried(held, CUSTOMER, keys.rows) == (CUSTOMER, [], b"", [], [])  # type: ignore[arg-type]
 
 
 def test_a_damaged_row_is_not_carried(keys: Keys) -> None:
@@ -113,7 +141,7 @@ def test_a_damaged_row_is_not_carried(keys: Keys) -> None:
 def test_verifying_compares_with_the_old_row(keys: Keys) -> None:
     held = Held(ROW.pack())
     work = rewrapping(keys, held)
-    _, rows, _, _ = work.carried(held, CUSTOMER, keys.rows)  # type: ignore[arg-type]
+    _, rows, *_ = work.carried(held, CUSTOMER, keys.rows)  # type: ignore[arg-type]
     (first, new), (_, other) = rows
     work.verify(held, first, new)  # type: ignore[arg-type]  # the old one is gone meanwhile
     held.wrapped = {(REGION, NUMBER, n): row for n, (_, row) in enumerate(keys.rows, 1)}

@@ -20,7 +20,7 @@ from vault.audit.sealed.leaves import leaves_of, locators_of, segment_head, stam
 from vault.audit.sealed.retention import Truncation
 from vault.consent.events import ConsentEvent, Kind, require_chain
 from vault.consent.receipts import verify_receipt
-from vault.core.indexkeys import external_hash, surrogate_hash
+from vault.core.indexkeys import external_hash, search_hash, surrogate_hash
 from vault.core.records import open_record
 from vault.core.rows import Rows
 from vault.core.secrets import VaultSecrets
@@ -156,6 +156,7 @@ def test_keyed_hash(case: Case, dek: OpenDek, secrets: VaultSecrets, memory: haz
         "audit locator": dek.locator,
         "index/external": lambda data: external_hash(memory.pointer(), data.removeprefix(b"external_id\0")),
         "index/surrogate": lambda data: surrogate_hash(memory.pointer(), data[10], data[11:]),
+        "index/search": lambda data: search_hash(memory.pointer(), data.removeprefix(b"search\0")),
         "row-mac": secrets.row_mac,
     }[case["key"]]
     assert compute(data) == expected

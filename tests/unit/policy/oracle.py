@@ -5,6 +5,7 @@ It knows the policy of `world.py` as data of its own and imports nothing of the 
 
 from typing import NamedTuple
 
+ANSWERS = {"PSEUDONYM", "COMPARE", "COUNTRY"}  # those that this policy grants to somebody
 EU = {"DE", "FR"}
 GRANTS = {  # principal -> purpose -> field class -> level
     "agent": {
@@ -19,8 +20,12 @@ GRANTS = {  # principal -> purpose -> field class -> level
         "screening": {"name": "PLAIN", "email": "MASKED"},
     },
     "stranger": {},
+    "analyst": {
+        purpose: {"name": {"PSEUDONYM"}, "email": {"MASKED", "COMPARE", "COUNTRY"}, "iban": {"COMPARE"}}
+        for purpose in ("service", "marketing", "claims", "emergency", "screening")
+    },
 }
-REGION = {"agent": "DE", "desk": "US", "stranger": "DE"}
+REGION = {"agent": "DE", "desk": "US", "stranger": "DE", "analyst": "DE"}
 NEEDS_TRAINING = {"agent"}
 READABLE_FROM = {"DE": {"DE", "FR"}, "FR": {"DE", "FR"}}  # customers of the EU: from the EU
 BASES = {
@@ -38,7 +43,7 @@ class Read(NamedTuple):
     principal: str
     purpose: str
     field_class: str
-    wanted: str  # BEST, PLAIN, MASKED
+    wanted: str  # BEST, PLAIN, MASKED, PSEUDONYM, COMPARE, COUNTRY
     basis: str  # stated, or empty
     consent: str  # none, given, withdrawn, objected
     jurisdiction: str
@@ -59,14 +64,22 @@ def bases(purpose: str, jurisdiction: str) -> list[str]:
 
 
 def answer(read: Read) -> str:
-    """PLAIN, MASKED or the reason."""
-    level = GRANTS[read.principal].get(read.purpose, {}).get(read.field_class)
-    if level is None:
+    """PLAIN, MASKED, an answer or the reason."""
+    granted = GRANTS[read.principal].get(read.purpose, {}).get(read.field_class, set())
+    levels = {granted} if isinstance(granted, str) else granted
+    told = read.wanted in levels or (
+        read.wanted in ANSWERS - {"PSEUDONYM"}
+        and "PLAIN" in levels  # a pseudonym does not follow from a value
+    )
+    asks_value = read.wanted not in ANSWERS
+    if not levels & {"PLAIN", "MASKED"} and (asks_value or not told):
         return "PURPOSE_DENIED"
     reason = closed(read)
     if reason:
         return reason
-    if level == "MASKED":
+    if not asks_value:
+        return read.wanted if told else "REVEAL_DENIED"
+    if "PLAIN" not in levels:
         return "REVEAL_DENIED" if read.wanted == "PLAIN" else "MASKED"
     return "MASKED" if read.wanted == "MASKED" else "PLAIN"
 

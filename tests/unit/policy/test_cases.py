@@ -10,10 +10,15 @@ from vault.policy.explaining import explain
 FREE = Read("agent", "service", "name", "BEST", "", "none", "", False, False, True, False)
 NAME = "roles.reader.reveal.{}.name"
 EMAIL = "roles.reader.reveal.{}.email"
+ANALYST = "roles.analyst.reveal.{}.{}"
 
 
 def read(**changes: object) -> Read:
     return FREE._replace(**changes)
+
+
+def told(wanted: str, **changes: object) -> Read:
+    return read(principal="analyst", wanted=wanted, **changes)
 
 
 CASES = [
@@ -146,6 +151,39 @@ CASES = [
     (read(purpose="emergency", approved=True, restricted=True), "RESTRICTED", "guard.restriction"),
     (read(purpose="emergency", restricted=True), "APPROVAL_REQUIRED", "guard.break_glass"),
     (read(approved=True), "PLAIN", NAME.format("service")),
+    # answers: each by itself; the plain value implies all but the pseudonym, a mask none
+    (told("PSEUDONYM"), "PSEUDONYM", ANALYST.format("service", "name")),
+    (told("COMPARE"), "PURPOSE_DENIED", ""),
+    (told("BEST"), "PURPOSE_DENIED", ""),
+    (told("PLAIN"), "PURPOSE_DENIED", ""),
+    (told("COMPARE", field_class="email"), "COMPARE", ANALYST.format("service", "email")),
+    (told("COUNTRY", field_class="email"), "COUNTRY", ANALYST.format("service", "email")),
+    (told("BEST", field_class="email"), "MASKED", ANALYST.format("service", "email")),
+    (told("PSEUDONYM", field_class="email"), "REVEAL_DENIED", ANALYST.format("service", "email")),
+    (told("COMPARE", field_class="iban"), "COMPARE", ANALYST.format("service", "iban")),
+    (told("COUNTRY", field_class="iban"), "PURPOSE_DENIED", ""),
+    (read(wanted="COMPARE"), "COMPARE", NAME.format("service")),
+    (read(wanted="COUNTRY"), "COUNTRY", NAME.format("service")),
+    (read(wanted="PSEUDONYM"), "REVEAL_DENIED", NAME.format("service")),
+    (read(wanted="COMPARE", field_class="email"), "REVEAL_DENIED", EMAIL.format("service")),
+    (read(wanted="COMPARE", principal="stranger"), "PURPOSE_DENIED", ""),
+    (read(wanted="PSEUDONYM", principal="stranger", restricted=True), "PURPOSE_DENIED", ""),
+    (told("PSEUDONYM", restricted=True), "RESTRICTED", "guard.restriction"),
+    (told("PSEUDONYM", expired=True), "EXPIRED", "guard.expiry"),
+    (told("PSEUDONYM", basis="consent"), "PURPOSE_DENIED", "guard.basis"),
+    (
+        told("PSEUDONYM", purpose="marketing", jurisdiction="DE", consent="withdrawn"),
+        "CONSENT_WITHDRAWN",
+        "guard.consent_withdrawn",
+    ),
+    (told("COMPARE", field_class="iban", purpose="emergency"), "APPROVAL_REQUIRED", "guard.break_glass"),
+    (
+        told("COUNTRY", field_class="email", purpose="claims", consent="objected"),
+        "OBJECTED",
+        "guard.objection",
+    ),
+    (read(wanted="COMPARE", restricted=True), "RESTRICTED", "guard.restriction"),
+    (read(wanted="COMPARE", trained=False), "TRAINING_EXPIRED", "guard.training"),
 ]
 
 
@@ -153,7 +191,7 @@ CASES = [
 def test_cases(asked: Read, expected: str, decider: str) -> None:
     told = explain(compiled(), judge(asked.principal), question(asked))
     assert (name_of(told), told.deciders[:1]) == (expected, (decider,) if decider else ())
-    if expected in ("PLAIN", "MASKED"):
+    if expected in ("PLAIN", "MASKED", "PSEUDONYM", "COMPARE", "COUNTRY"):
         assert decider in told.text
         assert not told.changes
     else:
@@ -196,6 +234,16 @@ MENDED = [  # a denial, and the one change that makes it a permit
     (read(trained=False), {"trained": True}, "renew the training"),
     (read(principal="desk", jurisdiction="DE"), {"principal": "agent"}, "read from a region"),
     (read(purpose="emergency"), {"approved": True}, "have a second principal approve"),
+    (
+        read(wanted="PSEUDONYM"),
+        {"principal": "analyst"},
+        'add "PSEUDONYM" to roles.reader.reveal.service.name',
+    ),
+    (
+        told("PSEUDONYM", field_class="iban"),
+        {"wanted": "COMPARE"},
+        'a line such as roles.analyst.reveal.service.iban = "PSEUDONYM"',
+    ),
 ]
 
 

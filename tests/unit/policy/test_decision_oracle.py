@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vault.errors import Reason, VaultError
+from vault.model import access as model
 from vault.model.access import Action, Reveal
 from vault.model.situation import Situation
 from vault.policy.decision import DENIALS, AccessTable, PrincipalRecord
@@ -22,6 +23,9 @@ CLASSES = {"name": 3, "email": 1, "iban": 200, "note": 255}
 DOMAINS = {"crm": 4, "shop": 1, "erp": 255}
 PURPOSES = {"support": 1, "billing": 2, "research": 3}
 ROLES = ("clerk", "boss")
+ANSWERS = (
+    "PSEUDONYM", "COMPARE", "AGE_OVER", "COUNTRY", "EMAIL_DOMAIN", "POSTCODE_AREA", "CARD_BIN",
+)  # fmt: skip
 PRINCIPALS = ("admin", "crm-sales", "spiffe://example.org/ns/crm", 'Zoë "the tool"\\')
 
 Document = Mapping[str, Any]
@@ -32,7 +36,11 @@ def some(names: Any) -> st.SearchStrategy[list[str]]:
 
 
 def rules() -> dict[str, st.SearchStrategy[Any]]:
-    levels = st.dictionaries(st.sampled_from([*CLASSES, "*"]), st.sampled_from(["PLAIN", "MASKED"]))
+    value = st.sampled_from(["PLAIN", "MASKED"])
+    answers = st.lists(st.sampled_from(ANSWERS), unique=True, min_size=1)
+    both = st.tuples(value, answers).map(lambda parts: [parts[0], *parts[1]])
+    one = st.sampled_from(ANSWERS)
+    levels = st.dictionaries(st.sampled_from([*CLASSES, "*"]), st.one_of(value, one, answers, both))
     return {
         "domains": some(DOMAINS),
         "may": some(action.value for action in Action),
@@ -58,6 +66,8 @@ def documents(draw: st.DrawFn) -> Document:
 
 
 def as_toml(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(as_toml(item) for item in value) + "]"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{as_toml(key)} = {as_toml(item)}" for key, item in value.items()) + "}"
     return json.dumps(value, ensure_ascii=False)
@@ -71,17 +81,21 @@ def sources(document: Document, principal: str) -> list[Document]:
 def expected(
     document: Document, principal: str, purpose: str, field_class: str, wanted: Reveal, restricted: bool
 ) -> str:
-    levels = set()
+    levels: set[str] = set()
     for source in sources(document, principal):
         lines = source.get("reveal", {}).get(purpose, {})
-        if field_class in lines:
-            levels.add(lines[field_class])
-        elif "*" in lines:
-            levels.add(lines["*"])
-    if not levels:
+        granted = lines.get(field_class, lines.get("*", []))
+        levels |= {granted} if isinstance(granted, str) else set(granted)
+    values = levels & {"PLAIN", "MASKED"}
+    told = wanted.name in levels or (
+        wanted.name in ANSWERS and wanted.name != "PSEUDONYM" and "PLAIN" in levels
+    )
+    if not values and not told:
         return "PURPOSE_DENIED"
     if restricted and not document["purposes"][purpose].get("allow_restricted", False):
         return "RESTRICTED"
+    if wanted.name in ANSWERS:
+        return "PLAIN" if told else "REVEAL_DENIED"  # in a table PLAIN stands for what may be told
     if wanted == Reveal.MASKED:
         return "MASKED"
     if "PLAIN" in levels:
@@ -134,7 +148,8 @@ def check_reads(access: AccessTable, document: Document, principal: str, order: 
     questions = list(product([*PURPOSES, "undeclared"], CLASSES, Reveal, [False, True]))
     order.shuffle(questions)  # what is asked first must not matter to the caches
     for purpose, field_class, wanted, restricted in questions:
-        table = grants.reads(purpose, wanted, None, 0).table(Situation(restricted=restricted))
+        door = grants.answers if wanted in model.ANSWERS else grants.reads
+        table = door(purpose, wanted, None, 0).table(Situation(restricted=restricted))
         verdict = table[CLASSES[field_class]]
         assert named(verdict) == expected(document, principal, purpose, field_class, wanted, restricted)
 

@@ -56,6 +56,12 @@ def test_a_first_policy_is_described_whole() -> None:
         ),
         (
             'iban = "MASKED"',
+            'iban = ["MASKED", "PSEUDONYM"]',
+            "crm-sales: support.iban MASKED -> MASKED, PSEUDONYM",
+            "crm-sales: support.iban MASKED, PSEUDONYM -> MASKED",
+        ),
+        (
+            'iban = "MASKED"',
             "",
             "crm-sales: support.iban MASKED -> nothing",
             "crm-sales: support.iban nothing -> MASKED",

@@ -93,6 +93,29 @@ def test_a_named_class_is_not_lowered_by_the_line_of_another_role() -> None:
     assert policy.principals["both"].grant("support", "iban") == wide
 
 
+def test_answers_of_several_roles_are_united_whatever_the_values() -> None:
+    policy = parse_policy(
+        BASE
+        + """
+        [roles.analyst.reveal.support]
+        email = ["PSEUDONYM", "COMPARE"]
+        [roles.clerk.reveal.support]
+        email = ["MASKED", "COUNTRY"]
+        "*" = "PSEUDONYM"
+        [principals.both]
+        roles = ["analyst", "clerk"]
+        """,
+        CLASSES,
+    )
+    mail = policy.principals["both"].grant("support", "email")
+    answers = {Reveal.PSEUDONYM, Reveal.COMPARE, Reveal.COUNTRY}
+    assert mail == Grant(Reveal.MASKED, "roles.clerk.reveal.support.email", frozenset(answers))
+    other = policy.principals["both"].grant("support", "iban")
+    assert other is not None
+    assert other.levels == (Reveal.PSEUDONYM,)
+    assert policy.roles["clerk"].grants["support"]["email"].levels == (Reveal.MASKED, Reveal.COUNTRY)
+
+
 BROKEN = [
     # what it is, addition to BASE, its nearest valid form, the problem
     ("root key", "[principal.x]", "[principals.x]", "principal: unknown key"),
@@ -209,14 +232,31 @@ BROKEN = [
         "level",
         "[principals.x.reveal.support]\n'*' = 'masked'",
         "[principals.x.reveal.support]\n'*' = 'MASKED'",
-        'principals.x.reveal.support."*": has to be "PLAIN" or "MASKED"',
+        'principals.x.reveal.support."*": has to be "PLAIN", "MASKED" or a list of',
     ),
     (
         "level's type",
         "[principals.x.reveal.support]\nname = 2",
         "[principals.x.reveal.support]\nname = 'PLAIN'",
-        'principals.x.reveal.support.name: has to be "PLAIN" or "MASKED"',
+        'principals.x.reveal.support.name: has to be "PLAIN", "MASKED" or a list of',
     ),
+    *[
+        (
+            f"answers {wrong}",
+            f"[principals.x.reveal.support]\nname = {wrong}",
+            "[principals.x.reveal.support]\nname = ['MASKED', 'COMPARE']",
+            'principals.x.reveal.support.name: has to be "PLAIN", "MASKED" or a list of answers',
+        )
+        for wrong in (
+            "[]",
+            "['PLAIN', 'MASKED']",
+            "['COMPARE', 'COMPARE']",
+            "['BEST']",
+            "['AGE']",
+            "[2]",
+            "[['COMPARE']]",
+        )
+    ],
     (
         "reveal without classes",
         "[principals.x.reveal]\nsupport = 'PLAIN'",

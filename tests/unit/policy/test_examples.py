@@ -84,6 +84,28 @@ def test_an_own_rule_bears_on_reads(place: str, reveal: str, expect: str) -> Non
     require_sound(parse_policy(text, CLASSES), CLASSES)
 
 
+@pytest.mark.parametrize(
+    ("place", "reveal", "expect"),
+    [
+        ("DE", "COMPARE", "COMPARE"),
+        ("FR", "COMPARE", "REGION_DENIED"),  # what the plain value implied goes with it
+        ("FR", "PSEUDONYM", "REVEAL_DENIED"),
+        ("CH", "COMPARE", "OBJECTED"),
+        ("CH", "BEST", "PLAIN"),
+        ("US", "BEST", "RESTRICTED"),
+        ("US", "COMPARE", "RESTRICTED"),
+    ],
+)
+def test_own_rules_bear_on_answers(place: str, reveal: str, expect: str) -> None:
+    rules = f"""{RULE}
+@id("no_comparing") @reason("OBJECTED")
+forbid (principal, action == Action::"answer_compare", resource) when {{ context.jurisdiction == "CH" }};
+@id("nothing") @reason("RESTRICTED")
+forbid (principal, action in Action::"disclose", resource) when {{ context.jurisdiction == "US" }};"""
+    text = document(rules, EXAMPLE.format(place=place, reveal=reveal, expect=expect))
+    require_sound(parse_policy(text, CLASSES), CLASSES)
+
+
 def test_an_example_that_fails_refuses_the_policy_and_says_why() -> None:
     (line,) = problems(document(RULE, EXAMPLE.format(place="FR", reveal="PLAIN", expect="PLAIN")))
     assert line.startswith(

@@ -42,8 +42,18 @@ marketing = { name = "PLAIN", email = "MASKED" }
 claims = { name = "PLAIN", email = "MASKED" }
 emergency = { name = "PLAIN", email = "MASKED" }
 screening = { name = "PLAIN", email = "MASKED" }
+[roles.analyst.reveal]
+service = { name = "PSEUDONYM", email = ["MASKED", "COMPARE", "COUNTRY"], iban = ["COMPARE"] }
+marketing = { name = "PSEUDONYM", email = ["MASKED", "COMPARE", "COUNTRY"], iban = ["COMPARE"] }
+claims = { name = "PSEUDONYM", email = ["MASKED", "COMPARE", "COUNTRY"], iban = ["COMPARE"] }
+emergency = { name = "PSEUDONYM", email = ["MASKED", "COMPARE", "COUNTRY"], iban = ["COMPARE"] }
+screening = { name = "PSEUDONYM", email = ["MASKED", "COMPARE", "COUNTRY"], iban = ["COMPARE"] }
 [principals.admin]
 may = ["admin"]
+[principals.analyst]
+roles = ["analyst"]
+domains = ["crm"]
+region = "DE"
 [principals.agent]
 roles = ["reader"]
 domains = ["crm"]

@@ -13,6 +13,8 @@ threads = 2
 sync = "always"
 [ledger]
 mirror = "elsewhere"
+[search.person]
+fields = ["name", "birth_date"]
 [fields.nickname]
 kind = "text"
 max_characters = 30
@@ -52,7 +54,7 @@ def test_half_a_message_is_none() -> None:
 
 
 def test_every_section_of_the_settings_has_its_class() -> None:
-    assert {field.name for field in fields(Settings)} == {*SECTIONS, "fields"}
+    assert {field.name for field in fields(Settings)} == {*SECTIONS, "fields", "search"}
 
 
 def test_the_start_message_carries_every_setting() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vault.errors import InvalidRequestError, InvalidValueError, Reason, ShreddedError
-from vault.model.access import Denial, Reveal
+from vault.model.access import Decision, Denial, Reveal
 from vault.model.assurance import Assurance
 from vault.model.erasure import Awaited, Stage, Step
 from vault.model.requests import (
@@ -87,9 +87,9 @@ def test_an_entry_keeps_the_order_of_its_fields() -> None:
 
 def test_reveal_defaults_to_best_and_knows_its_numbers() -> None:
     assert convert.to_reveal(0) is Reveal.BEST
-    assert [convert.to_reveal(n) for n in (1, 2, 3)] == [Reveal.BEST, Reveal.PLAIN, Reveal.MASKED]
+    assert [convert.to_reveal(n) for n in range(1, 11)] == list(Reveal)[1:]
     with pytest.raises(InvalidRequestError):
-        convert.to_reveal(4)
+        convert.to_reveal(11)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +138,32 @@ def test_an_unbounded_query_covers_all_time() -> None:
     query = convert.to_access_query(audit_service_pb2.ListAccessRequest(principal="crm"))
     assert (query.customer, query.principal) == (None, "crm")
     assert (query.start_ms, query.end_ms, query.page_size) == (0, 2**63 - 1, 100)
+
+
+def test_what_an_access_query_asks() -> None:
+    query = convert.to_access_query(
+        audit_service_pb2.ListAccessRequest(
+            field_class="iban",
+            purpose="support",
+            actions=["Detokenize", "ApplyPolicy"],
+            decision=audit_service_pb2.DECISION_DENIED,
+            order=audit_service_pb2.ACCESS_ORDER_RECORDED,
+            only_new=True,
+        )
+    )
+    assert (query.field_class, query.purpose, query.actions) == (
+        "iban",
+        "support",
+        ("Detokenize", "ApplyPolicy"),
+    )
+    assert (query.decision, query.as_recorded, query.only_new) == (Decision.DENIED, True, True)
+    assert convert.to_access_query(audit_service_pb2.ListAccessRequest()).decision is None
+
+
+@pytest.mark.parametrize("unknown", [{"decision": 9}, {"order": 9}])
+def test_numbers_that_an_access_query_does_not_know(unknown: dict[str, int]) -> None:
+    with pytest.raises(InvalidRequestError):
+        convert.to_access_query(audit_service_pb2.ListAccessRequest(**unknown))
 
 
 def test_never_leaves_a_time_unset() -> None:

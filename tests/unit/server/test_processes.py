@@ -24,7 +24,9 @@ pytestmark = pytest.mark.slow
 SERVICES = {
     *(
         f"customervault.v1.{name}Service"
-        for name in ("Approval", "Audit", "Consent", "Customer", "Erasure", "Key", "Policy", "Token")
+        for name in (
+            *("Approval", "Audit", "Consent", "Customer", "Erasure", "Key", "Policy", "Search", "Token"),
+        )
     ),
     "google.longrunning.Operations",
     "grpc.health.v1.Health",

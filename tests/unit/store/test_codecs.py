@@ -12,7 +12,7 @@ from vault.store import entries, layout
 from vault.store.aliases import AliasState
 from vault.store.layout import CustomerRow, RowState, ValueHeader, ValueRecord, WrappedKey
 from vault.store.meta import META_HOT_BYTES, Meta
-from vault.store.sheet import SealedSheet, Sheet, SheetField, SheetSurrogate, external_id_of
+from vault.store.sheet import SealedSheet, Sheet, SheetField, SheetSurrogate, external_id_of, indexed_part
 
 u8, u16, u32 = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32))
 u64 = st.integers(0, 2**64 - 1)
@@ -286,3 +286,16 @@ _ROW = CustomerRow(RowState.ACTIVE, 1, 1, 1, 0).pack()
 def test_bytes_that_nobody_packed_are_refused(unpack: Callable[[bytes], object], row: bytes) -> None:
     with pytest.raises(IntegrityFailedError):
         unpack(row)
+
+
+@given(sheets)
+def test_what_is_indexed_is_read_without_the_rest(sheet: Sheet) -> None:
+    pairs = [(line.field_class, line.index_hash) for line in sheet.fields if line.index_hash]
+    assert indexed_part(sheet.pack()) == (sheet.external_id, pairs)
+
+
+def test_a_sheet_that_ends_within_its_lines_is_damaged() -> None:
+    whole = Sheet(b"customer", (SheetField(1, 2, bytes(16), b"d" * 16, ("a", "b")),)).pack()
+    for size in range(len(whole) - 4):
+        with pytest.raises(IntegrityFailedError):
+            indexed_part(whole[:size])

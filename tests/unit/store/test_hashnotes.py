@@ -22,7 +22,7 @@ def test_noted_hashes_fill_an_index_in_their_order(tmp_path: Path, monkeypatch) 
         assert notes.at(4) == hashes[4]
         assert notes.at(5) == notes.at(10_000) == b""
         with SurrogateNotes(tmp_path / "surrogates") as surrogates:
-            fill_new_index(tmp_path, 4, REGION, notes, surrogates)
+            fill_new_index(tmp_path, 4, REGION, notes, [surrogates])
     with PlaneCopy(index_path(tmp_path, 4), INDEX_TABLES) as index:
         rows = list(index.rows("external"))
     assert rows == sorted((hashed, bytes((REGION,)) + n.to_bytes(5, "big")) for n, hashed in hashes.items())

@@ -61,14 +61,15 @@ def test_customers_change_after_they_were_copied(staged: NextEpoch, tmp_path: Pa
     staged.fill_index(REGION)
     staged.replace_customers(
         [
-            (customer_key(REGION, 1), [], b"", []),  # shredded
+            (customer_key(REGION, 1), [], b"", [], []),  # shredded
             (
                 customer_key(REGION, 2),
                 [(dek_key(REGION, 2, 2), b"new")],
                 hashed(2),
                 [],
+                [],
             ),  # under another generation
-            (customer_key(REGION, 4), [(dek_key(REGION, 4, 1), b"made")], hashed(4), []),  # new
+            (customer_key(REGION, 4), [(dek_key(REGION, 4, 1), b"made")], hashed(4), [], []),  # new
         ]
     )
     assert staged.deks() == [
@@ -99,12 +100,12 @@ def test_surrogates_of_who_changed_are_replaced_and_of_who_was_shredded_removed(
     three = [surrogate(3, value_no) for value_no in (1, 2, 3)]
     staged.replace_customers(
         [
-            (customer_key(REGION, 1), [], b"", []),
-            (customer_key(REGION, 3), wrapped[3], b"", three),
-            (customer_key(REGION, 4), wrapped[4], b"", [surrogate(4, 1)]),
+            (customer_key(REGION, 1), [], b"", [], []),
+            (customer_key(REGION, 3), wrapped[3], b"", three, []),
+            (customer_key(REGION, 4), wrapped[4], b"", [surrogate(4, 1)], []),
         ]
     )
-    staged.replace_customers([(customer_key(REGION, 4), [], b"", [])])
+    staged.replace_customers([(customer_key(REGION, 4), [], b"", [], [])])
     staged.finish()
     with PlaneCopy(index_path(tmp_path, 2), INDEX_TABLES) as index:
         assert dict(index.rows("surrogates")) == dict([surrogate(2, 1), surrogate(2, 2), *three])
@@ -116,7 +117,7 @@ def test_a_surrogate_that_a_customer_has_no_more_leaves_the_index(staged: NextEp
     staged.put_deks(wrapped)
     staged.note_surrogates([surrogate(1, 1), surrogate(1, 2)])
     staged.fill_index(REGION)
-    staged.replace_customers([(customer_key(REGION, 1), wrapped, b"", [surrogate(1, 2)])])
+    staged.replace_customers([(customer_key(REGION, 1), wrapped, b"", [surrogate(1, 2)], [])])
     staged.finish()
     with PlaneCopy(index_path(tmp_path, 2), INDEX_TABLES) as index:
         assert list(index.rows("surrogates")) == [surrogate(1, 2)]

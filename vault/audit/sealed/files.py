@@ -5,6 +5,7 @@
     truncated             signed note: which entries were removed (see `retention`)
     tile/<level>/…        hash tiles          tile/entries/…[.gz]  bundles of entries (c2sp.org/tlog-tiles)
     spans                 one for each full bundle: first_ms u64 | last_ms u64 | principals u64
+    traits                one for each full bundle, as far as they are made (see `traits`)
     index/                from customers to leaves (see `index`)
     state  lock           see `state`; the lock is held by whoever seals
 
@@ -12,7 +13,7 @@
 - Full bundles are compressed when the sealer has time: gzip, at the same path with ".gz" behind it.
 - A reader takes a partial tile as wide as its state says, and if that is gone, the wider or full one, whose
   bytes begin the same. A full tile that no state covers may be half written.
-- Spans and index are made from the bundles, and can be made again. Nothing signs them.
+- Spans, traits and index are made from the bundles, and can be made again. Nothing signs them.
 """
 
 import os
@@ -33,6 +34,7 @@ CHECKPOINT: Final = "checkpoint"
 COSIGNED: Final = "cosigned"
 TRUNCATED: Final = "truncated"
 SPANS: Final = "spans"
+TRAITS: Final = "traits"
 INDEX: Final = "index"
 LOCK: Final = "lock"
 SPAN: Final = struct.Struct(">QQQ")
@@ -144,6 +146,10 @@ class TreeFiles:
         if len(content) != bundles * SPAN.size:
             raise IntegrityFailedError(file=SPANS)
         return [Span(*each) for each in SPAN.iter_unpack(content)]
+
+    def rows(self, name: str) -> bytes:
+        """A file of rows that grows behind the sealer; empty where it is not begun."""
+        return _read(self.root / name) or b""
 
     def _any(self, name: str, width: int, enough: Callable[[bytes], bool]) -> bytes | None:
         """The narrowest file that holds `width` hashes or entries of a tile, and is not half written."""

@@ -20,7 +20,7 @@ from typing import Final
 from vault.audit.folding import concerns
 from vault.audit.records import MalformedRecordError, Record, decode
 from vault.audit.sealed.checkpoints import TiledLog
-from vault.audit.sealed.files import INDEX, TREE, Span, TreeFiles
+from vault.audit.sealed.files import INDEX, TRAITS, TREE, Span, TreeFiles
 from vault.audit.sealed.index import Index
 from vault.audit.sealed.leaves import FIRST, FULL_LENGTH, LAST, WHOLE, Place, parse_leaf
 from vault.audit.sealed.retention import first_held
@@ -92,6 +92,14 @@ class SealedLog:
         index, at = divmod(leaf, TILE_LEAVES)
         return self._bundle(index)[at]
 
+    def entries(self, bundle: int) -> list[bytes]:
+        """The leaves of a bundle, as far as the log goes.
+
+        Raises:
+            EntryRemovedError, IntegrityFailedError: see `entry`.
+        """
+        return self._bundle(bundle)
+
     def leaf(self, number: int) -> SealedRecord:
         """The record that begins at a leaf, or of which the leaf is a part.
 
@@ -135,21 +143,30 @@ class SealedLog:
             EntryRemovedError, IntegrityFailedError: see `entry`.
         """
         wanted = frozenset(locators)
-        candidates, indexed = self._index.lookup(wanted)
-        found = {
-            leaf
-            for leaf in candidates
-            if self.first <= leaf < self.size and _concerns(self.leaf(leaf), wanted)
-        }
+        candidates, indexed = self.candidates(wanted)
+        found = {leaf for leaf in candidates if _concerns(self.leaf(leaf), wanted)}
         for record in self._unindexed(wanted, max(indexed, self.first)):
             if _concerns(record, wanted):
                 found.add(record.leaf)
         return sorted(found)
 
+    def candidates(self, locators: Iterable[bytes]) -> tuple[list[int], int]:
+        """Leaves that may hold one of these locators, ascending, and the leaf from which on any may."""
+        found, indexed = self._index.lookup(locators)
+        return sorted(leaf for leaf in found if self.first <= leaf < self.size), indexed
+
+    def traits(self) -> bytes:
+        """What the full bundles are about, as far as that is known; see `traits`."""
+        return self.files.rows(TRAITS)
+
     def spans(self) -> list[tuple[int, Span]]:
         """Every full bundle that is held, with the times and principals of its records."""
         spans = self.files.spans(self.size // TILE_LEAVES)
         return list(enumerate(spans))[self.first // TILE_LEAVES :]
+
+    def removed_spans(self) -> list[Span]:
+        """The bundles that retention has removed, with the times and principals of their records."""
+        return self.files.spans(self.size // TILE_LEAVES)[: self.first // TILE_LEAVES]
 
     def _unindexed(self, wanted: frozenset[bytes], start: int) -> Iterator[SealedRecord]:
         """Records that may be about a customer, of the leaves that the index has not reached."""

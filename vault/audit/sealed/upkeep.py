@@ -1,25 +1,27 @@
-"""Deferred work on the sealed log: the index, and compression. Done in small steps, when there is time.
+"""Deferred work on the sealed log: index, traits, compression. Done in small steps, when there is time.
 
 - Each step takes some hundredths of a second, and leaves everything in a state that readers can use.
-- Order: index first, so that what is searched without it stays short; then merges; then compression, of
-  indexed bundles only, since others may be searched as they are.
+- Order: index first, so that what is searched without it stays short; then merges and traits; then
+  compression, of indexed bundles only, since others may be searched as they are.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from vault.audit.records import MalformedRecordError, ReadRecord
-from vault.audit.sealed.files import INDEX, TreeFiles
+from vault.audit.sealed.files import INDEX, TRAITS, TreeFiles
 from vault.audit.sealed.index import Index, entry
 from vault.audit.sealed.leaves import FIRST, WHOLE, content_of, locators_of
 from vault.audit.sealed.log import SealedLog
 from vault.audit.sealed.retention import first_held
 from vault.audit.sealed.state import State
+from vault.audit.sealed.traits import ROW, UNKNOWN, row_of
 from vault.tlog.proving import TILE_LEAVES
 from vault.tlog.tiles import split_entries
 
 RUN_ENTRIES: Final = 1 << 16
 COMPRESSED_AT_ONCE: Final = 16
+_DESCRIBED_BYTES: Final = 1 << 22  # read in one step
 MIN_RUN_LEAVES: Final = 1 << 12  # fewer wait for more, unless nothing comes
 
 
@@ -51,7 +53,7 @@ class Upkeep:
         if waiting >= MIN_RUN_LEAVES or (eager and waiting):
             self._extend(state, self._indexed())
             return True
-        return self._index.merge() or self._compress(state)
+        return self._index.merge() or self._describe(state) or self._compress(state)
 
     def _full(self, state: State) -> int:
         return state.size // TILE_LEAVES * TILE_LEAVES
@@ -70,6 +72,24 @@ class Upkeep:
                 entries += [entry(locator, leaf) for locator in _locators(log, leaf, raw)]
                 leaf += 1
         self._index.add(first, leaf, entries)
+
+    def _describe(self, state: State) -> bool:
+        """Makes the traits of some bundles; says if any were missing."""
+        made = len(self._files.rows(TRAITS)) // ROW.size
+        index, end, read = made, self._full(state) // TILE_LEAVES, 0
+        if index >= end:
+            return False
+        log = SealedLog(self._files, state, first_held(self._files.root))
+        rows = [UNKNOWN] * (min(end, log.first // TILE_LEAVES) - made)
+        for index in range(made + len(rows), end):
+            entries = log.entries(index)
+            rows.append(row_of(_bodies(log, index * TILE_LEAVES, entries)))
+            read += sum(map(len, entries))
+            if read >= _DESCRIBED_BYTES:
+                break
+        self._files.append(TRAITS, made * ROW.size, b"".join(rows))
+        self._files.sync_names()
+        return True
 
     def _compress(self, state: State) -> bool:
         end = min(self._full(state), self._indexed()) // TILE_LEAVES
@@ -97,3 +117,12 @@ def _locators(log: SealedLog, leaf: int, raw: bytes) -> Iterable[bytes]:
     if isinstance(record, ReadRecord):
         return {group.locator for group in record.groups}
     return set(record.locators) if record is not None else ()
+
+
+def _bodies(log: SealedLog, first: int, entries: Iterable[bytes]) -> Iterator[bytes]:
+    """The records that begin in a bundle."""
+    for leaf, raw in enumerate(entries, first):
+        if raw[0] == WHOLE:
+            yield content_of(raw)
+        elif raw[0] == FIRST:
+            yield log.leaf(leaf).body

@@ -16,6 +16,7 @@ from customervault.v1 import (
     erasure_service_pb2,
     key_service_pb2,
     policy_service_pb2,
+    search_service_pb2,
     token_service_pb2,
 )
 from google.longrunning import operations_proto_pb2
@@ -32,6 +33,7 @@ from vault.server.services.erasure import ErasureService
 from vault.server.services.key import KeyService
 from vault.server.services.operations import OperationsService
 from vault.server.services.policy import PolicyService
+from vault.server.services.search import SearchService
 from vault.server.services.token import TokenService
 
 _FILES: tuple[tuple[FileDescriptor, Any], ...] = (
@@ -42,6 +44,7 @@ _FILES: tuple[tuple[FileDescriptor, Any], ...] = (
     (erasure_service_pb2.DESCRIPTOR, ErasureService),
     (key_service_pb2.DESCRIPTOR, KeyService),
     (policy_service_pb2.DESCRIPTOR, PolicyService),
+    (search_service_pb2.DESCRIPTOR, SearchService),
     (token_service_pb2.DESCRIPTOR, TokenService),
     (operations_proto_pb2.DESCRIPTOR, OperationsService),
 )

@@ -4,7 +4,7 @@ from customervault.v1 import audit_service_pb2 as pb
 
 from vault.core.vault import Vault
 from vault.model.requests import Caller
-from vault.server import convert, convert_controls
+from vault.server import convert, convert_controls, convert_reach
 
 
 class AuditService:
@@ -14,10 +14,12 @@ class AuditService:
         self._vault = vault
 
     def list_access(self, caller: Caller, request: pb.ListAccessRequest) -> pb.ListAccessResponse:
-        """Accesses, newest first."""
+        """Accesses, newest first or in the order recorded."""
         page = self._vault.list_access(caller, convert.to_access_query(request))
         return pb.ListAccessResponse(
-            accesses=[convert.access(each) for each in page.items], next_page_token=page.next_page_token
+            accesses=[convert.access(each) for each in page.items],
+            next_page_token=page.next_page_token,
+            complete=page.is_complete,
         )
 
     def list_customers_read(
@@ -26,6 +28,20 @@ class AuditService:
         """Of whom a principal was shown a value."""
         query = convert_controls.to_customers_read_query(request)
         return convert_controls.customers_read(self._vault.customers_read(caller, query))
+
+    def get_blast_radius(
+        self, caller: Caller, request: pb.GetBlastRadiusRequest
+    ) -> pb.GetBlastRadiusResponse:
+        """Which customers' values were read."""
+        query = convert_reach.to_blast_query(request)
+        return convert_reach.blast_radius(self._vault.blast_radius(caller, query))
+
+    def get_access_history(
+        self, caller: Caller, request: pb.GetAccessHistoryRequest
+    ) -> pb.GetAccessHistoryResponse:
+        """What was done with one customer's data."""
+        query = convert_reach.to_history_query(request)
+        return convert_reach.access_history(self._vault.access_history(caller, query))
 
     def get_audit_status(
         self, caller: Caller, request: pb.GetAuditStatusRequest

@@ -9,6 +9,7 @@ from vault.errors import InvalidRequestError
 from vault.model.requests import Caller, Entry, EntryResult
 from vault.model.secret import Secret
 from vault.server import convert, convert_issued, metrics
+from vault.server import convert_answers as answers
 
 
 class TokenService:
@@ -47,6 +48,40 @@ class TokenService:
                 metrics.DENIED.labels(denial.reason.value).inc()
         metrics.VALUES.inc(len(tokens) - len(revealed.denials))
         return response
+
+    def pseudonymize(self, caller: Caller, request: pb.PseudonymizeRequest) -> pb.PseudonymizeResponse:
+        """Join keys of a domain."""
+        return answers.pseudonyms(
+            self._vault.pseudonymize(
+                caller,
+                list(request.tokens),
+                request.purpose,
+                domain=request.domain,
+                basis=convert.to_basis(request.lawful_basis),
+                generation=request.generation,
+            )
+        )
+
+    def compare(self, caller: Caller, request: pb.CompareRequest) -> pb.CompareResponse:
+        """Whether values are equal."""
+        pairs = [(pair.left, pair.right) for pair in request.pairs]
+        basis = convert.to_basis(request.lawful_basis)
+        return answers.comparisons(
+            self._vault.compare(caller, pairs, request.purpose, domain=request.domain, basis=basis)
+        )
+
+    def derive(self, caller: Caller, request: pb.DeriveRequest) -> pb.DeriveResponse:
+        """Answers that follow from values."""
+        return answers.derived(
+            self._vault.derive(
+                caller,
+                [(each.token, answers.to_question(each)) for each in request.questions],
+                request.purpose,
+                domain=request.domain,
+                basis=convert.to_basis(request.lawful_basis),
+                time_zone=request.time_zone,
+            )
+        )
 
     def update_value(self, caller: Caller, request: pb.UpdateValueRequest) -> pb.UpdateValueResponse:
         """Rectifies one value."""

@@ -1,14 +1,12 @@
 """Keys, access log, policy and principals."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime
 
 from customervault._async.transport import AsyncTransport
 from customervault._exchanges import administration as verbs
 from customervault.errors import DeadlineExceededError, UnavailableError
 from customervault.inputs import CustomerRef, Situation, optional_ref
 from customervault.results import (
-    Access,
     AppliedPolicy,
     AuditStatus,
     ConsistencyProof,
@@ -22,7 +20,7 @@ from customervault.results import (
     Principal,
     RotatedDek,
 )
-from customervault.values import LawfulBasis, Reveal
+from customervault.values import Answer, LawfulBasis, Reveal
 
 
 class AsyncAdministrationVerbs(AsyncTransport):
@@ -55,29 +53,6 @@ class AsyncAdministrationVerbs(AsyncTransport):
     async def keyring_status(self) -> KeyringStatus:
         """Epoch, provider and counts of the keyring."""
         return await self._run(verbs.keyring_status())
-
-    def list_access(
-        self,
-        *,
-        external_id: str | None = None,
-        token: str | None = None,
-        principal: str = "",
-        start: datetime | None = None,
-        end: datetime | None = None,
-        page_size: int = 1000,
-    ) -> AsyncIterator[Access]:
-        """Who read what, newest first, fetched page by page as it is read."""
-        customer = optional_ref(external_id, token)
-        return self._pages(
-            lambda page_token: verbs.access_page(
-                page_token,
-                customer=customer,
-                principal=principal,
-                start=start,
-                end=end,
-                page_size=page_size,
-            )
-        )
 
     async def audit_status(self) -> AuditStatus:
         """State of the access log."""
@@ -113,7 +88,7 @@ class AsyncAdministrationVerbs(AsyncTransport):
         field_class: str,
         *,
         principal: str = "",
-        reveal: Reveal = "best",
+        reveal: Reveal | Answer = "best",
         basis: LawfulBasis | None = None,
         situation: Situation | None = None,
         external_id: str | None = None,

@@ -1,7 +1,5 @@
 """Verbs of `KeyService`, `AuditService` and `PolicyService`, and the health check."""
 
-from datetime import datetime
-
 from google.longrunning.operations_proto_pb2 import GetOperationRequest, Operation
 from grpc_health.v1 import health_pb2
 
@@ -12,7 +10,7 @@ from customervault.inputs import CustomerRef, Situation
 from customervault.v1 import audit_service_pb2 as audit_api
 from customervault.v1 import key_service_pb2 as key_api
 from customervault.v1 import policy_service_pb2 as policy_api
-from customervault.values import LawfulBasis, Reveal
+from customervault.values import Answer, LawfulBasis, Reveal
 
 _KEYS = "/customervault.v1.KeyService/"
 _OPERATIONS = "/google.longrunning.Operations/"
@@ -49,30 +47,6 @@ def keyring_status() -> Exchange[results.KeyringStatus]:
         _KEYS + "GetKeyringStatus", key_api.GetKeyringStatusRequest(), key_api.GetKeyringStatusResponse
     )
     return _convert.keyring_status(reply)
-
-
-def access_page(
-    page_token: str,
-    *,
-    customer: CustomerRef | None,
-    principal: str,
-    start: datetime | None,
-    end: datetime | None,
-    page_size: int,
-) -> Exchange[Page[results.Access]]:
-    """One page of the access log."""
-    message = audit_api.ListAccessRequest(
-        customer=_convert.ref_message(customer) if customer else None,
-        principal=principal,
-        start_time=_convert.timestamp(start),
-        end_time=_convert.timestamp(end),
-        page_size=page_size,
-        page_token=page_token,
-    )
-    reply: audit_api.ListAccessResponse = yield Request(
-        _AUDIT + "ListAccess", message, audit_api.ListAccessResponse
-    )
-    return [_convert.access(found) for found in reply.accesses], reply.next_page_token
 
 
 def audit_status() -> Exchange[results.AuditStatus]:
@@ -130,18 +104,18 @@ def explain(
     purpose: str,
     field_class: str,
     *,
-    reveal: Reveal,
+    reveal: Reveal | Answer,
     basis: LawfulBasis | None,
     subject: CustomerRef | Situation,
 ) -> Exchange[results.Explanation]:
     """Why a read is answered as it is."""
-    if reveal not in _convert.REVEALS:
-        raise InvalidRequestError(f"reveal must be one of {', '.join(_convert.REVEALS)}")
+    if reveal not in _convert.ASKABLE:
+        raise InvalidRequestError(f"reveal must be one of {', '.join(_convert.ASKABLE)}")
     message = policy_api.ExplainRequest(
         principal=principal,
         purpose=purpose,
         field_class=field_class,
-        reveal=_convert.REVEALS[reveal],
+        reveal=_convert.ASKABLE[reveal],
         lawful_basis=_convert.basis_number(basis),
     )
     if isinstance(subject, CustomerRef):

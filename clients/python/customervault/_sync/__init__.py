@@ -1,10 +1,14 @@
 """The sync client."""
 
+from customervault._sync.accesses import AccessVerbs
 from customervault._sync.administration import AdministrationVerbs
+from customervault._sync.answers import AnswerVerbs
 from customervault._sync.consents import ConsentVerbs
 from customervault._sync.controls import ControlVerbs
 from customervault._sync.customers import CustomerVerbs
 from customervault._sync.issued import IssuedVerbs
+from customervault._sync.reach import ReachVerbs
+from customervault._sync.search import SearchVerbs
 from customervault._sync.terms import TermsVerbs
 from customervault._sync.tokens import TokenVerbs
 
@@ -15,8 +19,12 @@ class Vault(
     CustomerVerbs,
     TermsVerbs,
     ConsentVerbs,
+    AccessVerbs,
     AdministrationVerbs,
     ControlVerbs,
+    ReachVerbs,
+    AnswerVerbs,
+    SearchVerbs,
 ):
     """A client of one vault.
 

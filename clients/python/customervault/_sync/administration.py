@@ -1,14 +1,12 @@
 """Keys, access log, policy and principals."""
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from customervault._exchanges import administration as verbs
 from customervault._sync.transport import Transport
 from customervault.errors import DeadlineExceededError, UnavailableError
 from customervault.inputs import CustomerRef, Situation, optional_ref
 from customervault.results import (
-    Access,
     AppliedPolicy,
     AuditStatus,
     ConsistencyProof,
@@ -22,7 +20,7 @@ from customervault.results import (
     Principal,
     RotatedDek,
 )
-from customervault.values import LawfulBasis, Reveal
+from customervault.values import Answer, LawfulBasis, Reveal
 
 
 class AdministrationVerbs(Transport):
@@ -64,42 +62,6 @@ class AdministrationVerbs(Transport):
             VaultError: The call failed.
         """
         return self._run(verbs.keyring_status())
-
-    def list_access(
-        self,
-        *,
-        external_id: str | None = None,
-        token: str | None = None,
-        principal: str = "",
-        start: datetime | None = None,
-        end: datetime | None = None,
-        page_size: int = 1000,
-    ) -> Iterator[Access]:
-        """Who read what, newest first, fetched page by page as it is read.
-
-        Args:
-            external_id: Only accesses to this customer; or `token`.
-            token: Any token of the customer.
-            principal: Only accesses by this principal.
-            start: Inclusive; with a time zone.
-            end: Exclusive; with a time zone.
-            page_size: At most 1,000.
-
-        Raises:
-            ValueError: Both `external_id` and `token` were given, or a time has no zone.
-            VaultError: A page could not be fetched.
-        """
-        customer = optional_ref(external_id, token)
-        return self._pages(
-            lambda page_token: verbs.access_page(
-                page_token,
-                customer=customer,
-                principal=principal,
-                start=start,
-                end=end,
-                page_size=page_size,
-            )
-        )
 
     def audit_status(self) -> AuditStatus:
         """State of the access log.
@@ -147,7 +109,7 @@ class AdministrationVerbs(Transport):
         field_class: str,
         *,
         principal: str = "",
-        reveal: Reveal = "best",
+        reveal: Reveal | Answer = "best",
         basis: LawfulBasis | None = None,
         situation: Situation | None = None,
         external_id: str | None = None,
@@ -159,7 +121,7 @@ class AdministrationVerbs(Transport):
             purpose: What it is read for.
             field_class: What is read.
             principal: Who reads; the caller itself when empty.
-            reveal: As for `detokenize`.
+            reveal: As for `detokenize`, or an answer such as `pseudonym` or `age_over`.
             basis: As for `detokenize`.
             situation: Of a customer that need not exist, unless one is named.
             external_id: Names a customer, or `token` does.

@@ -27,35 +27,61 @@ from customervault.v1 import common_pb2 as customervault_dot_v1_dot_common__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$customervault/v1/audit_service.proto\x12\x10\x63ustomervault.v1\x1a\x1d\x63ustomervault/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdc\x01\n\x11ListAccessRequest\x12/\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x1d.customervault.v1.CustomerRef\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"\xdb\x02\n\x06\x41\x63\x63\x65ss\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x14\n\x0cvalues_plain\x18\x05 \x01(\r\x12\x15\n\rvalues_masked\x18\x06 \x01(\r\x12\x15\n\rvalues_denied\x18\x07 \x01(\r\x12\x11\n\tcustomers\x18\x08 \x01(\r\x12\x15\n\rfield_classes\x18\t \x03(\t\x12\x0f\n\x07reasons\x18\n \x03(\t\x12\x0e\n\x06\x64\x65tail\x18\x0b \x01(\t\x12\x33\n\x0clawful_basis\x18\x0c \x01(\x0e\x32\x1d.customervault.v1.LawfulBasis\x12\x13\n\x0b\x62reak_glass\x18\r \x01(\x08\x12\x11\n\x04leaf\x18\x0e \x01(\x04H\x00\x88\x01\x01\x42\x07\n\x05_leaf\"Y\n\x12ListAccessResponse\x12*\n\x08\x61\x63\x63\x65sses\x18\x01 \x03(\x0b\x32\x18.customervault.v1.Access\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc2\x01\n\x18ListCustomersReadRequest\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64omain\x18\x04 \x01(\t\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"w\n\x19ListCustomersReadResponse\x12\x17\n\x0f\x63ustomer_tokens\x18\x01 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08locators\x18\x03 \x01(\x04\x12\x16\n\x0elocators_found\x18\x04 \x01(\x04\"\x17\n\x15GetAuditStatusRequest\"\xa8\x01\n\x16GetAuditStatusResponse\x12\x10\n\x08segments\x18\x01 \x01(\r\x12\x0f\n\x07records\x18\x02 \x01(\x04\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\x12\x12\n\nfree_bytes\x18\x04 \x01(\x04\x12\x10\n\x08writable\x18\x05 \x01(\x08\x12\x18\n\x10sync_interval_ms\x18\x06 \x01(\r\x12\x0c\n\x04gaps\x18\x07 \x01(\r\x12\x0e\n\x06sealed\x18\x08 \x01(\x04\"(\n\x18GetInclusionProofRequest\x12\x0c\n\x04leaf\x18\x01 \x01(\x04\"}\n\x19GetInclusionProofResponse\x12\x0c\n\x04leaf\x18\x01 \x01(\x04\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\r\n\x05\x65ntry\x18\x03 \x01(\x0c\x12\x11\n\tleaf_hash\x18\x04 \x01(\x0c\x12\x0e\n\x06hashes\x18\x05 \x03(\x0c\x12\x12\n\ncheckpoint\x18\x06 \x01(\x0c\".\n\x1aGetConsistencyProofRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x04\"s\n\x1bGetConsistencyProofResponse\x12\x10\n\x08old_size\x18\x01 \x01(\x04\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x10\n\x08old_root\x18\x03 \x01(\x0c\x12\x0e\n\x06hashes\x18\x04 \x03(\x0c\x12\x12\n\ncheckpoint\x18\x05 \x01(\x0c\x32\x9c\x04\n\x0c\x41uditService\x12W\n\nListAccess\x12#.customervault.v1.ListAccessRequest\x1a$.customervault.v1.ListAccessResponse\x12l\n\x11ListCustomersRead\x12*.customervault.v1.ListCustomersReadRequest\x1a+.customervault.v1.ListCustomersReadResponse\x12\x63\n\x0eGetAuditStatus\x12\'.customervault.v1.GetAuditStatusRequest\x1a(.customervault.v1.GetAuditStatusResponse\x12l\n\x11GetInclusionProof\x12*.customervault.v1.GetInclusionProofRequest\x1a+.customervault.v1.GetInclusionProofResponse\x12r\n\x13GetConsistencyProof\x12,.customervault.v1.GetConsistencyProofRequest\x1a-.customervault.v1.GetConsistencyProofResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$customervault/v1/audit_service.proto\x12\x10\x63ustomervault.v1\x1a\x1d\x63ustomervault/v1/common.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\x03\n\x11ListAccessRequest\x12/\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x1d.customervault.v1.CustomerRef\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x13\n\x0b\x66ield_class\x18\x07 \x01(\t\x12\x0f\n\x07purpose\x18\x08 \x01(\t\x12\x0f\n\x07\x61\x63tions\x18\t \x03(\t\x12,\n\x08\x64\x65\x63ision\x18\n \x01(\x0e\x32\x1a.customervault.v1.Decision\x12,\n\x05order\x18\x0b \x01(\x0e\x32\x1d.customervault.v1.AccessOrder\x12\x10\n\x08only_new\x18\x0c \x01(\x08\"\xdb\x02\n\x06\x41\x63\x63\x65ss\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x14\n\x0cvalues_plain\x18\x05 \x01(\r\x12\x15\n\rvalues_masked\x18\x06 \x01(\r\x12\x15\n\rvalues_denied\x18\x07 \x01(\r\x12\x11\n\tcustomers\x18\x08 \x01(\r\x12\x15\n\rfield_classes\x18\t \x03(\t\x12\x0f\n\x07reasons\x18\n \x03(\t\x12\x0e\n\x06\x64\x65tail\x18\x0b \x01(\t\x12\x33\n\x0clawful_basis\x18\x0c \x01(\x0e\x32\x1d.customervault.v1.LawfulBasis\x12\x13\n\x0b\x62reak_glass\x18\r \x01(\x08\x12\x11\n\x04leaf\x18\x0e \x01(\x04H\x00\x88\x01\x01\x42\x07\n\x05_leaf\"k\n\x12ListAccessResponse\x12*\n\x08\x61\x63\x63\x65sses\x18\x01 \x03(\x0b\x32\x18.customervault.v1.Access\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\"\xc2\x01\n\x18ListCustomersReadRequest\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64omain\x18\x04 \x01(\t\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"w\n\x19ListCustomersReadResponse\x12\x17\n\x0f\x63ustomer_tokens\x18\x01 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08locators\x18\x03 \x01(\x04\x12\x16\n\x0elocators_found\x18\x04 \x01(\x04\"\xd0\x01\n\x15GetBlastRadiusRequest\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x0e\n\x06\x64omain\x18\x05 \x01(\t\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"r\n\nReadCounts\x12\x13\n\x0b\x66ield_class\x18\x01 \x01(\t\x12\r\n\x05plain\x18\x02 \x01(\x04\x12\x0e\n\x06masked\x18\x03 \x01(\x04\x12\x0e\n\x06\x64\x65nied\x18\x04 \x01(\x04\x12\x0e\n\x06values\x18\x05 \x01(\x04\x12\x10\n\x08\x61nswered\x18\x06 \x01(\x04\"\xca\x01\n\rCustomerReads\x12\x16\n\x0e\x63ustomer_token\x18\x01 \x01(\t\x12\x14\n\x0cjurisdiction\x18\x02 \x01(\t\x12.\n\nfirst_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x06\x63ounts\x18\x05 \x03(\x0b\x32\x1c.customervault.v1.ReadCounts\",\n\x0bReasonCount\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05items\x18\x02 \x01(\x04\"O\n\tCallCount\x12\x0e\n\x06\x61\x63tion\x18\x01 \x01(\t\x12\x13\n\x0b\x62reak_glass\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x04 \x01(\x04\"u\n\x06LogGap\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\"\x88\x02\n\x0bLogCoverage\x12\x0e\n\x06leaves\x18\x01 \x01(\x04\x12\x0f\n\x07records\x18\x02 \x01(\x04\x12\x16\n\x0erecords_sealed\x18\x03 \x01(\x04\x12\x31\n\runsealed_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x04gaps\x18\x05 \x03(\x0b\x32\x18.customervault.v1.LogGap\x12\x11\n\tgap_count\x18\x06 \x01(\r\x12\x0f\n\x07removed\x18\x07 \x01(\x04\x12\x30\n\x0cremoved_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x64\x61maged\x18\t \x01(\r\"\xd7\x03\n\x16GetBlastRadiusResponse\x12\x32\n\tcustomers\x18\x01 \x03(\x0b\x32\x1f.customervault.v1.CustomerReads\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nfirst_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x06totals\x18\x06 \x03(\x0b\x32\x1c.customervault.v1.ReadCounts\x12.\n\x07unnamed\x18\x07 \x03(\x0b\x32\x1d.customervault.v1.ReasonCount\x12*\n\x05\x63\x61lls\x18\x08 \x03(\x0b\x32\x1b.customervault.v1.CallCount\x12/\n\x08\x63overage\x18\t \x01(\x0b\x32\x1d.customervault.v1.LogCoverage\x12\x10\n\x08locators\x18\n \x01(\x04\x12\x16\n\x0elocators_found\x18\x0b \x01(\x04\"\xdf\x01\n\x17GetAccessHistoryRequest\x12/\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x1d.customervault.v1.CustomerRef\x12\x0e\n\x06locale\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"\xd1\x02\n\x0b\x41\x63\x63\x65ssEvent\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x1b\n\x13purpose_description\x18\x05 \x01(\t\x12\x33\n\x0clawful_basis\x18\x06 \x01(\x0e\x32\x1d.customervault.v1.LawfulBasis\x12\x14\n\x0c\x62\x61sis_stated\x18\x07 \x01(\x08\x12,\n\x06\x63ounts\x18\x08 \x03(\x0b\x32\x1c.customervault.v1.ReadCounts\x12\x0f\n\x07reasons\x18\t \x03(\t\x12\x13\n\x0b\x62reak_glass\x18\n \x01(\x08\x12\x0c\n\x04text\x18\x0b \x01(\t\x12\x11\n\x04leaf\x18\x0c \x01(\x04H\x00\x88\x01\x01\x42\x07\n\x05_leaf\"\xa4\x01\n\x18GetAccessHistoryResponse\x12-\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1d.customervault.v1.AccessEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x0e\n\x06locale\x18\x03 \x01(\t\x12\x30\n\x0cremoved_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x17\n\x15GetAuditStatusRequest\"\xa8\x01\n\x16GetAuditStatusResponse\x12\x10\n\x08segments\x18\x01 \x01(\r\x12\x0f\n\x07records\x18\x02 \x01(\x04\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\x12\x12\n\nfree_bytes\x18\x04 \x01(\x04\x12\x10\n\x08writable\x18\x05 \x01(\x08\x12\x18\n\x10sync_interval_ms\x18\x06 \x01(\r\x12\x0c\n\x04gaps\x18\x07 \x01(\r\x12\x0e\n\x06sealed\x18\x08 \x01(\x04\"(\n\x18GetInclusionProofRequest\x12\x0c\n\x04leaf\x18\x01 \x01(\x04\"}\n\x19GetInclusionProofResponse\x12\x0c\n\x04leaf\x18\x01 \x01(\x04\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\r\n\x05\x65ntry\x18\x03 \x01(\x0c\x12\x11\n\tleaf_hash\x18\x04 \x01(\x0c\x12\x0e\n\x06hashes\x18\x05 \x03(\x0c\x12\x12\n\ncheckpoint\x18\x06 \x01(\x0c\".\n\x1aGetConsistencyProofRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x04\"s\n\x1bGetConsistencyProofResponse\x12\x10\n\x08old_size\x18\x01 \x01(\x04\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x10\n\x08old_root\x18\x03 \x01(\x0c\x12\x0e\n\x06hashes\x18\x04 \x03(\x0c\x12\x12\n\ncheckpoint\x18\x05 \x01(\x0c*b\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44\x45\x43ISION_PLAIN\x10\x01\x12\x13\n\x0f\x44\x45\x43ISION_MASKED\x10\x02\x12\x13\n\x0f\x44\x45\x43ISION_DENIED\x10\x03*F\n\x0b\x41\x63\x63\x65ssOrder\x12\x1c\n\x18\x41\x43\x43\x45SS_ORDER_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41\x43\x43\x45SS_ORDER_RECORDED\x10\x01\x32\xec\x05\n\x0c\x41uditService\x12W\n\nListAccess\x12#.customervault.v1.ListAccessRequest\x1a$.customervault.v1.ListAccessResponse\x12l\n\x11ListCustomersRead\x12*.customervault.v1.ListCustomersReadRequest\x1a+.customervault.v1.ListCustomersReadResponse\x12\x63\n\x0eGetBlastRadius\x12\'.customervault.v1.GetBlastRadiusRequest\x1a(.customervault.v1.GetBlastRadiusResponse\x12i\n\x10GetAccessHistory\x12).customervault.v1.GetAccessHistoryRequest\x1a*.customervault.v1.GetAccessHistoryResponse\x12\x63\n\x0eGetAuditStatus\x12\'.customervault.v1.GetAuditStatusRequest\x1a(.customervault.v1.GetAuditStatusResponse\x12l\n\x11GetInclusionProof\x12*.customervault.v1.GetInclusionProofRequest\x1a+.customervault.v1.GetInclusionProofResponse\x12r\n\x13GetConsistencyProof\x12,.customervault.v1.GetConsistencyProofRequest\x1a-.customervault.v1.GetConsistencyProofResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'customervault.v1.audit_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_DECISION']._serialized_start=4069
+  _globals['_DECISION']._serialized_end=4167
+  _globals['_ACCESSORDER']._serialized_start=4169
+  _globals['_ACCESSORDER']._serialized_end=4239
   _globals['_LISTACCESSREQUEST']._serialized_start=123
-  _globals['_LISTACCESSREQUEST']._serialized_end=343
-  _globals['_ACCESS']._serialized_start=346
-  _globals['_ACCESS']._serialized_end=693
-  _globals['_LISTACCESSRESPONSE']._serialized_start=695
-  _globals['_LISTACCESSRESPONSE']._serialized_end=784
-  _globals['_LISTCUSTOMERSREADREQUEST']._serialized_start=787
-  _globals['_LISTCUSTOMERSREADREQUEST']._serialized_end=981
-  _globals['_LISTCUSTOMERSREADRESPONSE']._serialized_start=983
-  _globals['_LISTCUSTOMERSREADRESPONSE']._serialized_end=1102
-  _globals['_GETAUDITSTATUSREQUEST']._serialized_start=1104
-  _globals['_GETAUDITSTATUSREQUEST']._serialized_end=1127
-  _globals['_GETAUDITSTATUSRESPONSE']._serialized_start=1130
-  _globals['_GETAUDITSTATUSRESPONSE']._serialized_end=1298
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=1300
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=1340
-  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=1342
-  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=1467
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=1469
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=1515
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=1517
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=1632
-  _globals['_AUDITSERVICE']._serialized_start=1635
-  _globals['_AUDITSERVICE']._serialized_end=2175
+  _globals['_LISTACCESSREQUEST']._serialized_end=508
+  _globals['_ACCESS']._serialized_start=511
+  _globals['_ACCESS']._serialized_end=858
+  _globals['_LISTACCESSRESPONSE']._serialized_start=860
+  _globals['_LISTACCESSRESPONSE']._serialized_end=967
+  _globals['_LISTCUSTOMERSREADREQUEST']._serialized_start=970
+  _globals['_LISTCUSTOMERSREADREQUEST']._serialized_end=1164
+  _globals['_LISTCUSTOMERSREADRESPONSE']._serialized_start=1166
+  _globals['_LISTCUSTOMERSREADRESPONSE']._serialized_end=1285
+  _globals['_GETBLASTRADIUSREQUEST']._serialized_start=1288
+  _globals['_GETBLASTRADIUSREQUEST']._serialized_end=1496
+  _globals['_READCOUNTS']._serialized_start=1498
+  _globals['_READCOUNTS']._serialized_end=1612
+  _globals['_CUSTOMERREADS']._serialized_start=1615
+  _globals['_CUSTOMERREADS']._serialized_end=1817
+  _globals['_REASONCOUNT']._serialized_start=1819
+  _globals['_REASONCOUNT']._serialized_end=1863
+  _globals['_CALLCOUNT']._serialized_start=1865
+  _globals['_CALLCOUNT']._serialized_end=1944
+  _globals['_LOGGAP']._serialized_start=1946
+  _globals['_LOGGAP']._serialized_end=2063
+  _globals['_LOGCOVERAGE']._serialized_start=2066
+  _globals['_LOGCOVERAGE']._serialized_end=2330
+  _globals['_GETBLASTRADIUSRESPONSE']._serialized_start=2333
+  _globals['_GETBLASTRADIUSRESPONSE']._serialized_end=2804
+  _globals['_GETACCESSHISTORYREQUEST']._serialized_start=2807
+  _globals['_GETACCESSHISTORYREQUEST']._serialized_end=3030
+  _globals['_ACCESSEVENT']._serialized_start=3033
+  _globals['_ACCESSEVENT']._serialized_end=3370
+  _globals['_GETACCESSHISTORYRESPONSE']._serialized_start=3373
+  _globals['_GETACCESSHISTORYRESPONSE']._serialized_end=3537
+  _globals['_GETAUDITSTATUSREQUEST']._serialized_start=3539
+  _globals['_GETAUDITSTATUSREQUEST']._serialized_end=3562
+  _globals['_GETAUDITSTATUSRESPONSE']._serialized_start=3565
+  _globals['_GETAUDITSTATUSRESPONSE']._serialized_end=3733
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=3735
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=3775
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=3777
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=3902
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=3904
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=3950
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=3952
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=4067
+  _globals['_AUDITSERVICE']._serialized_start=4242
+  _globals['_AUDITSERVICE']._serialized_end=4990
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -21,6 +22,46 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Decision:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DECISION_UNSPECIFIED: _Decision.ValueType  # 0
+    """Any."""
+    DECISION_PLAIN: _Decision.ValueType  # 1
+    DECISION_MASKED: _Decision.ValueType  # 2
+    DECISION_DENIED: _Decision.ValueType  # 3
+
+class Decision(_Decision, metaclass=_DecisionEnumTypeWrapper): ...
+
+DECISION_UNSPECIFIED: Decision.ValueType  # 0
+"""Any."""
+DECISION_PLAIN: Decision.ValueType  # 1
+DECISION_MASKED: Decision.ValueType  # 2
+DECISION_DENIED: Decision.ValueType  # 3
+Global___Decision: _TypeAlias = Decision  # noqa: Y015
+
+class _AccessOrder:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AccessOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AccessOrder.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ACCESS_ORDER_UNSPECIFIED: _AccessOrder.ValueType  # 0
+    """Newest first."""
+    ACCESS_ORDER_RECORDED: _AccessOrder.ValueType  # 1
+    """As they were recorded, the sealed ones by leaf: to follow the log or to export it."""
+
+class AccessOrder(_AccessOrder, metaclass=_AccessOrderEnumTypeWrapper): ...
+
+ACCESS_ORDER_UNSPECIFIED: AccessOrder.ValueType  # 0
+"""Newest first."""
+ACCESS_ORDER_RECORDED: AccessOrder.ValueType  # 1
+"""As they were recorded, the sealed ones by leaf: to follow the log or to export it."""
+Global___AccessOrder: _TypeAlias = AccessOrder  # noqa: Y015
+
 @_typing.final
 class ListAccessRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -31,11 +72,27 @@ class ListAccessRequest(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FIELD_CLASS_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    ACTIONS_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    ONLY_NEW_FIELD_NUMBER: _builtins.int
     principal: _builtins.str
     """Only accesses by this principal. Empty for all."""
     page_size: _builtins.int
-    """At most 1,000; 0 means 100."""
+    """At most 1,000; 0 means 100. A page may hold fewer, or none, and not be the last."""
     page_token: _builtins.str
+    """Of the page before, asked with the same fields."""
+    field_class: _builtins.str
+    """Only accesses to values of this field class, and acts on such a value. Empty for all."""
+    purpose: _builtins.str
+    """Only for this purpose. Empty for all."""
+    decision: Global___Decision.ValueType
+    """Only accesses in which a value (of the customer and field class asked for) was so decided, or an act denied."""
+    order: Global___AccessOrder.ValueType
+    only_new: _builtins.bool
+    """In the order recorded, without a page token: begin behind what is recorded now. The page is empty."""
     @_builtins.property
     def customer(self) -> _common_pb2.CustomerRef:
         """Only accesses to this customer. Unset for all."""
@@ -48,6 +105,10 @@ class ListAccessRequest(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """Exclusive."""
 
+    @_builtins.property
+    def actions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these calls and acts, for example "Detokenize" or "ApplyPolicy"; at most 32. Empty for all."""
+
     def __init__(
         self,
         *,
@@ -57,10 +118,16 @@ class ListAccessRequest(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        field_class: _builtins.str = ...,
+        purpose: _builtins.str = ...,
+        actions: _abc.Iterable[_builtins.str] | None = ...,
+        decision: Global___Decision.ValueType = ...,
+        order: Global___AccessOrder.ValueType = ...,
+        only_new: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "principal", b"principal", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "customer", b"customer", "decision", b"decision", "end_time", b"end_time", "field_class", b"field_class", "only_new", b"only_new", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "principal", b"principal", "purpose", b"purpose", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -91,7 +158,7 @@ class Access(_message.Message):
     """The call, for example "Detokenize"."""
     purpose: _builtins.str
     values_plain: _builtins.int
-    """Filtered by customer: how many of that customer's values. Else: of all."""
+    """Filtered by customer or field class: how many of those values. Else: of all."""
     values_masked: _builtins.int
     values_denied: _builtins.int
     customers: _builtins.int
@@ -148,7 +215,11 @@ class ListAccessResponse(_message.Message):
 
     ACCESSES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    """Newest first: empty on the last page. In the order recorded: never empty, it leads on to what comes."""
+    complete: _builtins.bool
+    """Nothing is left that was recorded before this call."""
     @_builtins.property
     def accesses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Access]: ...
     def __init__(
@@ -156,10 +227,11 @@ class ListAccessResponse(_message.Message):
         *,
         accesses: _abc.Iterable[Global___Access] | None = ...,
         next_page_token: _builtins.str = ...,
+        complete: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accesses", b"accesses", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accesses", b"accesses", "complete", b"complete", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -242,6 +314,488 @@ class ListCustomersReadResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListCustomersReadResponse: _TypeAlias = ListCustomersReadResponse  # noqa: Y015
+
+@_typing.final
+class GetBlastRadiusRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    principal: _builtins.str
+    """Only this principal's reads; empty for all. Either a principal or a time has to be given."""
+    purpose: _builtins.str
+    """Only reads for this purpose; empty for all."""
+    domain: _builtins.str
+    """Domain of the returned tokens; empty for the caller's first domain."""
+    page_size: _builtins.int
+    """Customers; at most 5,000; 0 means 1,000."""
+    page_token: _builtins.str
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Inclusive."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Exclusive; unset for now."""
+
+    def __init__(
+        self,
+        *,
+        principal: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        purpose: _builtins.str = ...,
+        domain: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "principal", b"principal", "purpose", b"purpose", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBlastRadiusRequest: _TypeAlias = GetBlastRadiusRequest  # noqa: Y015
+
+@_typing.final
+class ReadCounts(_message.Message):
+    """How often values of one field class were asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_CLASS_FIELD_NUMBER: _builtins.int
+    PLAIN_FIELD_NUMBER: _builtins.int
+    MASKED_FIELD_NUMBER: _builtins.int
+    DENIED_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    ANSWERED_FIELD_NUMBER: _builtins.int
+    field_class: _builtins.str
+    """Empty where it is not known, as of a value whose record is lost."""
+    plain: _builtins.int
+    masked: _builtins.int
+    denied: _builtins.int
+    values: _builtins.int
+    """Different values that were revealed, in plain or masked. Of one customer only."""
+    answered: _builtins.int
+    """Told something of, but not revealed: pseudonyms, comparisons, derived answers."""
+    def __init__(
+        self,
+        *,
+        field_class: _builtins.str = ...,
+        plain: _builtins.int = ...,
+        masked: _builtins.int = ...,
+        denied: _builtins.int = ...,
+        values: _builtins.int = ...,
+        answered: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered", b"answered", "denied", b"denied", "field_class", b"field_class", "masked", b"masked", "plain", b"plain", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadCounts: _TypeAlias = ReadCounts  # noqa: Y015
+
+@_typing.final
+class CustomerReads(_message.Message):
+    """What was read of one customer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_TOKEN_FIELD_NUMBER: _builtins.int
+    JURISDICTION_FIELD_NUMBER: _builtins.int
+    FIRST_TIME_FIELD_NUMBER: _builtins.int
+    LAST_TIME_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    customer_token: _builtins.str
+    jurisdiction: _builtins.str
+    """Of the customer; empty where none is set."""
+    @_builtins.property
+    def first_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def last_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReadCounts]: ...
+    def __init__(
+        self,
+        *,
+        customer_token: _builtins.str = ...,
+        jurisdiction: _builtins.str = ...,
+        first_time: _timestamp_pb2.Timestamp | None = ...,
+        last_time: _timestamp_pb2.Timestamp | None = ...,
+        counts: _abc.Iterable[Global___ReadCounts] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_time", b"first_time", "last_time", b"last_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "customer_token", b"customer_token", "first_time", b"first_time", "jurisdiction", b"jurisdiction", "last_time", b"last_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustomerReads: _TypeAlias = CustomerReads  # noqa: Y015
+
+@_typing.final
+class ReasonCount(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    items: _builtins.int
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        items: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReasonCount: _TypeAlias = ReasonCount  # noqa: Y015
+
+@_typing.final
+class CallCount(_message.Message):
+    """Calls of one kind."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: _builtins.int
+    BREAK_GLASS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CALLS_FIELD_NUMBER: _builtins.int
+    action: _builtins.str
+    """For example "Detokenize"."""
+    break_glass: _builtins.bool
+    """The purpose was one of break glass: read with another principal's approval."""
+    reason: _builtins.str
+    """Why they were refused as a whole; empty where they were not."""
+    calls: _builtins.int
+    def __init__(
+        self,
+        *,
+        action: _builtins.str = ...,
+        break_glass: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        calls: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "break_glass", b"break_glass", "calls", b"calls", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CallCount: _TypeAlias = CallCount  # noqa: Y015
+
+@_typing.final
+class LogGap(_message.Message):
+    """Records may be missing from the log between two moments."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    cause: _builtins.str
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        cause: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LogGap: _TypeAlias = LogGap  # noqa: Y015
+
+@_typing.final
+class LogCoverage(_message.Message):
+    """What an answer rests on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEAVES_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    RECORDS_SEALED_FIELD_NUMBER: _builtins.int
+    UNSEALED_TIME_FIELD_NUMBER: _builtins.int
+    GAPS_FIELD_NUMBER: _builtins.int
+    GAP_COUNT_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
+    REMOVED_TIME_FIELD_NUMBER: _builtins.int
+    DAMAGED_FIELD_NUMBER: _builtins.int
+    leaves: _builtins.int
+    """Leaves of the sealed log."""
+    records: _builtins.int
+    """Records that the answer is made of, and how many of them are sealed."""
+    records_sealed: _builtins.int
+    gap_count: _builtins.int
+    removed: _builtins.int
+    """Leaves that retention has removed and that may have been records sought, and the newest one's time."""
+    damaged: _builtins.int
+    """Places of the log that cannot be read."""
+    @_builtins.property
+    def unsealed_time(self) -> _timestamp_pb2.Timestamp:
+        """Time of the oldest record within the time asked for that is not sealed yet; unset where all are."""
+
+    @_builtins.property
+    def gaps(self) -> _containers.RepeatedCompositeFieldContainer[Global___LogGap]:
+        """Of gaps that may have taken records of the time asked for; the first 20 of them."""
+
+    @_builtins.property
+    def removed_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        leaves: _builtins.int = ...,
+        records: _builtins.int = ...,
+        records_sealed: _builtins.int = ...,
+        unsealed_time: _timestamp_pb2.Timestamp | None = ...,
+        gaps: _abc.Iterable[Global___LogGap] | None = ...,
+        gap_count: _builtins.int = ...,
+        removed: _builtins.int = ...,
+        removed_time: _timestamp_pb2.Timestamp | None = ...,
+        damaged: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["removed_time", b"removed_time", "unsealed_time", b"unsealed_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["damaged", b"damaged", "gap_count", b"gap_count", "gaps", b"gaps", "leaves", b"leaves", "records", b"records", "records_sealed", b"records_sealed", "removed", b"removed", "removed_time", b"removed_time", "unsealed_time", b"unsealed_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LogCoverage: _TypeAlias = LogCoverage  # noqa: Y015
+
+@_typing.final
+class GetBlastRadiusResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMERS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    FIRST_TIME_FIELD_NUMBER: _builtins.int
+    LAST_TIME_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    UNNAMED_FIELD_NUMBER: _builtins.int
+    CALLS_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    LOCATORS_FIELD_NUMBER: _builtins.int
+    LOCATORS_FOUND_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    locators: _builtins.int
+    """The log names a customer by a locator under its key, one for each key that it had. How many locators the
+    answer has, and how many of them this page's customers account for. What remains after the last page are
+    customers whose keys are gone: shredded since.
+    """
+    locators_found: _builtins.int
+    @_builtins.property
+    def customers(self) -> _containers.RepeatedCompositeFieldContainer[Global___CustomerReads]:
+        """A page may be empty and not the last."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Where the time asked for ends."""
+
+    @_builtins.property
+    def first_time(self) -> _timestamp_pb2.Timestamp:
+        """The following are of the whole answer, on every page. First and last read of a customer:"""
+
+    @_builtins.property
+    def last_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReadCounts]:
+        """By field class, customers without a name included."""
+
+    @_builtins.property
+    def unnamed(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReasonCount]:
+        """Denied items that name no customer: guessed tokens, customers shredded before."""
+
+    @_builtins.property
+    def calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___CallCount]: ...
+    @_builtins.property
+    def coverage(self) -> Global___LogCoverage: ...
+    def __init__(
+        self,
+        *,
+        customers: _abc.Iterable[Global___CustomerReads] | None = ...,
+        next_page_token: _builtins.str = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        first_time: _timestamp_pb2.Timestamp | None = ...,
+        last_time: _timestamp_pb2.Timestamp | None = ...,
+        totals: _abc.Iterable[Global___ReadCounts] | None = ...,
+        unnamed: _abc.Iterable[Global___ReasonCount] | None = ...,
+        calls: _abc.Iterable[Global___CallCount] | None = ...,
+        coverage: Global___LogCoverage | None = ...,
+        locators: _builtins.int = ...,
+        locators_found: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "end_time", b"end_time", "first_time", b"first_time", "last_time", b"last_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "coverage", b"coverage", "customers", b"customers", "end_time", b"end_time", "first_time", b"first_time", "last_time", b"last_time", "locators", b"locators", "locators_found", b"locators_found", "next_page_token", b"next_page_token", "totals", b"totals", "unnamed", b"unnamed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBlastRadiusResponse: _TypeAlias = GetBlastRadiusResponse  # noqa: Y015
+
+@_typing.final
+class GetAccessHistoryRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    LOCALE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    locale: _builtins.str
+    """Language of the texts: "en", "de", "fr" or "es", or a tag that begins so; empty for English."""
+    page_size: _builtins.int
+    """At most 1,000; 0 means 100."""
+    page_token: _builtins.str
+    @_builtins.property
+    def customer(self) -> _common_pb2.CustomerRef: ...
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Inclusive."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Exclusive."""
+
+    def __init__(
+        self,
+        *,
+        customer: _common_pb2.CustomerRef | None = ...,
+        locale: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "end_time", b"end_time", "locale", b"locale", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAccessHistoryRequest: _TypeAlias = GetAccessHistoryRequest  # noqa: Y015
+
+@_typing.final
+class AccessEvent(_message.Message):
+    """One call that touched the customer's data."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: _builtins.int
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    PURPOSE_DESCRIPTION_FIELD_NUMBER: _builtins.int
+    LAWFUL_BASIS_FIELD_NUMBER: _builtins.int
+    BASIS_STATED_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    BREAK_GLASS_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    LEAF_FIELD_NUMBER: _builtins.int
+    principal: _builtins.str
+    """Who called; empty for the vault's operator."""
+    action: _builtins.str
+    """The call, for example "Detokenize"."""
+    purpose: _builtins.str
+    purpose_description: _builtins.str
+    """What the purpose is, in the language asked for, or else in English."""
+    lawful_basis: _common_pb2.LawfulBasis.ValueType
+    """The basis that the caller stated, or else the first one of the purpose in the customer's jurisdiction."""
+    basis_stated: _builtins.bool
+    """Whether the caller stated it."""
+    break_glass: _builtins.bool
+    """Read in an emergency, with another principal's approval."""
+    text: _builtins.str
+    """All of it in a sentence or two, for the customer."""
+    leaf: _builtins.int
+    """Its number in the sealed log, from 0; unset until it is sealed."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReadCounts]:
+        """What of the customer's was revealed or denied, by field class."""
+
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why something was denied, sorted."""
+
+    def __init__(
+        self,
+        *,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        principal: _builtins.str = ...,
+        action: _builtins.str = ...,
+        purpose: _builtins.str = ...,
+        purpose_description: _builtins.str = ...,
+        lawful_basis: _common_pb2.LawfulBasis.ValueType = ...,
+        basis_stated: _builtins.bool = ...,
+        counts: _abc.Iterable[Global___ReadCounts] | None = ...,
+        reasons: _abc.Iterable[_builtins.str] | None = ...,
+        break_glass: _builtins.bool = ...,
+        text: _builtins.str = ...,
+        leaf: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_leaf", b"_leaf", "leaf", b"leaf", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_leaf", b"_leaf", "action", b"action", "basis_stated", b"basis_stated", "break_glass", b"break_glass", "counts", b"counts", "lawful_basis", b"lawful_basis", "leaf", b"leaf", "principal", b"principal", "purpose", b"purpose", "purpose_description", b"purpose_description", "reasons", b"reasons", "text", b"text", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__leaf: _TypeAlias = _typing.Literal["leaf"]  # noqa: Y015
+    _WhichOneofArgType__leaf: _TypeAlias = _typing.Literal["_leaf", b"_leaf"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__leaf) -> _WhichOneofReturnType__leaf | None: ...
+
+Global___AccessEvent: _TypeAlias = AccessEvent  # noqa: Y015
+
+@_typing.final
+class GetAccessHistoryResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    LOCALE_FIELD_NUMBER: _builtins.int
+    REMOVED_TIME_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    locale: _builtins.str
+    """The language of the texts."""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccessEvent]: ...
+    @_builtins.property
+    def removed_time(self) -> _timestamp_pb2.Timestamp:
+        """Records before this time have been removed; unset where none have."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___AccessEvent] | None = ...,
+        next_page_token: _builtins.str = ...,
+        locale: _builtins.str = ...,
+        removed_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["removed_time", b"removed_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "locale", b"locale", "next_page_token", b"next_page_token", "removed_time", b"removed_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAccessHistoryResponse: _TypeAlias = GetAccessHistoryResponse  # noqa: Y015
 
 @_typing.final
 class GetAuditStatusRequest(_message.Message):

@@ -46,6 +46,16 @@ class AuditServiceStub:
                 request_serializer=customervault_dot_v1_dot_audit__service__pb2.ListCustomersReadRequest.SerializeToString,
                 response_deserializer=customervault_dot_v1_dot_audit__service__pb2.ListCustomersReadResponse.FromString,
                 _registered_method=True)
+        self.GetBlastRadius = channel.unary_unary(
+                '/customervault.v1.AuditService/GetBlastRadius',
+                request_serializer=customervault_dot_v1_dot_audit__service__pb2.GetBlastRadiusRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_audit__service__pb2.GetBlastRadiusResponse.FromString,
+                _registered_method=True)
+        self.GetAccessHistory = channel.unary_unary(
+                '/customervault.v1.AuditService/GetAccessHistory',
+                request_serializer=customervault_dot_v1_dot_audit__service__pb2.GetAccessHistoryRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_audit__service__pb2.GetAccessHistoryResponse.FromString,
+                _registered_method=True)
         self.GetAuditStatus = channel.unary_unary(
                 '/customervault.v1.AuditService/GetAuditStatus',
                 request_serializer=customervault_dot_v1_dot_audit__service__pb2.GetAuditStatusRequest.SerializeToString,
@@ -68,7 +78,8 @@ class AuditServiceServicer:
     """
 
     def ListAccess(self, request, context):
-        """Accesses, newest first, by customer, principal and time.
+        """Accesses, newest first or in the order recorded, by customer, principal, time, field class, purpose, action
+        and decision.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -76,6 +87,21 @@ class AuditServiceServicer:
 
     def ListCustomersRead(self, request, context):
         """Exactly the customers of whom a principal was shown a value, by ascending customer number.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBlastRadius(self, request, context):
+        """Exactly which customers' values were read within a time, by a principal or by all; by ascending customer
+        number, with what the answer rests on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAccessHistory(self, request, context):
+        """What was done with one customer's data, in plain words, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,6 +140,16 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.ListCustomersRead,
                     request_deserializer=customervault_dot_v1_dot_audit__service__pb2.ListCustomersReadRequest.FromString,
                     response_serializer=customervault_dot_v1_dot_audit__service__pb2.ListCustomersReadResponse.SerializeToString,
+            ),
+            'GetBlastRadius': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBlastRadius,
+                    request_deserializer=customervault_dot_v1_dot_audit__service__pb2.GetBlastRadiusRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_audit__service__pb2.GetBlastRadiusResponse.SerializeToString,
+            ),
+            'GetAccessHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAccessHistory,
+                    request_deserializer=customervault_dot_v1_dot_audit__service__pb2.GetAccessHistoryRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_audit__service__pb2.GetAccessHistoryResponse.SerializeToString,
             ),
             'GetAuditStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAuditStatus,
@@ -186,6 +222,60 @@ class AuditService:
             '/customervault.v1.AuditService/ListCustomersRead',
             customervault_dot_v1_dot_audit__service__pb2.ListCustomersReadRequest.SerializeToString,
             customervault_dot_v1_dot_audit__service__pb2.ListCustomersReadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBlastRadius(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.AuditService/GetBlastRadius',
+            customervault_dot_v1_dot_audit__service__pb2.GetBlastRadiusRequest.SerializeToString,
+            customervault_dot_v1_dot_audit__service__pb2.GetBlastRadiusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAccessHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.AuditService/GetAccessHistory',
+            customervault_dot_v1_dot_audit__service__pb2.GetAccessHistoryRequest.SerializeToString,
+            customervault_dot_v1_dot_audit__service__pb2.GetAccessHistoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,9 +35,17 @@ class AuditServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuditServiceAsyncStub: ...
     ListAccess: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListAccessRequest, _audit_service_pb2.ListAccessResponse]
-    """Accesses, newest first, by customer, principal and time."""
+    """Accesses, newest first or in the order recorded, by customer, principal, time, field class, purpose, action
+    and decision.
+    """
     ListCustomersRead: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListCustomersReadRequest, _audit_service_pb2.ListCustomersReadResponse]
     """Exactly the customers of whom a principal was shown a value, by ascending customer number."""
+    GetBlastRadius: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetBlastRadiusRequest, _audit_service_pb2.GetBlastRadiusResponse]
+    """Exactly which customers' values were read within a time, by a principal or by all; by ascending customer
+    number, with what the answer rests on.
+    """
+    GetAccessHistory: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetAccessHistoryRequest, _audit_service_pb2.GetAccessHistoryResponse]
+    """What was done with one customer's data, in plain words, newest first."""
     GetAuditStatus: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetAuditStatusRequest, _audit_service_pb2.GetAuditStatusResponse]
     """State of the log: segments, bytes, unsynced records."""
     GetInclusionProof: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetInclusionProofRequest, _audit_service_pb2.GetInclusionProofResponse]
@@ -51,9 +59,17 @@ class AuditServiceAsyncStub(AuditServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListAccess: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListAccessRequest, _audit_service_pb2.ListAccessResponse]  # type: ignore[assignment]
-    """Accesses, newest first, by customer, principal and time."""
+    """Accesses, newest first or in the order recorded, by customer, principal, time, field class, purpose, action
+    and decision.
+    """
     ListCustomersRead: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListCustomersReadRequest, _audit_service_pb2.ListCustomersReadResponse]  # type: ignore[assignment]
     """Exactly the customers of whom a principal was shown a value, by ascending customer number."""
+    GetBlastRadius: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetBlastRadiusRequest, _audit_service_pb2.GetBlastRadiusResponse]  # type: ignore[assignment]
+    """Exactly which customers' values were read within a time, by a principal or by all; by ascending customer
+    number, with what the answer rests on.
+    """
+    GetAccessHistory: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetAccessHistoryRequest, _audit_service_pb2.GetAccessHistoryResponse]  # type: ignore[assignment]
+    """What was done with one customer's data, in plain words, newest first."""
     GetAuditStatus: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetAuditStatusRequest, _audit_service_pb2.GetAuditStatusResponse]  # type: ignore[assignment]
     """State of the log: segments, bytes, unsynced records."""
     GetInclusionProof: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetInclusionProofRequest, _audit_service_pb2.GetInclusionProofResponse]  # type: ignore[assignment]
@@ -70,7 +86,9 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_service_pb2.ListAccessRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.ListAccessResponse, _abc.Awaitable[_audit_service_pb2.ListAccessResponse]]:
-        """Accesses, newest first, by customer, principal and time."""
+        """Accesses, newest first or in the order recorded, by customer, principal, time, field class, purpose, action
+        and decision.
+        """
 
     @_abc_1.abstractmethod
     def ListCustomersRead(
@@ -79,6 +97,24 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.ListCustomersReadResponse, _abc.Awaitable[_audit_service_pb2.ListCustomersReadResponse]]:
         """Exactly the customers of whom a principal was shown a value, by ascending customer number."""
+
+    @_abc_1.abstractmethod
+    def GetBlastRadius(
+        self,
+        request: _audit_service_pb2.GetBlastRadiusRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.GetBlastRadiusResponse, _abc.Awaitable[_audit_service_pb2.GetBlastRadiusResponse]]:
+        """Exactly which customers' values were read within a time, by a principal or by all; by ascending customer
+        number, with what the answer rests on.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAccessHistory(
+        self,
+        request: _audit_service_pb2.GetAccessHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.GetAccessHistoryResponse, _abc.Awaitable[_audit_service_pb2.GetAccessHistoryResponse]]:
+        """What was done with one customer's data, in plain words, newest first."""
 
     @_abc_1.abstractmethod
     def GetAuditStatus(

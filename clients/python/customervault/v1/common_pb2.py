@@ -26,21 +26,21 @@ _sym_db = _symbol_database.Default()
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63ustomervault/v1/common.proto\x12\x10\x63ustomervault.v1\x1a\x17google/rpc/status.proto\"<\n\x0b\x43ustomerRef\x12\x15\n\x0b\x65xternal_id\x18\x01 \x01(\tH\x00\x12\x0f\n\x05token\x18\x02 \x01(\tH\x00\x42\x05\n\x03ref\"R\n\nFieldInput\x12\x13\n\x0b\x66ield_class\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x11\n\tsurrogate\x18\x04 \x01(\t\">\n\tItemError\x12\r\n\x05index\x18\x01 \x01(\r\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status*V\n\x06Reveal\x12\x16\n\x12REVEAL_UNSPECIFIED\x10\x00\x12\x0f\n\x0bREVEAL_BEST\x10\x01\x12\x10\n\x0cREVEAL_PLAIN\x10\x02\x12\x11\n\rREVEAL_MASKED\x10\x03*\xea\x01\n\x0bLawfulBasis\x12\x1c\n\x18LAWFUL_BASIS_UNSPECIFIED\x10\x00\x12\x18\n\x14LAWFUL_BASIS_CONSENT\x10\x01\x12\x19\n\x15LAWFUL_BASIS_CONTRACT\x10\x02\x12!\n\x1dLAWFUL_BASIS_LEGAL_OBLIGATION\x10\x03\x12 \n\x1cLAWFUL_BASIS_VITAL_INTERESTS\x10\x04\x12\x1c\n\x18LAWFUL_BASIS_PUBLIC_TASK\x10\x05\x12%\n!LAWFUL_BASIS_LEGITIMATE_INTERESTS\x10\x06*V\n\tBatchMode\x12\x1a\n\x16\x42\x41TCH_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x42\x41TCH_MODE_PARTIAL\x10\x01\x12\x15\n\x11\x42\x41TCH_MODE_ATOMIC\x10\x02*\x86\x01\n\rCustomerState\x12\x1e\n\x1a\x43USTOMER_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43USTOMER_STATE_ACTIVE\x10\x01\x12\x1d\n\x19\x43USTOMER_STATE_RESTRICTED\x10\x02\x12\x1b\n\x17\x43USTOMER_STATE_SHREDDED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63ustomervault/v1/common.proto\x12\x10\x63ustomervault.v1\x1a\x17google/rpc/status.proto\"<\n\x0b\x43ustomerRef\x12\x15\n\x0b\x65xternal_id\x18\x01 \x01(\tH\x00\x12\x0f\n\x05token\x18\x02 \x01(\tH\x00\x42\x05\n\x03ref\"R\n\nFieldInput\x12\x13\n\x0b\x66ield_class\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x11\n\tsurrogate\x18\x04 \x01(\t\">\n\tItemError\x12\r\n\x05index\x18\x01 \x01(\r\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status*\xf1\x01\n\x06Reveal\x12\x16\n\x12REVEAL_UNSPECIFIED\x10\x00\x12\x0f\n\x0bREVEAL_BEST\x10\x01\x12\x10\n\x0cREVEAL_PLAIN\x10\x02\x12\x11\n\rREVEAL_MASKED\x10\x03\x12\x14\n\x10REVEAL_PSEUDONYM\x10\x04\x12\x12\n\x0eREVEAL_COMPARE\x10\x05\x12\x13\n\x0fREVEAL_AGE_OVER\x10\x06\x12\x12\n\x0eREVEAL_COUNTRY\x10\x07\x12\x17\n\x13REVEAL_EMAIL_DOMAIN\x10\x08\x12\x18\n\x14REVEAL_POSTCODE_AREA\x10\t\x12\x13\n\x0fREVEAL_CARD_BIN\x10\n*\xea\x01\n\x0bLawfulBasis\x12\x1c\n\x18LAWFUL_BASIS_UNSPECIFIED\x10\x00\x12\x18\n\x14LAWFUL_BASIS_CONSENT\x10\x01\x12\x19\n\x15LAWFUL_BASIS_CONTRACT\x10\x02\x12!\n\x1dLAWFUL_BASIS_LEGAL_OBLIGATION\x10\x03\x12 \n\x1cLAWFUL_BASIS_VITAL_INTERESTS\x10\x04\x12\x1c\n\x18LAWFUL_BASIS_PUBLIC_TASK\x10\x05\x12%\n!LAWFUL_BASIS_LEGITIMATE_INTERESTS\x10\x06*V\n\tBatchMode\x12\x1a\n\x16\x42\x41TCH_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x42\x41TCH_MODE_PARTIAL\x10\x01\x12\x15\n\x11\x42\x41TCH_MODE_ATOMIC\x10\x02*\x86\x01\n\rCustomerState\x12\x1e\n\x1a\x43USTOMER_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43USTOMER_STATE_ACTIVE\x10\x01\x12\x1d\n\x19\x43USTOMER_STATE_RESTRICTED\x10\x02\x12\x1b\n\x17\x43USTOMER_STATE_SHREDDED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'customervault.v1.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REVEAL']._serialized_start=286
-  _globals['_REVEAL']._serialized_end=372
-  _globals['_LAWFULBASIS']._serialized_start=375
-  _globals['_LAWFULBASIS']._serialized_end=609
-  _globals['_BATCHMODE']._serialized_start=611
-  _globals['_BATCHMODE']._serialized_end=697
-  _globals['_CUSTOMERSTATE']._serialized_start=700
-  _globals['_CUSTOMERSTATE']._serialized_end=834
+  _globals['_REVEAL']._serialized_start=287
+  _globals['_REVEAL']._serialized_end=528
+  _globals['_LAWFULBASIS']._serialized_start=531
+  _globals['_LAWFULBASIS']._serialized_end=765
+  _globals['_BATCHMODE']._serialized_start=767
+  _globals['_BATCHMODE']._serialized_end=853
+  _globals['_CUSTOMERSTATE']._serialized_start=856
+  _globals['_CUSTOMERSTATE']._serialized_end=990
   _globals['_CUSTOMERREF']._serialized_start=76
   _globals['_CUSTOMERREF']._serialized_end=136
   _globals['_FIELDINPUT']._serialized_start=138

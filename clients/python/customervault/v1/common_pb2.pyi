@@ -33,6 +33,18 @@ class _RevealEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reveal.ValueTy
     """The value itself. Refused (REVEAL_DENIED) where only a mask is granted."""
     REVEAL_MASKED: _Reveal.ValueType  # 3
     """The masked form, whatever is granted beyond it."""
+    REVEAL_PSEUDONYM: _Reveal.ValueType  # 4
+    """Answers, told instead of the value; Detokenize does not take them.
+    A join key of a domain (Pseudonymize).
+    """
+    REVEAL_COMPARE: _Reveal.ValueType  # 5
+    """Whether another value is the same (Compare)."""
+    REVEAL_AGE_OVER: _Reveal.ValueType  # 6
+    """The questions of Derive."""
+    REVEAL_COUNTRY: _Reveal.ValueType  # 7
+    REVEAL_EMAIL_DOMAIN: _Reveal.ValueType  # 8
+    REVEAL_POSTCODE_AREA: _Reveal.ValueType  # 9
+    REVEAL_CARD_BIN: _Reveal.ValueType  # 10
 
 class Reveal(_Reveal, metaclass=_RevealEnumTypeWrapper):
     """How much of a value a reader asks for, or was given."""
@@ -45,6 +57,18 @@ REVEAL_PLAIN: Reveal.ValueType  # 2
 """The value itself. Refused (REVEAL_DENIED) where only a mask is granted."""
 REVEAL_MASKED: Reveal.ValueType  # 3
 """The masked form, whatever is granted beyond it."""
+REVEAL_PSEUDONYM: Reveal.ValueType  # 4
+"""Answers, told instead of the value; Detokenize does not take them.
+A join key of a domain (Pseudonymize).
+"""
+REVEAL_COMPARE: Reveal.ValueType  # 5
+"""Whether another value is the same (Compare)."""
+REVEAL_AGE_OVER: Reveal.ValueType  # 6
+"""The questions of Derive."""
+REVEAL_COUNTRY: Reveal.ValueType  # 7
+REVEAL_EMAIL_DOMAIN: Reveal.ValueType  # 8
+REVEAL_POSTCODE_AREA: Reveal.ValueType  # 9
+REVEAL_CARD_BIN: Reveal.ValueType  # 10
 Global___Reveal: _TypeAlias = Reveal  # noqa: Y015
 
 class _LawfulBasis:

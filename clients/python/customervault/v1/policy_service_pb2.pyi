@@ -343,7 +343,7 @@ class ExplainResponse(_message.Message):
     EXPLANATION_FIELD_NUMBER: _builtins.int
     CHANGES_FIELD_NUMBER: _builtins.int
     reveal: _common_pb2.Reveal.ValueType
-    """PLAIN or MASKED; UNSPECIFIED for a denial."""
+    """PLAIN, MASKED or the answer that was asked for; UNSPECIFIED for a denial."""
     reason: _builtins.str
     """Of a denial."""
     lawful_basis: _common_pb2.LawfulBasis.ValueType

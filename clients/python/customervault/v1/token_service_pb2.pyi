@@ -413,6 +413,271 @@ class DetokenizeResponse(_message.Message):
 Global___DetokenizeResponse: _TypeAlias = DetokenizeResponse  # noqa: Y015
 
 @_typing.final
+class PseudonymizeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKENS_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    LAWFUL_BASIS_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    purpose: _builtins.str
+    lawful_basis: _common_pb2.LawfulBasis.ValueType
+    domain: _builtins.str
+    """Under whose key, and of surrogates among the tokens; empty for the caller's first domain."""
+    generation: _builtins.int
+    """Generation of the domain's key; 0 for the newest. A former one serves until it is withdrawn."""
+    @_builtins.property
+    def tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At most the configured batch size, of any domain of the caller."""
+
+    def __init__(
+        self,
+        *,
+        tokens: _abc.Iterable[_builtins.str] | None = ...,
+        purpose: _builtins.str = ...,
+        lawful_basis: _common_pb2.LawfulBasis.ValueType = ...,
+        domain: _builtins.str = ...,
+        generation: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "generation", b"generation", "lawful_basis", b"lawful_basis", "purpose", b"purpose", "tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PseudonymizeRequest: _TypeAlias = PseudonymizeRequest  # noqa: Y015
+
+@_typing.final
+class PseudonymizeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PSEUDONYMS_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    generation: _builtins.int
+    """Of the key that made them; 0 where there is none."""
+    @_builtins.property
+    def pseudonyms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parallel to the request's tokens; empty where an error stands for the item."""
+
+    @_builtins.property
+    def errors(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.ItemError]: ...
+    def __init__(
+        self,
+        *,
+        pseudonyms: _abc.Iterable[_builtins.str] | None = ...,
+        generation: _builtins.int = ...,
+        errors: _abc.Iterable[_common_pb2.ItemError] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["errors", b"errors", "generation", b"generation", "pseudonyms", b"pseudonyms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PseudonymizeResponse: _TypeAlias = PseudonymizeResponse  # noqa: Y015
+
+@_typing.final
+class TokenPair(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEFT_FIELD_NUMBER: _builtins.int
+    RIGHT_FIELD_NUMBER: _builtins.int
+    left: _builtins.str
+    right: _builtins.str
+    def __init__(
+        self,
+        *,
+        left: _builtins.str = ...,
+        right: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["left", b"left", "right", b"right"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TokenPair: _TypeAlias = TokenPair  # noqa: Y015
+
+@_typing.final
+class CompareRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAIRS_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    LAWFUL_BASIS_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    purpose: _builtins.str
+    lawful_basis: _common_pb2.LawfulBasis.ValueType
+    domain: _builtins.str
+    """Domain of the surrogates among the tokens, as in DetokenizeRequest."""
+    @_builtins.property
+    def pairs(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenPair]:
+        """At most half of the configured batch size."""
+
+    def __init__(
+        self,
+        *,
+        pairs: _abc.Iterable[Global___TokenPair] | None = ...,
+        purpose: _builtins.str = ...,
+        lawful_basis: _common_pb2.LawfulBasis.ValueType = ...,
+        domain: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "lawful_basis", b"lawful_basis", "pairs", b"pairs", "purpose", b"purpose"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareRequest: _TypeAlias = CompareRequest  # noqa: Y015
+
+@_typing.final
+class CompareResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EQUAL_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def equal(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]:
+        """Parallel to the request's pairs: whether both values, normalized, are the same. False where an error
+        stands for the pair; values of different field classes are not compared (QUESTION_UNFIT).
+        """
+
+    @_builtins.property
+    def errors(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.ItemError]: ...
+    def __init__(
+        self,
+        *,
+        equal: _abc.Iterable[_builtins.bool] | None = ...,
+        errors: _abc.Iterable[_common_pb2.ItemError] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["equal", b"equal", "errors", b"errors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareResponse: _TypeAlias = CompareResponse  # noqa: Y015
+
+@_typing.final
+class DerivedQuestion(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    QUESTION_FIELD_NUMBER: _builtins.int
+    AGE_FIELD_NUMBER: _builtins.int
+    COUNTRY_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    question: _common_pb2.Reveal.ValueType
+    """REVEAL_AGE_OVER to REVEAL_CARD_BIN."""
+    age: _builtins.int
+    """Completed years, 0 to 150, of REVEAL_AGE_OVER."""
+    country: _builtins.str
+    """ISO 3166-1 alpha-2 country of the address, of REVEAL_POSTCODE_AREA."""
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+        question: _common_pb2.Reveal.ValueType = ...,
+        age: _builtins.int = ...,
+        country: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "country", b"country", "question", b"question", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DerivedQuestion: _TypeAlias = DerivedQuestion  # noqa: Y015
+
+@_typing.final
+class DeriveRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUESTIONS_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    LAWFUL_BASIS_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    purpose: _builtins.str
+    lawful_basis: _common_pb2.LawfulBasis.ValueType
+    domain: _builtins.str
+    """Domain of the surrogates among the tokens, as in DetokenizeRequest."""
+    time_zone: _builtins.str
+    """In which today is meant, an IANA name such as "Europe/Berlin"; empty for UTC."""
+    @_builtins.property
+    def questions(self) -> _containers.RepeatedCompositeFieldContainer[Global___DerivedQuestion]:
+        """At most the configured batch size."""
+
+    def __init__(
+        self,
+        *,
+        questions: _abc.Iterable[Global___DerivedQuestion] | None = ...,
+        purpose: _builtins.str = ...,
+        lawful_basis: _common_pb2.LawfulBasis.ValueType = ...,
+        domain: _builtins.str = ...,
+        time_zone: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "lawful_basis", b"lawful_basis", "purpose", b"purpose", "questions", b"questions", "time_zone", b"time_zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeriveRequest: _TypeAlias = DeriveRequest  # noqa: Y015
+
+@_typing.final
+class DerivedAnswer(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    YES_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    yes: _builtins.bool
+    text: _builtins.str
+    def __init__(
+        self,
+        *,
+        yes: _builtins.bool = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "text", b"text", "yes", b"yes"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "text", b"text", "yes", b"yes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["yes", "text"]  # noqa: Y015
+    _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_answer) -> _WhichOneofReturnType_answer | None: ...
+
+Global___DerivedAnswer: _TypeAlias = DerivedAnswer  # noqa: Y015
+
+@_typing.final
+class DeriveResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWERS_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___DerivedAnswer]:
+        """Parallel to the request's questions."""
+
+    @_builtins.property
+    def errors(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.ItemError]: ...
+    def __init__(
+        self,
+        *,
+        answers: _abc.Iterable[Global___DerivedAnswer] | None = ...,
+        errors: _abc.Iterable[_common_pb2.ItemError] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "errors", b"errors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeriveResponse: _TypeAlias = DeriveResponse  # noqa: Y015
+
+@_typing.final
 class UpdateValueRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -51,6 +51,21 @@ class TokenServiceStub:
                 request_serializer=customervault_dot_v1_dot_token__service__pb2.DetokenizeRequest.SerializeToString,
                 response_deserializer=customervault_dot_v1_dot_token__service__pb2.DetokenizeResponse.FromString,
                 _registered_method=True)
+        self.Pseudonymize = channel.unary_unary(
+                '/customervault.v1.TokenService/Pseudonymize',
+                request_serializer=customervault_dot_v1_dot_token__service__pb2.PseudonymizeRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_token__service__pb2.PseudonymizeResponse.FromString,
+                _registered_method=True)
+        self.Compare = channel.unary_unary(
+                '/customervault.v1.TokenService/Compare',
+                request_serializer=customervault_dot_v1_dot_token__service__pb2.CompareRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_token__service__pb2.CompareResponse.FromString,
+                _registered_method=True)
+        self.Derive = channel.unary_unary(
+                '/customervault.v1.TokenService/Derive',
+                request_serializer=customervault_dot_v1_dot_token__service__pb2.DeriveRequest.SerializeToString,
+                response_deserializer=customervault_dot_v1_dot_token__service__pb2.DeriveResponse.FromString,
+                _registered_method=True)
         self.UpdateValue = channel.unary_unary(
                 '/customervault.v1.TokenService/UpdateValue',
                 request_serializer=customervault_dot_v1_dot_token__service__pb2.UpdateValueRequest.SerializeToString,
@@ -115,6 +130,27 @@ class TokenServiceServicer:
 
     def Detokenize(self, request, context):
         """Opens tokens for a purpose. Values come back in the order of the tokens.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Pseudonymize(self, request, context):
+        """One-way join keys: equal for equal values of one field class in one domain, unlinkable between domains.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Compare(self, request, context):
+        """Whether the values of pairs of tokens are equal, without revealing them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Derive(self, request, context):
+        """Answers that follow from values, without revealing them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -194,6 +230,21 @@ def add_TokenServiceServicer_to_server(servicer, server):
                     servicer.Detokenize,
                     request_deserializer=customervault_dot_v1_dot_token__service__pb2.DetokenizeRequest.FromString,
                     response_serializer=customervault_dot_v1_dot_token__service__pb2.DetokenizeResponse.SerializeToString,
+            ),
+            'Pseudonymize': grpc.unary_unary_rpc_method_handler(
+                    servicer.Pseudonymize,
+                    request_deserializer=customervault_dot_v1_dot_token__service__pb2.PseudonymizeRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_token__service__pb2.PseudonymizeResponse.SerializeToString,
+            ),
+            'Compare': grpc.unary_unary_rpc_method_handler(
+                    servicer.Compare,
+                    request_deserializer=customervault_dot_v1_dot_token__service__pb2.CompareRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_token__service__pb2.CompareResponse.SerializeToString,
+            ),
+            'Derive': grpc.unary_unary_rpc_method_handler(
+                    servicer.Derive,
+                    request_deserializer=customervault_dot_v1_dot_token__service__pb2.DeriveRequest.FromString,
+                    response_serializer=customervault_dot_v1_dot_token__service__pb2.DeriveResponse.SerializeToString,
             ),
             'UpdateValue': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateValue,
@@ -318,6 +369,87 @@ class TokenService:
             '/customervault.v1.TokenService/Detokenize',
             customervault_dot_v1_dot_token__service__pb2.DetokenizeRequest.SerializeToString,
             customervault_dot_v1_dot_token__service__pb2.DetokenizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Pseudonymize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.TokenService/Pseudonymize',
+            customervault_dot_v1_dot_token__service__pb2.PseudonymizeRequest.SerializeToString,
+            customervault_dot_v1_dot_token__service__pb2.PseudonymizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Compare(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.TokenService/Compare',
+            customervault_dot_v1_dot_token__service__pb2.CompareRequest.SerializeToString,
+            customervault_dot_v1_dot_token__service__pb2.CompareResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Derive(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/customervault.v1.TokenService/Derive',
+            customervault_dot_v1_dot_token__service__pb2.DeriveRequest.SerializeToString,
+            customervault_dot_v1_dot_token__service__pb2.DeriveResponse.FromString,
             options,
             channel_credentials,
             insecure,

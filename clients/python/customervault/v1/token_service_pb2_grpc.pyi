@@ -43,6 +43,12 @@ class TokenServiceStub:
     """Tokenize for many customers in one call and one durable commit."""
     Detokenize: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.DetokenizeRequest, _token_service_pb2.DetokenizeResponse]
     """Opens tokens for a purpose. Values come back in the order of the tokens."""
+    Pseudonymize: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.PseudonymizeRequest, _token_service_pb2.PseudonymizeResponse]
+    """One-way join keys: equal for equal values of one field class in one domain, unlinkable between domains."""
+    Compare: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.CompareRequest, _token_service_pb2.CompareResponse]
+    """Whether the values of pairs of tokens are equal, without revealing them."""
+    Derive: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.DeriveRequest, _token_service_pb2.DeriveResponse]
+    """Answers that follow from values, without revealing them."""
     UpdateValue: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.UpdateValueRequest, _token_service_pb2.UpdateValueResponse]
     """Rectifies one value. The token stays the same."""
     DeleteValue: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.DeleteValueRequest, _token_service_pb2.DeleteValueResponse]
@@ -76,6 +82,12 @@ class TokenServiceAsyncStub(TokenServiceStub):
     """Tokenize for many customers in one call and one durable commit."""
     Detokenize: _aio.UnaryUnaryMultiCallable[_token_service_pb2.DetokenizeRequest, _token_service_pb2.DetokenizeResponse]  # type: ignore[assignment]
     """Opens tokens for a purpose. Values come back in the order of the tokens."""
+    Pseudonymize: _aio.UnaryUnaryMultiCallable[_token_service_pb2.PseudonymizeRequest, _token_service_pb2.PseudonymizeResponse]  # type: ignore[assignment]
+    """One-way join keys: equal for equal values of one field class in one domain, unlinkable between domains."""
+    Compare: _aio.UnaryUnaryMultiCallable[_token_service_pb2.CompareRequest, _token_service_pb2.CompareResponse]  # type: ignore[assignment]
+    """Whether the values of pairs of tokens are equal, without revealing them."""
+    Derive: _aio.UnaryUnaryMultiCallable[_token_service_pb2.DeriveRequest, _token_service_pb2.DeriveResponse]  # type: ignore[assignment]
+    """Answers that follow from values, without revealing them."""
     UpdateValue: _aio.UnaryUnaryMultiCallable[_token_service_pb2.UpdateValueRequest, _token_service_pb2.UpdateValueResponse]  # type: ignore[assignment]
     """Rectifies one value. The token stays the same."""
     DeleteValue: _aio.UnaryUnaryMultiCallable[_token_service_pb2.DeleteValueRequest, _token_service_pb2.DeleteValueResponse]  # type: ignore[assignment]
@@ -124,6 +136,30 @@ class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_token_service_pb2.DetokenizeResponse, _abc.Awaitable[_token_service_pb2.DetokenizeResponse]]:
         """Opens tokens for a purpose. Values come back in the order of the tokens."""
+
+    @_abc_1.abstractmethod
+    def Pseudonymize(
+        self,
+        request: _token_service_pb2.PseudonymizeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_token_service_pb2.PseudonymizeResponse, _abc.Awaitable[_token_service_pb2.PseudonymizeResponse]]:
+        """One-way join keys: equal for equal values of one field class in one domain, unlinkable between domains."""
+
+    @_abc_1.abstractmethod
+    def Compare(
+        self,
+        request: _token_service_pb2.CompareRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_token_service_pb2.CompareResponse, _abc.Awaitable[_token_service_pb2.CompareResponse]]:
+        """Whether the values of pairs of tokens are equal, without revealing them."""
+
+    @_abc_1.abstractmethod
+    def Derive(
+        self,
+        request: _token_service_pb2.DeriveRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_token_service_pb2.DeriveResponse, _abc.Awaitable[_token_service_pb2.DeriveResponse]]:
+        """Answers that follow from values, without revealing them."""
 
     @_abc_1.abstractmethod
     def UpdateValue(

@@ -2,11 +2,11 @@
 
     python -m tests.scenarios.support.forensics.working DATA_DIR STEP KEY_LIST    a rotation, killed at a step
 
-In each epoch: customers with phone numbers are stored, others shredded; values are deleted and corrected; of
-some customers all but one value goes. Nothing but the rotation that follows replaces their data keys. Others'
-are replaced because somebody asks for it. Some are shredded under a legal hold on their e-mail, which is
-released an epoch later. Copies of the whole directory and of `values/` are taken before, between and after,
-and of what a rotation leaves that SIGKILL ended.
+In each epoch: customers with phone numbers are stored, the access log is sealed, every value is read, others
+are shredded; values are deleted and corrected; of some customers all but one value goes. Nothing but the
+rotation that follows replaces their data keys. Others' are replaced because somebody asks for it. Some are
+shredded under a legal hold on their e-mail, which is released an epoch later. Copies of the whole directory
+and of `values/` are taken before, between and after, and of what a rotation leaves that SIGKILL ended.
 """
 
 import signal
@@ -27,10 +27,14 @@ from tests.scenarios.support.deployment import (
     new_id,
     open_vault,
 )
+from tests.scenarios.support.forensics.accesses import AUDIT
 from tests.scenarios.support.forensics.copies import copy_data
 from tests.scenarios.support.forensics.keylist import KeyList, NotedKey, Owner
 from tests.scenarios.support.forensics.searching import Known
 from tests.scenarios.support.rotating import rotate_until, rotation
+from vault.audit.sealed.files import TREE
+from vault.audit.sealed.verifying import Report, verify
+from vault.core.sealing import Sealing, audit_keys
 from vault.keys.file_provider import FileProvider
 from vault.model.ids import ValueNo
 from vault.model.requests import Entry, FieldInput
@@ -61,11 +65,14 @@ class Work:
     days: int = 0  # by which the vault's clock is ahead
     copies: list[Path] = field(default_factory=list)
     shredded: dict[int, Known] = field(default_factory=dict)  # customers, by number
+    phones: list[Known] = field(default_factory=list)  # numbers that nobody has any more, by who had them
     former: set[Owner] = field(
         default_factory=set
     )  # sealed a value that was deleted or corrected; replaced keys
     living: list[tuple[Known, int, list[str]]] = field(default_factory=list)
     held: list[tuple[Known, int, int]] = field(default_factory=list)  # number, and id of the hold
+    tokens: list[str] = field(default_factory=list)  # of shredded values, which somebody has kept
+    region: int = 0
     _stored: int = 0
 
     @classmethod
@@ -73,7 +80,7 @@ class Work:
         """Founds the vault; so long it keeps replaced data keys for data backups."""
         keys = KeyList(folder / "keys")
         with keys.noting():
-            settings = f"{SMALL}[backup]\nkeep_days = {keep_days}\n"
+            settings = f"{SMALL}[backup]\nkeep_days = {keep_days}\n[fields.phone]\nsearchable = true\n"
             return cls(found_vault(folder, settings=settings), keys)
 
     @property
@@ -98,6 +105,9 @@ class Work:
         """Stores, is copied, shreds, deletes, corrects, is copied."""
         with self._opened("works") as desks:
             self._store(desks, amounts.customers)
+        self.seal()
+        with self._opened("works") as desks:
+            self._read(desks)
             self.copy("full")
             self._shred(desks, amounts.shreds)
             self._correct(desks, amounts.touched)
@@ -108,6 +118,21 @@ class Work:
             self._shred_held(desks, amounts.touched)
             self.copy("values", only="values")
             self.copy("later")
+
+    def seal(self) -> None:
+        """Seals the access log, as the keeper does while a vault is served."""
+        with self._opened("seals") as desks:
+            sealing = Sealing(desks.vault.engine)
+            sealing.sealer.open()
+            try:
+                sealing.sealer.seal()
+            finally:
+                sealing.close()
+
+    def verified(self) -> Report:
+        """What the offline check says of the sealed access log."""
+        with self._opened("verifies") as desks:
+            return verify(self.deployment.data_dir / AUDIT / TREE, audit_keys(desks.vault.engine))
 
     def rotate(self, killed_at: Sequence[str], shreds: int) -> None:
         """Rotates, after attempts that are killed at some steps.
@@ -148,9 +173,16 @@ class Work:
                         gone.add((number, generation))
         return gone
 
+    def names(self) -> list[bytes]:
+        """What somebody may have that names shredded customers: tokens, their bytes, identifiers."""
+        blocks = [bytes.fromhex(token.removeprefix("cv1_")) for token in self.tokens]
+        known = [text for each in self.shredded.values() for text in (each.external_id, each.phone)]
+        return [*blocks, *[text.encode() for text in (*self.tokens, *known)]]
+
     @contextmanager
     def _opened(self, process_name: str) -> Iterator[Desks]:
         with self.keys.noting(), open_vault(self.deployment.data_dir, process_name) as desks:
+            self.region = desks.vault.engine.region
             clock, ahead_ms = desks.vault.engine.now_ms, self.days * DAY_MS
             desks.vault.engine.now_ms = lambda: clock() + ahead_ms
             yield desks
@@ -177,6 +209,12 @@ class Work:
                 number = desks.vault.engine.secrets.codec.decode(tokens[0]).customer_no
                 self.living.append((one, number, tokens))
 
+    def _read(self, desks: Desks) -> None:
+        tokens = [token for _, _, theirs in self.living for token in theirs]
+        for first in range(0, len(tokens), _BATCH):
+            revealed = desks.crm.read(tokens[first : first + _BATCH])
+            assert not revealed.denials
+
     def _next(self) -> Known:
         self._stored += 1
         return Known(f"customer-{self._stored}", f"+49301{self._stored:07}")
@@ -187,6 +225,8 @@ class Work:
             results = desks.eraser.shred_all([by_id(each.external_id) for each, _, _ in chosen], new_id())
             assert [each.error for each in results] == [None] * len(chosen)
             self.shredded |= {number: known for known, number, _ in chosen}
+            self.tokens += [token for _, _, tokens in chosen for token in tokens]
+            self.phones += [known for known, _, _ in chosen]
 
     def _taken(self, count: int) -> list[tuple[Known, int, list[str]]]:
         """Customers of whom nothing was asked yet, from all over the table, oldest first."""
@@ -200,14 +240,17 @@ class Work:
         for known, number, tokens in self._taken(count):
             self._remember(desks, number, 2)
             desks.crm.update(tokens[1], "+493099" + known.phone[-6:])
+            self.phones.append(known)
 
     def _delete(self, desks: Desks, count: int) -> None:
-        for _, number, tokens in self._taken(count):
+        for known, number, tokens in self._taken(count):
             self._remember(desks, number, 2)
             desks.crm.delete(tokens[1])
+            self.phones.append(known)
 
     def _keep_one(self, desks: Desks, count: int) -> None:
-        for _, number, tokens in self._taken(count):
+        for known, number, tokens in self._taken(count):
+            self.phones.append(known)
             for value_no, token in enumerate(tokens[1:], 2):
                 self._remember(desks, number, value_no)
                 desks.crm.delete(token)
@@ -224,6 +267,8 @@ class Work:
             hold = desks.privacy.hold(by_id(known.external_id), "email")
             assert desks.eraser.shred(by_id(known.external_id), new_id()).held_values == 2
             self.held.append((known, number, hold))
+            self.tokens += tokens[:2]
+            self.phones.append(known)
 
     def _release(self, desks: Desks) -> None:
         for known, number, hold in self.held:

@@ -1,0 +1,118 @@
+"""What do 500 shreds a second cost the reads beside them, and does any read succeed after its shred?
+
+Three stretches a run: reads alone, shreds alone, both. What the shreds cost by themselves is subtracted, so
+that what is left is what they do to the reads. After each acknowledgement the shredded customers are read at
+once, by another connection, while the storm goes on.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+
+from customervault import CustomerRef, Vault
+
+from benchmarks.calls import PURPOSE, contact_order
+from benchmarks.figures import VAULT, Answer, Figure
+from benchmarks.filling import FIELDS
+from benchmarks.stage import Script, Serving, Stage
+
+SHREDS_A_SECOND = 500
+_BATCH = 1000
+_SHREDS_A_CALL = 50
+_STRETCHES = 2  # with shreds, in each run
+
+
+class Storm:
+    """Shreds customers at a rate, and reads each of them after its acknowledgement."""
+
+    def __init__(self, serving: Serving, customers: Iterator[int]) -> None:
+        self._serving = serving
+        self._customers = customers
+        self.shredded = self.read_afterwards = 0
+
+    def run(self, shredder: Vault, reader: Vault, seconds: float) -> None:
+        """For so long."""
+        token = self._serving.filled.token
+        begun = time.perf_counter()
+        for call in range(max(1, round(seconds * SHREDS_A_SECOND / _SHREDS_A_CALL))):
+            if (early := begun + call * _SHREDS_A_CALL / SHREDS_A_SECOND - time.perf_counter()) > 0:
+                time.sleep(early)
+            some = [token(FIELDS * next(self._customers)) for _ in range(_SHREDS_A_CALL)]
+            answers = shredder.shred_many([CustomerRef(token=each) for each in some])
+            self.shredded += sum(1 for answer in answers if answer.shred_id)
+            read = reader.detokenize(some)
+            self.read_afterwards += len(some) - len(read.errors)
+
+
+def ask(stage: Stage) -> Answer:
+    """One worker; half of the customers are read, the others shredded."""
+    stage.end_main()
+    source = stage.copied(stage.filled(stage.size.storm_values))
+    alone: list[float] = []
+    beside: list[float] = []
+    lost: list[float] = []
+    half = source.customers // 2
+    with stage.serving(source, denominators=False) as serving:
+        storm = Storm(serving, iter(range(half, source.customers)))
+        script = serving.script("read", contact_order(range(half)), _BATCH)
+        serving.warm_up(script)
+        seconds = min(
+            2 * stage.size.seconds,
+            (source.customers - half) / (SHREDS_A_SECOND * _STRETCHES * stage.size.side_runs) - 0.1,
+        )
+        with (
+            serving.vault.connect("admin") as shredder,
+            serving.vault.connect(purpose=PURPOSE, coalesce=False) as reader,
+        ):
+            for run in range(stage.size.side_runs):
+                stage.tell(f"shred storm, run {run + 1}")
+                reads = serving.vault_lap(script, seconds)
+                before = serving.cpu()
+                storm.run(shredder, reader, seconds)
+                own = serving.cpu() - before
+                both = _together(serving, storm, script, shredder, reader, seconds, own)
+                alone.append(reads)
+                beside.append(both)
+                lost.append(100 * (1 - both / reads))
+    return Answer(
+        "shred_storm",
+        "A storm of shreds beside reads",
+        f"{SHREDS_A_SECOND} customers a second are shredded, {_SHREDS_A_CALL} a call, while batches of "
+        "1,000 are read; values a second for each core, the CPU of the shreds themselves not counted. "
+        "Each shredded customer is read as soon as its shred is acknowledged: not one read may succeed.",
+        (
+            Figure("reads", "alone", "values/s a core", tuple(alone)),
+            Figure("reads", "beside the storm", "values/s a core", tuple(beside)),
+            Figure("reads", "lost", "%", tuple(lost), "lower"),
+            Figure("shreds", "acknowledged", "customers", (float(storm.shredded),), ""),
+            Figure("shreds", "read afterwards", "values", (float(storm.read_afterwards),), "lower"),
+        ),
+    )
+
+
+def _together(
+    serving: Serving,
+    storm: Storm,
+    script: Script,
+    shredder: Vault,
+    reader: Vault,
+    seconds: float,
+    own_cpu: float,
+) -> float:
+    """Values a second for each core while the storm goes on, without the CPU that it takes by itself."""
+    failures: list[BaseException] = []
+
+    def shred() -> None:
+        try:
+            storm.run(shredder, reader, seconds)
+        except Exception as error:  # noqa: BLE001 - raised below
+            failures.append(error)
+
+    thread = threading.Thread(target=shred)
+    before = serving.cpu()
+    thread.start()
+    lap = serving.load.lap(VAULT, script.name, seconds)
+    thread.join()
+    if failures:
+        raise failures[0]
+    return lap.values / max(1e-3, serving.cpu() - before - own_cpu)

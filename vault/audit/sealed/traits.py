@@ -1,0 +1,111 @@
+"""What the records of each full bundle are about, so that a search passes over bundles that hold no match.
+
+    traits    one for each full bundle, 40 bytes, big-endian:
+              actions u64 | purposes u64 | classes u64 | names u64 | decisions u64
+
+- `actions` has bit CRC-32(name) % 64 set for the name of each call and act; `purposes` and `classes` bit
+  n % 64 for the numbers in READ records; `names` bit CRC-32(name) % 64 for the purposes and field classes in
+  acts' details.
+- `decisions` has bit 1 set where a value was revealed in plain, 2 masked, 3 where one, or an act, was denied.
+  Bit 0 is always set: without it a row says nothing, and neither does a row that is missing.
+- Made from the bundles behind the sealer, and can be made again. Nothing signs them.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from vault.audit.filtering import READ_KIND, Named, Wanted, action_name, decisions, told_in
+from vault.audit.records import ITEM_BYTES, LOCATOR_BYTES, ActRecord, MalformedRecordError, decode
+from vault.model.access import Decision
+
+ROW: Final = struct.Struct(">QQQQQ")
+UNKNOWN: Final = bytes(ROW.size)
+_MADE: Final = 1
+_PURPOSE: Final = struct.Struct(">I")
+_PURPOSE_AT: Final = 22
+_COUNT_AT: Final = 26  # of a READ: how many counts of items follow whose customer is not known
+_GROUPS_AT: Final = 27
+_GROUP_HEAD: Final = LOCATOR_BYTES + 2
+
+
+class Traits(NamedTuple):
+    """One row."""
+
+    actions: int = 0
+    purposes: int = 0
+    classes: int = 0
+    names: int = 0
+    decisions: int = 0
+
+    def may_hold(self, wanted: Wanted) -> bool:
+        """Whether a record of the bundle can be wanted."""
+        if not self.decisions & _MADE:
+            return True
+        if wanted.actions and not any(self.actions >> _hashed(name) & 1 for name in wanted.actions):
+            return False
+        if wanted.decision is not None and not self.decisions >> wanted.decision & 1:
+            return False
+        return self._names(self.purposes, wanted.purpose) and self._names(self.classes, wanted.field_class)
+
+    def _names(self, numbers: int, asked: Named | None) -> bool:
+        return asked is None or bool(
+            numbers >> asked.number % 64 & 1 or self.names >> _hashed(asked.name) & 1
+        )
+
+
+def row_at(content: bytes, bundle: int) -> Traits:
+    """The row of a bundle; one that says nothing if it is not there."""
+    start = bundle * ROW.size
+    return Traits(*ROW.unpack_from(content, start)) if start + ROW.size <= len(content) else Traits()
+
+
+def row_of(bodies: Iterable[bytes]) -> bytes:
+    """The row of a bundle in which records with these bodies begin; `UNKNOWN` if one of them is none."""
+    purposes: set[int] = set()
+    classes: set[int] = set()
+    outcomes: set[int] = set()
+    actions: set[str] = set()
+    names: set[str] = set()
+    try:
+        for body in bodies:
+            if body[0] == READ_KIND:
+                purposes.add(_PURPOSE.unpack_from(body, _PURPOSE_AT)[0])
+                actions.add(action_name(body[1]))
+                _look_at_items(body, classes, outcomes)
+            else:
+                record = decode(body)
+                if isinstance(record, ActRecord):
+                    actions.add(record.action)
+                    outcomes.add(record.outcome)
+                    told = told_in(record.detail)
+                    names.update(str(told[what]) for what in ("purpose", "field_class") if what in told)
+    except (MalformedRecordError, struct.error, IndexError):
+        return UNKNOWN
+    made = _bits(decision for decision in decisions(outcomes)) | _MADE
+    hashed = (_bits(map(_hashed, actions)), _bits(purposes), _bits(classes), _bits(map(_hashed, names)))
+    return ROW.pack(*hashed, made)
+
+
+def _look_at_items(body: bytes, classes: set[int], outcomes: set[int]) -> None:
+    counts = body[_COUNT_AT]
+    outcomes.update(body[_GROUPS_AT : _GROUPS_AT + ITEM_BYTES * counts : ITEM_BYTES])
+    at = _GROUPS_AT + ITEM_BYTES * counts
+    while at < len(body):
+        items = at + _GROUP_HEAD
+        end = items + ITEM_BYTES * int.from_bytes(body[items - 2 : items], "big")
+        classes.update(body[items + 3 : end : ITEM_BYTES])
+        outcomes.update(body[items + 4 : end : ITEM_BYTES])
+        at = end
+
+
+def _hashed(name: str) -> int:
+    return zlib.crc32(name.encode()) % 64
+
+
+def _bits(numbers: Iterable[int | Decision]) -> int:
+    found = 0
+    for number in numbers:
+        found |= 1 << number % 64
+    return found
