@@ -186,7 +186,10 @@ class TagRefusedError(CallerError):
 
 
 class QuestionUnfitError(CallerError):
-    """A question does not fit the value: not its field class, or it has no answer to it."""
+    """A question does not fit the value: not its field class, or it has no answer to it.
+
+    Also where the token is for a single use, which is for reading and is not used up by a question.
+    """
 
     reason = Reason.QUESTION_UNFIT
 

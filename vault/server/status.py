@@ -54,7 +54,7 @@ MEANINGS: dict[Reason, _Meaning] = {
     Reason.SURROGATE_TAKEN: _Meaning(Code.ALREADY_EXISTS, "the surrogate stands for another value"),
     Reason.TAG_REFUSED: _Meaning(Code.INVALID_ARGUMENT, "not a tag, or one that looks like personal data"),
     Reason.QUESTION_UNFIT: _Meaning(
-        Code.INVALID_ARGUMENT, "the question does not fit the value or its class"
+        Code.INVALID_ARGUMENT, "the question does not fit the value, its class or its token"
     ),
     Reason.UNAUTHENTICATED: _Meaning(Code.UNAUTHENTICATED, "no principal is known for this certificate"),
     Reason.SUSPENDED: _Meaning(Code.PERMISSION_DENIED, "the principal is revoked or suspended"),

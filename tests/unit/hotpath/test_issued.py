@@ -53,6 +53,22 @@ def test_a_single_use_has_to_be_written_first_and_is_then_followed_once() -> Non
     after.require_used()
 
 
+@pytest.mark.parametrize(
+    ("alias", "reason"),
+    [
+        (LIVE, None),
+        (ONCE, Reason.QUESTION_UNFIT),
+        (Alias(1, 1, 0, max_uses=1, principal_id=8), Reason.TOKEN_BOUND),
+        (Alias(1, 1, 0, max_uses=1, expires_s=10), Reason.EXPIRED),
+        (ONCE.ended(AliasState.USED, 1), Reason.TOKEN_USED),
+    ],
+)
+def test_a_batch_that_uses_nothing_up_follows_no_single_use(alias: Alias, reason: Reason | None) -> None:
+    asking = Follower(7, frozenset({1}), NOW_MS, None)
+    for _ in range(2):
+        assert asking.refusal(KEY, alias, removed=False) is reason
+
+
 def test_a_use_of_somebody_else_is_none_of_this_batch() -> None:
     used = ONCE.ended(AliasState.USED, 1)
     assert follower(OTHER).refusal(KEY, used, removed=False) is Reason.TOKEN_USED
