@@ -49,7 +49,7 @@ def test_the_tree_is_complete() -> None:
     assert top == {
         *("init", "serve", "status", "import", "tokenize", "detokenize", "find", "shred", "check", "version"),
         *("keys", "customers", "consent", "principals", "policy", "approvals", "erasure", "audit"),
-        *("witness", "backup"),
+        *("witness", "backup", "tokens"),
         *("tokenize-table", "detokenize-table", "import-tokens"),
         *("pseudonymize", "compare", "derive"),
     }
@@ -71,6 +71,9 @@ def test_the_tree_is_complete() -> None:
     assert {path[1:] for path in LEAVES if path[0] == "customers"} == {
         *(("show",), ("list",), ("export",)),
         *(("restrict",), ("lift",), ("hold",), ("release",), ("expire",)),
+    }
+    assert {path[1:] for path in LEAVES if path[0] == "tokens"} == {
+        *(("issue",), ("show",), ("list",), ("revoke",)),
     }
     assert {path[1:] for path in LEAVES if path[0] == "principals"} == {
         *(("add",), ("list",), ("revoke",), ("suspend",), ("resume",), ("budget",)),
