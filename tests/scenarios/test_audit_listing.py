@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -186,6 +188,18 @@ def ran(server: Server, *arguments: object, principal: str = "privacy", code: in
     return done.stdout if code == 0 else done.stderr
 
 
+@contextmanager
+def tailing(server: Server, *options: str) -> Iterator["subprocess.Popen[str]"]:
+    """`cvault audit tail`, which Ctrl-C ends even where this process was started to ignore it."""
+    command = ["env", "--default-signal=INT", CVAULT, "audit", "tail", *options]
+    pipe, own = subprocess.PIPE, environment(server, "privacy")
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=own) as tail:
+        try:
+            yield tail
+        finally:
+            tail.kill()
+
+
 def test_a_served_log_is_listed_followed_and_exported(deployment: Deployment, tmp_path: Path) -> None:
     settings = deployment.data_dir / "vault.toml"
     settings.write_text(settings.read_text().replace("[audit]", "[audit]\nseal_seconds = 1"))
@@ -195,33 +209,17 @@ def test_a_served_log_is_listed_followed_and_exported(deployment: Deployment, tm
         server.connect("privacy") as privacy,
     ):
         tokens = list(crm.tokenize("crm-1", JANE).tokens.values())
-        tail = subprocess.Popen(
-            [
-                CVAULT,
-                "audit",
-                "tail",
-                "--since",
-                "1h",
-                "--principal",
-                "crm",
-                "--action",
-                "Detokenize",
-                "--json",
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment(server, "privacy"),
-        )
-        assert tail.stdout is not None
-        for count in range(1, 31):
-            crm.detokenize(tokens[:1] * count)
-        followed = [json.loads(tail.stdout.readline())["values_plain"] for _ in range(15)]
-        for count in range(31, 41):
-            crm.detokenize(tokens[:1] * count)
-        followed += [json.loads(tail.stdout.readline())["values_plain"] for _ in range(25)]
-        tail.send_signal(signal.SIGINT)
-        rest, errors = tail.communicate(timeout=30)
+        of_crm = ("--since", "1h", "--principal", "crm", "--action", "Detokenize", "--json")
+        with tailing(server, *of_crm) as tail:
+            assert tail.stdout is not None
+            for count in range(1, 31):
+                crm.detokenize(tokens[:1] * count)
+            followed = [json.loads(tail.stdout.readline())["values_plain"] for _ in range(15)]
+            for count in range(31, 41):
+                crm.detokenize(tokens[:1] * count)
+            followed += [json.loads(tail.stdout.readline())["values_plain"] for _ in range(25)]
+            tail.send_signal(signal.SIGINT)
+            rest, errors = tail.communicate(timeout=30)
         assert (sorted(followed), rest, errors, tail.returncode) == (list(range(1, 41)), "", "", 0)
 
         wait_until(lambda: None not in {each.leaf for each in privacy.list_access(principal="crm")})

@@ -70,7 +70,7 @@ def test_the_tree_is_complete() -> None:
     assert {path[1:] for path in LEAVES if path[0] == "backup"} == backups
     assert {path[1:] for path in LEAVES if path[0] == "customers"} == {
         *(("show",), ("list",), ("export",)),
-        *(("restrict",), ("lift",), ("hold",), ("release",), ("expire",)),
+        *(("restrict",), ("lift",), ("hold",), ("release",), ("expire",), ("accesses",)),
     }
     assert {path[1:] for path in LEAVES if path[0] == "tokens"} == {
         *(("issue",), ("show",), ("list",), ("revoke",)),
@@ -89,7 +89,7 @@ def test_the_tree_is_complete() -> None:
     }
     consents = ("record", "withdraw", "object", "state", "list", "receipt", "export", "ingest", "verify")
     assert {path[1:] for path in LEAVES if path[0] == "consent"} == {(name,) for name in consents}
-    audits = ("list", "tail", "export", "customers", "status", "prove", "grown", "verify")
+    audits = ("list", "tail", "export", "customers", "status", "prove", "grown", "verify", "blast-radius")
     assert {path[1:] for path in LEAVES if path[0] == "audit"} == {(name,) for name in audits}
     requests = {("request", act) for act in ("shred", "export", "rotate-epoch", "break-glass")}
     approvals = {(name,) for name in ("list", "show", "approve", "reject", "cancel")}
