@@ -92,12 +92,29 @@ def _look_at_items(body: bytes, classes: set[int], outcomes: set[int]) -> None:
     counts = body[_COUNT_AT]
     outcomes.update(body[_GROUPS_AT : _GROUPS_AT + ITEM_BYTES * counts : ITEM_BYTES])
     at = _GROUPS_AT + ITEM_BYTES * counts
+    each = _even_groups(body, at)
+    if each:  # as batches mostly are, so that they cost no step a customer
+        for item in range(at + _GROUP_HEAD, at + each, ITEM_BYTES):
+            classes.update(body[item + 3 :: each].translate(None, bytes(classes)))
+            outcomes.update(body[item + 4 :: each].translate(None, bytes(outcomes)))
+        return
     while at < len(body):
         items = at + _GROUP_HEAD
         end = items + ITEM_BYTES * int.from_bytes(body[items - 2 : items], "big")
         classes.update(body[items + 3 : end : ITEM_BYTES])
         outcomes.update(body[items + 4 : end : ITEM_BYTES])
         at = end
+
+
+def _even_groups(body: bytes, at: int) -> int:
+    """The bytes that each group takes, where all hold as many items as the first; else 0."""
+    count = body[at + LOCATOR_BYTES : at + _GROUP_HEAD]
+    each = _GROUP_HEAD + ITEM_BYTES * int.from_bytes(count, "big")
+    groups, left = divmod(len(body) - at, each)
+    if left:
+        return 0
+    high, low = body[at + LOCATOR_BYTES :: each], body[at + LOCATOR_BYTES + 1 :: each]
+    return each if high == count[:1] * groups and low == count[1:] * groups else 0
 
 
 def _hashed(name: str) -> int:

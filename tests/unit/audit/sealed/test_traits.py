@@ -99,3 +99,24 @@ def test_rows_are_made_after_the_index_and_go_on_where_they_ended(tmp_path) -> N
     log.close()
     assert len(rows) == 4 * ROW.size
     assert [row_at(rows, n).purposes for n in range(4)] == [1 << n | 1 << n + 1 for n in range(4)]
+
+
+@pytest.mark.parametrize(
+    "counts", [[1] * 9, [5] * 9, [5] * 8 + [4], [5, 6, 5], [300, 300], [1, 1, 2, 1, 1], []]
+)
+def test_every_item_counts_whether_groups_are_even_or_not(counts: list[int]) -> None:
+    items = [
+        [(number, (7 * group + number) % 60 + 1, MASKED if number % 3 else PLAIN) for number in range(count)]
+        for group, count in enumerate(counts)
+    ]
+    groups = [
+        read_body_chunk(
+            ALICE, b"".join(read_item(number + 1, each, outcome) for number, each, outcome in group)
+        )
+        for group in items
+    ]
+    row = struct.unpack(">5Q", row_of([body(encode_read(1, NOW, 7, 1, 1, b"".join(groups)))]))
+    everything = [each for group in items for each in group]
+    assert row[2] == sum({1 << each for _, each, _ in everything})
+    outcomes = {PLAIN: 1 << Decision.PLAIN, MASKED: 1 << Decision.MASKED}
+    assert row[4] == 1 + sum({outcomes[outcome] for _, _, outcome in everything})
