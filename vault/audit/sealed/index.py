@@ -75,7 +75,7 @@ class Index:
                 continue
 
     def add(self, first: int, end: int, entries: list[bytes]) -> None:
-        """Writes the run of leaves [first, end); `entries` from `entry`, in any order."""
+        """Writes the run of leaves [first, end); `entries` from `entries_of`, in any order."""
         entries.sort()
         self._write(first, end, [b"".join(entries)])
 
@@ -131,9 +131,10 @@ class Index:
         sync_directory(self._directory)
 
 
-def entry(locator: bytes, leaf: int) -> bytes:
-    """The entry of a locator in a leaf."""
-    return locator[:KEY_BYTES] + leaf.to_bytes(LEAF_BYTES, "big")
+def entries_of(locators: Iterable[bytes], leaf: int) -> list[bytes]:
+    """The entries of locators in a leaf."""
+    place = leaf.to_bytes(LEAF_BYTES, "big")
+    return [locator[:KEY_BYTES] + place for locator in locators]
 
 
 def _slices(maps: Sequence["_Map"]) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from vault.audit.records import MalformedRecordError, ReadRecord
 from vault.audit.sealed.files import INDEX, TRAITS, TreeFiles
-from vault.audit.sealed.index import Index, entry
+from vault.audit.sealed.index import Index, entries_of
 from vault.audit.sealed.leaves import FIRST, WHOLE, content_of, locators_of
 from vault.audit.sealed.log import SealedLog
 from vault.audit.sealed.retention import first_held
@@ -69,7 +69,7 @@ class Upkeep:
         leaf, end = first, self._full(state)
         while leaf < end and len(entries) < RUN_ENTRIES:
             for raw in split_entries(self._files.bundle(leaf // TILE_LEAVES, TILE_LEAVES)):
-                entries += [entry(locator, leaf) for locator in _locators(log, leaf, raw)]
+                entries += entries_of(_locators(log, leaf, raw), leaf)
                 leaf += 1
         self._index.add(first, leaf, entries)
 

@@ -18,7 +18,7 @@ from vault.audit.records import (
     unknown_counts,
 )
 from vault.audit.sealed.files import TREE, TreeFiles
-from vault.audit.sealed.index import FANOUT, Index, entry
+from vault.audit.sealed.index import FANOUT, Index, entries_of
 from vault.audit.sealed.leaves import locators_of
 from vault.audit.sealed.log import SealedLog
 from vault.audit.sealed.state import State
@@ -37,7 +37,7 @@ def test_runs_are_merged_and_found_in(tmp_path):
         entries = []
         for leaf in range(first, first + 256):
             customer = rng.randrange(200)
-            entries.append(entry(name_of(customer), leaf))
+            entries += entries_of([name_of(customer)], leaf)
             expected.setdefault(customer, set()).add(leaf)
         index.add(first, first + 256, entries)
         while index.merge():
@@ -52,7 +52,7 @@ def test_runs_are_merged_and_found_in(tmp_path):
 
 def test_what_a_crash_left_of_a_merge_is_neither_used_twice_nor_kept(tmp_path):
     index = Index(tmp_path)
-    index.add(0, 2, [entry(name_of(1), 0)])
+    index.add(0, 2, entries_of([name_of(1)], 0))
     index.add(2, 4, [entry(name_of(1), 3)])
     index.add(0, 4, [entry(name_of(1), 0), entry(name_of(1), 3)])
     (tmp_path / "0000000000004-0000000000008.new").write_bytes(b"half")
