@@ -15,7 +15,7 @@ from vault.audit import records
 from vault.audit.layout import parse_name
 from vault.audit.sealed.checkpoints import audit_key
 from vault.audit.sealed.files import SPAN
-from vault.audit.sealed.index import entry as run_entry
+from vault.audit.sealed.index import entries_of
 from vault.audit.sealed.leaves import leaves_of, locators_of, segment_head, stamp_of
 from vault.audit.sealed.retention import Truncation
 from vault.consent.events import ConsentEvent, Kind, require_chain
@@ -395,5 +395,5 @@ def test_audit_tree(case: Case) -> None:
     stamps = [stamp_of(leaf) for leaf in made]
     times, bits = [each[1] for each in stamps], {1 << each[2] % 64 for each in stamps}
     assert SPAN.pack(min(times), max(times), sum(bits)).hex() == case["span"]
-    run = sorted(run_entry(locator, n) for n, body in enumerate(bodies) for locator in locators_of(body))
+    run = sorted(each for n, body in enumerate(bodies) for each in entries_of(locators_of(body), n))
     assert b"".join(run).hex() == case["run"]
