@@ -75,6 +75,17 @@ def test_equal_values_of_one_class_share_a_token_under_two_labels(desks):
     assert sorted(held.labels) == ["mobile", "work"]
 
 
+def test_one_label_more_than_a_value_can_have_is_refused_alone(desks):
+    labels = [f"phone/l{number}" for number in range(255)]
+    for first in range(0, 255, 50):
+        desks.crm.tokens("crm-1", dict.fromkeys(labels[first : first + 50], "+4930123456"))
+    beyond = desks.crm.store("crm-1", {"phone/beyond": "+4930123456", "name": "Jane Doe"})
+    assert outcomes(beyond) == [Outcome.REFUSED, Outcome.CREATED]
+    assert beyond.results[0].error.reason is Reason.LIMIT_EXCEEDED
+    (held,) = [each for each in desks.crm.customer(by_id("crm-1")).held if each.field_class == "phone"]
+    assert sorted(held.labels) == sorted(each.removeprefix("phone/") for each in labels)
+
+
 def test_a_label_that_leaves_a_shared_value_leaves_the_other_label_alone(desks):
     shared, _ = desks.crm.tokens("crm-1", {"phone/mobile": "+4930123456", "phone/work": "+4930123456"})
     (moved,) = desks.crm.tokens("crm-1", {"phone/work": "+4930999999"})

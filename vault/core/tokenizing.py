@@ -22,7 +22,14 @@ from typing import Any, Final
 from vault.core.book import OpenCustomer
 from vault.core.directory import FIELD_CLASS
 from vault.core.engine import Engine
-from vault.core.fieldinput import EXTERNAL_ID, PreparedEntry, PreparedField, check_batch, prepare_entry
+from vault.core.fieldinput import (
+    EXTERNAL_ID,
+    PreparedEntry,
+    PreparedField,
+    check_batch,
+    check_limit,
+    prepare_entry,
+)
 from vault.core.holding import require_not_held, require_open
 from vault.core.references import find
 from vault.core.replay import Part
@@ -43,7 +50,7 @@ from vault.model.requests import Caller, Entry, EntryResult, FieldResult, Outcom
 from vault.policy.decision import Grants
 from vault.store.entries import ValuesCorrected
 from vault.store.session import WriteSession
-from vault.store.sheet import SheetField
+from vault.store.sheet import MAX_LABELS, SheetField
 
 Answer = dict[str, Any]
 _ENTRIES_A_TURN = 20
@@ -267,6 +274,7 @@ class Tokenizing:
                 self._keep_surrogate(session, customer, made, held.value_no, surrogate)
                 return Outcome.UNCHANGED, held.value_no  # another spelling of a value that labels share
         if equal is not None:
+            check_limit("labels_per_value", len(equal.labels) + 1, MAX_LABELS)
             surrogate = self._draw(session, customer, made, equal.value_no)
             self._leave(customer, held, made.label)
             customer.put_entry(equal._replace(labels=(*equal.labels, made.label)))
