@@ -144,7 +144,10 @@ def _fill(message: Message, fill: Fill, depth: int) -> None:
     for field in message.DESCRIPTOR.fields:
         if field.name in ("validate_only", "missing_ok") or not depth:
             continue
-        if field.message_type is not None and field.is_repeated:
+        if _is_map(field):
+            key, value = field.message_type.fields
+            getattr(message, field.name)[fill(key)] = fill(value)
+        elif field.message_type is not None and field.is_repeated:
             for _ in range(2):
                 _fill(getattr(message, field.name).add(), fill, depth - 1)
         elif field.message_type is not None:
@@ -156,6 +159,10 @@ def _fill(message: Message, fill: Fill, depth: int) -> None:
             getattr(message, field.name).extend([fill(field)] * 2)
         else:
             setattr(message, field.name, fill(field))
+
+
+def _is_map(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
 
 
 def ask(channel: grpc.Channel, method: MethodDescriptor, request: bytes, sent: Sent) -> None:
@@ -181,7 +188,7 @@ def _statuses(message: Message) -> Iterator[str]:
         yield message.SerializeToString().decode(errors="replace")
         return
     for field, content in message.ListFields():
-        if field.message_type is not None:
+        if field.message_type is not None and not _is_map(field):
             for each in content if field.is_repeated else [content]:
                 yield from _statuses(each)
 

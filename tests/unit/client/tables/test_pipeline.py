@@ -1,6 +1,7 @@
 import json
 import uuid
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -145,9 +146,11 @@ def test_several_batches_are_in_flight_but_never_one_customer_twice(tmp_path: Pa
 
     gate = threading.Barrier(3, timeout=10)
 
+    entered = count()  # not `calls`, which a call adds to later
+
     class Waiting(FakeTarget):
         def store(self, *arguments: Any) -> Any:
-            if self.calls < 3:
+            if next(entered) < 3:
                 gate.wait()
             return super().store(*arguments)
 
