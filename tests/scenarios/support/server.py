@@ -76,9 +76,13 @@ class Server:
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """The workers stand still meanwhile."""
+        """The workers stand still meanwhile, every thread of them: the signal alone takes its time."""
         for pid in self.workers:
             os.kill(pid, signal.SIGSTOP)
+        end = time.monotonic() + 10
+        while not all(_stands_still(pid) for pid in self.workers):
+            assert time.monotonic() < end, "a worker does not stop"
+            time.sleep(0.001)
         try:
             yield
         finally:
@@ -114,6 +118,14 @@ def _info(status: Status) -> ErrorInfo:
         if detail.Is(ErrorInfo.DESCRIPTOR):
             detail.Unpack(info)
     return info
+
+
+def _stands_still(pid: int) -> bool:
+    try:
+        threads = [each.read_text() for each in Path("/proc", str(pid)).glob("task/*/stat")]
+    except (FileNotFoundError, ProcessLookupError):  # one of them has just ended
+        return False
+    return {each.rpartition(")")[2].split()[0] for each in threads} == {"T"}
 
 
 @contextmanager
