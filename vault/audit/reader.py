@@ -24,7 +24,7 @@ from vault.audit.filtering import Wanted
 from vault.audit.folding import AccessSummary, fold
 from vault.audit.layout import Span, parse_name
 from vault.audit.listing import Segment, SegmentGoneError, open_directory
-from vault.audit.records import FRAME, ActRecord, MalformedRecordError, Record, decode
+from vault.audit.records import FRAME, ActRecord, Record, readable
 from vault.audit.sealed.log import EntryRemovedError, SealedLog, SealedRecord
 from vault.audit.searching import Found as Match
 from vault.audit.searching import Position, Search
@@ -210,14 +210,7 @@ def _entry(found: SealedRecord) -> Entry | Damage:
 
 
 def _decode(data: bytes, span: Span) -> Record | None:
-    return _decoded(data[span.start + FRAME.size : span.end]) if span.valid else None
-
-
-def _decoded(body: bytes) -> Record | None:
-    try:
-        return decode(body)
-    except MalformedRecordError:
-        return None
+    return readable(data[span.start + FRAME.size : span.end]) if span.valid else None
 
 
 def _page_token(position: Position) -> str:

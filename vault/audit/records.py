@@ -299,6 +299,14 @@ def decode(body: bytes) -> Record:
     raise MalformedRecordError("an access record of an unknown kind")
 
 
+def readable(body: bytes) -> Record | None:
+    """The record, or None where the bytes are none of this version's layouts."""
+    try:
+        return decode(body)
+    except MalformedRecordError:
+        return None
+
+
 def _decode_read(body: bytes) -> ReadRecord:
     _, acted, seq, time_ms, principal_id, purpose_id, n = _READ.unpack_from(body)
     action, basis = acted & _ACTION_BITS, _BASES.get(acted >> _BASIS_SHIFT)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from vault.audit.filtering import Wanted
 from vault.audit.layout import Span
 from vault.audit.listing import Segment
-from vault.audit.records import FRAME, STAMP, STAMP_OFFSET, MalformedRecordError, Record, decode
+from vault.audit.records import FRAME, STAMP, STAMP_OFFSET, Record, readable
 from vault.audit.sealed.log import SealedLog
 from vault.audit.sealed.scanning import Scanning
 
@@ -125,7 +125,7 @@ class Search:
             time_ms = STAMP.unpack_from(data, span.start + STAMP_OFFSET)[1]
             position = Position(time_ms, segment.path.name, start + span.start)
             if self._may_stand(position) and self._wanted.may_match(body):
-                record = _decoded(body)
+                record = readable(body)
                 if record is None:
                     self._damaged += 1
                 elif self._wanted.matches(record):
@@ -176,10 +176,3 @@ def _holding(spans: Iterable[Span], hits: list[int]) -> Iterator[Span]:
             yield span
             while hit is not None and hit < span.end:
                 hit = next(following, None)
-
-
-def _decoded(body: bytes) -> Record | None:
-    try:
-        return decode(body)
-    except MalformedRecordError:
-        return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from vault.audit.listing import Segment
-from vault.audit.records import FRAME, STAMP, STAMP_OFFSET, MalformedRecordError, Record, decode
+from vault.audit.records import FRAME, STAMP, STAMP_OFFSET, Record, readable
 from vault.audit.sealed.files import Span
 from vault.audit.sealed.leaves import FIRST, WHOLE, content_of, stamp_of
 from vault.audit.sealed.log import SealedLog
@@ -101,7 +101,7 @@ def _unsealed(segment: Segment, sealed: Sealed, search: Search) -> Iterator[Sift
             continue
         stamp = STAMP.unpack_from(data, span.start + STAMP_OFFSET)
         if search.matches(stamp):
-            record = _decoded(data[span.start + FRAME.size : span.end])
+            record = readable(data[span.start + FRAME.size : span.end])
             yield Sifted(record, sealed=False, time_ms=stamp[1])
         elif search.in_time(stamp[1]):
             yield Sifted(None, sealed=False, time_ms=stamp[1], sought=False)
@@ -120,12 +120,5 @@ def _sealed(log: SealedLog, search: Search) -> Iterator[Sifted]:
                 continue
             stamp = stamp_of(entry)
             if search.matches(stamp):
-                record = _decoded(content_of(entry)) if entry[0] == WHOLE else log.leaf(leaf).record
+                record = readable(content_of(entry)) if entry[0] == WHOLE else log.leaf(leaf).record
                 yield Sifted(record, sealed=True, time_ms=stamp[1])
-
-
-def _decoded(body: bytes) -> Record | None:
-    try:
-        return decode(body)
-    except MalformedRecordError:
-        return None

@@ -10,18 +10,16 @@
 - What is counted is kept in memory, so it is bounded: a larger question has to be asked in parts.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from vault.audit.filtering import action_name
+from vault.audit.filtering import action_name, breaks_glass, told_in
 from vault.audit.layout import parse_name
 from vault.audit.reader import looking_again, open_log
 from vault.audit.records import (
-    BREAK_GLASS,
     FIRST_REASON_CODE,
     GAP_ACTION,
     ITEM_BYTES,
@@ -240,8 +238,7 @@ class _Counting:
 
     def _read(self, record: ReadRecord) -> None:
         made = self._made
-        action = record.action & ~BREAK_GLASS
-        made.calls[Call(action_name(action), action != record.action, None)] += 1
+        made.calls[Call(action_name(record.action), breaks_glass(record), None)] += 1
         for outcome, count in record.unknown:
             made.unnamed[reason_of(outcome) or Reason.INTERNAL] += count
         customers = made.customers
@@ -262,7 +259,7 @@ class _Counting:
 
     def _gap(self, act: ActRecord) -> None:
         """A gap reaches from when the segment that it befell was made to when it was found."""
-        detail = _detail(act.detail)
+        detail = told_in(act.detail)
         name = parse_name(str(detail.get("segment", "")))
         start_ms = name.made_ms if name is not None else 0
         if start_ms >= self._search.end_ms:
@@ -271,11 +268,3 @@ class _Counting:
         completeness.gap_count += 1
         if len(completeness.gaps) < _SHOWN_GAPS:
             completeness.gaps.append(Gap(start_ms, act.time_ms, str(detail.get("cause", ""))))
-
-
-def _detail(text: str) -> dict[str, object]:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -10,13 +10,11 @@
   an erased customer gets none, and is told so by the error.
 """
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vault.audit.filtering import action_name
+from vault.audit.filtering import action_name, breaks_glass, told_in
 from vault.audit.reader import AccessFilter, Entry, list_entries, looking_again, open_log
-from vault.audit.records import BREAK_GLASS, ActRecord, ReadRecord, reason_of
+from vault.audit.records import ActRecord, ReadRecord, reason_of
 from vault.audit.tally import cells
 from vault.core.again import look_again
 from vault.core.directory import FIELD_CLASS, PURPOSE, Directory
@@ -135,24 +133,23 @@ def _read(record: ReadRecord, subject: _Subject) -> tuple[str, Happening]:
     names = directory.names[FIELD_CLASS]
     counted = sorted((names.get(number, ""), cell) for number, cell in cells([items]).items())
     reasons = {reason_of(outcome) for group in own for outcome in group.outcomes} - {None}
-    action = record.action & ~BREAK_GLASS
     name = directory.names[PURPOSE].get(record.purpose_id, "")
     purpose, basis = _purpose(name, subject)
     return name, Happening(
         who=directory.principal_names.get(record.principal_id, ""),
-        action=action_name(action),
+        action=action_name(record.action),
         is_read=True,
         counts={name: ReadCounts(*cell) for name, cell in counted},
         reasons=sorted(reason for reason in reasons if reason is not None),
         purpose=purpose,
         basis=record.basis or basis,
         basis_stated=record.basis is not None,
-        break_glass=action != record.action,
+        break_glass=breaks_glass(record),
     )
 
 
 def _act(record: ActRecord, subject: _Subject) -> tuple[str, Happening]:
-    detail = _detail(record.detail)
+    detail = told_in(record.detail)
     name = str(detail.get("purpose", ""))
     purpose, _ = _purpose(name, subject)
     who = record.principal or subject.directory.principal_names.get(record.principal_id, "")
@@ -174,12 +171,3 @@ def _purpose(name: str, subject: _Subject) -> tuple[str, LawfulBasis | None]:
         return name.replace("_", " "), None
     bases = declared.bases_in(subject.jurisdiction)
     return purpose_text(declared, subject.locale), bases[0] if bases else None
-
-
-def _detail(text: str) -> Mapping[str, object]:
-    """What an act says of itself; nothing where it is not understood."""
-    try:
-        found = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

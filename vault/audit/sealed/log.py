@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from vault.audit.folding import concerns
-from vault.audit.records import MalformedRecordError, Record, decode
+from vault.audit.records import Record, readable
 from vault.audit.sealed.checkpoints import TiledLog
 from vault.audit.sealed.files import INDEX, TRAITS, TREE, Span, TreeFiles
 from vault.audit.sealed.index import Index
@@ -116,7 +116,7 @@ class SealedLog:
             part = parse_leaf(self.entry(last))
             content.append(part.content)
         body = b"".join(content)
-        return SealedRecord(number, part.place, body, last - number + 1, _decoded(body))
+        return SealedRecord(number, part.place, body, last - number + 1, readable(body))
 
     def records(self, start_leaf: int = 0, end_leaf: int | None = None) -> Iterator[SealedRecord]:
         """The records that begin at a leaf from `start_leaf` on, below `end_leaf`, in order.
@@ -191,10 +191,3 @@ class SealedLog:
 
 def _concerns(found: SealedRecord, locators: frozenset[bytes]) -> bool:
     return found.record is not None and concerns(found.record, locators)
-
-
-def _decoded(body: bytes) -> Record | None:
-    try:
-        return decode(body)
-    except MalformedRecordError:
-        return None
