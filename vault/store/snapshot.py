@@ -105,6 +105,11 @@ class Snapshot(ValuesReader):
             raise translate(error, self._environment.path) from error
 
     @property
+    def number(self) -> int:
+        """The number of the commit that it shows."""
+        return self._transaction.id()
+
+    @property
     def meta(self) -> Meta:
         """A copy of the meta row, verified: its checksum, and that it is of this very commit."""
         meta = Meta.unpack(self.meta_bytes(), self._vault_id)
