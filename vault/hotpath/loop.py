@@ -19,6 +19,7 @@ Token by token, in order:
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Final, Protocol, overload
 
 from vault.audit.records import LOCATOR_BYTES, reason_code
@@ -54,8 +55,8 @@ class Groups(Sequence[bytes]):
         return list(self)[index]
 
     def __iter__(self) -> Iterator[bytes]:
-        ends = [*self._heads[1:], len(self.data)]
-        return (self.data[head:end] for head, end in zip(self._heads, ends, strict=True))
+        ends = chain(islice(self._heads, 1, None), (len(self.data),))
+        return (self.data[head:end] for head, end in zip(self._heads, ends, strict=False))
 
     def locators(self) -> list[bytes]:
         """The locators of the groups."""
