@@ -17,11 +17,7 @@
  *   AAD         vault id 16 | key 9 | header 13
  *   group       locator 16 | count u16 | items; item: value_no u24 | field_class u8 | outcome u8
  *
- * Reading. LMDB is the one inside the Python module, called through the table of functions that it exports; the
- * declarations are those of lmdb.h (0.9) and of that table. The environment is a second, read-only one without
- * locks over the file that the process has open already. It never holds a snapshot of its own: `cv_begin` is
- * called while the caller's read transaction is open, which keeps the pages, and fails unless it meets the very
- * same transaction number.
+ * Reading. Rows are read out of the store's file as the caller's open read transaction sees it (`pages.h`).
  *
  * Memory. Keys stay where they are, in guarded memory; only their addresses are here. Plaintexts lie in one
  * buffer, which `cv_end` wipes. Any thread may call, one at a time.
@@ -32,37 +28,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pages.h"
+
 #define CV_VERSION 1
 #define CV_EXPORT __attribute__((visibility("default")))
-
-typedef struct { size_t size; void *data; } val;
-typedef struct env env;
-typedef struct txn txn;
-typedef struct cursor cursor;
-enum { RDONLY = 0x20000, NOLOCK = 0x400000, NORDAHEAD = 0x800000, NEXT = 8, SET_KEY = 16, NOTFOUND = -30798 };
-
-typedef struct {
-    int major, minor, patch;
-    unsigned data_version;
-    int (*env_create)(env **);
-    int (*env_open)(env *, const char *, unsigned, unsigned mode);
-    void (*env_close)(env *);
-    void (*others_of_env[12])(void);
-    int (*env_set_mapsize)(env *, size_t);
-    int (*env_set_maxdbs)(env *, unsigned);
-    void (*readers[3])(void);
-    int (*txn_begin)(env *, txn *, unsigned, txn **);
-    int (*txn_commit)(txn *);
-    void (*txn_abort)(txn *);
-    void (*txn_reset)(txn *);
-    int (*txn_renew)(txn *);
-    size_t (*txn_id)(txn *);
-    int (*dbi_open)(txn *, const char *, unsigned, unsigned *);
-    void (*others_of_table[7])(void);
-    int (*cursor_open)(txn *, unsigned, cursor **);
-    void (*cursor_close)(cursor *);
-    int (*cursor_get)(cursor *, val *, val *, int);
-} lmdb_table;
 
 typedef int (*aead_open)(unsigned char *m, unsigned long long *mlen, unsigned char *nsec, const unsigned char *c,
                          unsigned long long clen, const unsigned char *ad, unsigned long long adlen,
@@ -70,8 +39,9 @@ typedef int (*aead_open)(unsigned char *m, unsigned long long *mlen, unsigned ch
 
 enum { BLOCK = 16, KEY = 9, ID = 6, NUMBER_AT = 2, HEADER = 13, VAULT_ID = 16, AAD = VAULT_ID + KEY + HEADER };
 enum { ROW = 54, LOCATOR = 16, HEAD = LOCATOR + 2, ITEM = 5 };
-enum { PLAIN = 2, MASKED = 3, MASK_GROWTH = 8, SURROGATE = 4, ALIAS = 2 };
-enum { LIVE = 1, TERMS = 2, MOST_USES = 3, NEAR = 8, MAX_TABLES = 32 };
+enum { PLAIN = 2, MASKED = 3, MASK_GROWTH = 8 /* times, at most */, SURROGATE = 4, ALIAS = 2 };
+enum { LIVE = 1, TERMS = 2, MOST_USES = 3 };
+enum { META_ROW = 64, WRITTEN_BY_AT = 24 }; /* of the vault's meta row: the transaction that wrote it */
 
 /* What the process knows of a customer whose key is open; numbered by the key's slot. 120 bytes. */
 typedef struct {
@@ -94,11 +64,8 @@ typedef struct {
 } outcome_codes;
 
 typedef struct {
-    const lmdb_table *lmdb;
-    env *environment;
-    txn *transaction;
-    cursor *cursor;
-    unsigned table;
+    pages pages;
+    uint64_t lookups; /* rows that were looked for */
     aead_open open;
     unsigned suite;
     size_t nonce_bytes, tag_bytes;
@@ -116,7 +83,7 @@ typedef struct {
     size_t texts_size, batch_size;
 } cv_loop;
 
-enum stop { DONE, ADMIT, JUDGE, PLACE, UNUSUAL, SETTLE, FAILED = -1, NO_MEMORY = -2 };
+enum stop { DONE, ADMIT, JUDGE, PLACE, UNUSUAL, SETTLE, NO_MEMORY = -2 }; /* and DAMAGED */
 enum run { NO_RUN, OPEN_RUN, FAILED_RUN };
 
 typedef struct {
@@ -135,7 +102,6 @@ typedef struct {
     uint32_t unsettled, reserved; /* how many values to be masked are counted with what masking may add */
     uint64_t taken, written, grouped;
     const unsigned char *allowed;
-    int32_t error;                /* LMDB's, with FAILED */
     uint16_t run, run_code;
     unsigned char current[ID];    /* the run's customer */
 } cv_job;
@@ -154,10 +120,6 @@ typedef struct {
 CV_EXPORT int cv_version(void) { return CV_VERSION; }
 CV_EXPORT size_t cv_customer_bytes(void) { return sizeof(customer); }
 CV_EXPORT size_t cv_job_bytes(void) { return sizeof(cv_job); }
-CV_EXPORT int cv_lmdb_version(const lmdb_table *lmdb)
-{
-    return lmdb->major * 1000000 + lmdb->minor * 1000 + lmdb->patch;
-}
 
 /* ---- The customers whose keys are open ------------------------------------------------------------------ */
 
@@ -201,6 +163,8 @@ CV_EXPORT int64_t cv_find(const cv_loop *l, const unsigned char *id)
 }
 
 CV_EXPORT uint32_t cv_live(const cv_loop *l) { return l->live; }
+
+CV_EXPORT uint64_t cv_lookups(const cv_loop *l) { return l->lookups; }
 
 CV_EXPORT customer *cv_customer(const cv_loop *l, uint32_t slot) { return &l->customers[slot]; }
 
@@ -268,7 +232,7 @@ CV_EXPORT int64_t cv_oldest(cv_loop *l)
     return -1;
 }
 
-/* ---- One read transaction --------------------------------------------------------------------------------- */
+/* ---- One batch --------------------------------------------------------------------------------- */
 
 static void free_batch(cv_loop *l)
 {
@@ -285,12 +249,7 @@ static void free_batch(cv_loop *l)
 
 CV_EXPORT void cv_close(cv_loop *l)
 {
-    if (l->cursor != NULL)
-        l->lmdb->cursor_close(l->cursor);
-    if (l->transaction != NULL)
-        l->lmdb->txn_abort(l->transaction);
-    if (l->environment != NULL)
-        l->lmdb->env_close(l->environment);
+    unmap_pages(&l->pages);
     if (l->texts != NULL)
         explicit_bzero(l->texts, l->texts_size);
     free(l->texts);
@@ -336,17 +295,16 @@ static int reserve_text(cv_loop *l, size_t written, size_t more)
     return 0;
 }
 
-/* Opens the environment in a directory; 0 or LMDB's error. What was opened is closed by `cv_close` in any case. */
-CV_EXPORT int cv_open(const lmdb_table *lmdb, const char *path, const char *table, size_t map_bytes, aead_open open,
-                      unsigned suite, size_t nonce_bytes, size_t tag_bytes, const unsigned char *vault_id,
-                      unsigned char region, const outcome_codes *codes, cv_loop **opened)
+/* Opens a file with the table `values`; 0, or -1 where it cannot be read. `cv_close` frees what was taken in any case. */
+CV_EXPORT int cv_open(const char *path, size_t map_bytes, aead_open open, unsigned suite, size_t nonce_bytes,
+                      size_t tag_bytes, const unsigned char *vault_id, unsigned char region,
+                      const outcome_codes *codes, cv_loop **opened)
 {
     cv_loop *l = *opened = calloc(1, sizeof *l);
-    int failed;
 
     if (l == NULL)
         return NO_MEMORY;
-    l->lmdb = lmdb;
+    l->pages.file = -1;
     l->open = open;
     l->suite = suite;
     l->nonce_bytes = nonce_bytes;
@@ -360,74 +318,46 @@ CV_EXPORT int cv_open(const lmdb_table *lmdb, const char *path, const char *tabl
     l->index = calloc((size_t)l->index_mask + 1, sizeof *l->index);
     if (l->index == NULL || l->texts == NULL || reserve(l, 1024) != 0)
         return NO_MEMORY;
-    if ((failed = lmdb->env_create(&l->environment)) || (failed = lmdb->env_set_maxdbs(l->environment, MAX_TABLES)) ||
-        (failed = lmdb->env_set_mapsize(l->environment, map_bytes)) ||
-        (failed = lmdb->env_open(l->environment, path, RDONLY | NOLOCK | NORDAHEAD, 0600)) ||
-        (failed = lmdb->txn_begin(l->environment, NULL, RDONLY, &l->transaction)) ||
-        (failed = lmdb->dbi_open(l->transaction, table, 0, &l->table)))
-        return failed;
-    failed = lmdb->txn_commit(l->transaction);
-    l->transaction = NULL;
-    if (failed || (failed = lmdb->txn_begin(l->environment, NULL, RDONLY, &l->transaction)))
-        return failed;
-    lmdb->txn_reset(l->transaction);
-    return 0;
+    return map_pages(&l->pages, path, map_bytes);
 }
 
-/* Begins a batch at the moment that the caller's transaction sees: 0, 1 where it is another one, or an error. */
+/* The vault's meta row says which transaction wrote it, and every transaction writes it. */
+static int wrote_meta_row(pages *p, uint64_t main)
+{
+    uint64_t written = 0;
+    span row;
+    int there = root_of(p, main, "meta", &p->root);
+
+    if (there == THERE && (there = row_of(p, (const unsigned char *)"meta", 4, &row)) == THERE) {
+        if (row.size != META_ROW)
+            return DAMAGED;
+        for (int i = 0; i < 8; i++)
+            written = written << 8 | row.data[WRITTEN_BY_AT + i];
+        there = written == p->moment ? THERE : MISSING;
+    }
+    return there;
+}
+
+/* Begins a batch at the moment that the caller's transaction sees: THERE, MISSING where it has gone by, DAMAGED. */
 CV_EXPORT int cv_begin(cv_loop *l, uint64_t moment)
 {
-    int failed = l->lmdb->txn_renew(l->transaction);
+    return look_at_moment(&l->pages, moment, "values", wrote_meta_row);
+}
 
-    if (failed)
-        return failed;
-    if (l->lmdb->txn_id(l->transaction) != moment) {
-        l->lmdb->txn_reset(l->transaction);
-        return 1;
-    }
-    if ((failed = l->lmdb->cursor_open(l->transaction, l->table, &l->cursor)) != 0) {
-        l->cursor = NULL;
-        l->lmdb->txn_reset(l->transaction);
-    }
-    return failed;
+/* One row, for tests: THERE, MISSING or DAMAGED. */
+CV_EXPORT int cv_row(cv_loop *l, const unsigned char *key, size_t size, span *found)
+{
+    return row_of(&l->pages, key, size, found);
 }
 
 /* Ends a batch, and wipes the plaintexts of which so many bytes were written. */
 CV_EXPORT void cv_end(cv_loop *l, uint64_t written)
 {
-    if (l->cursor != NULL) {
-        l->lmdb->cursor_close(l->cursor);
-        l->cursor = NULL;
-        l->lmdb->txn_reset(l->transaction);
-    }
+    l->pages.leaf = NULL;
     explicit_bzero(l->texts, written < l->texts_size ? written : l->texts_size);
 }
 
 /* ---- The loop ------------------------------------------------------------------------------------------------- */
-
-static int seek(const cv_loop *l, const unsigned char *key, val *found)
-{
-    val at = {KEY, (void *)(uintptr_t)key};
-
-    return l->lmdb->cursor_get(l->cursor, &at, found, SET_KEY);
-}
-
-/* Moves to a value's record, by few steps forward from where the cursor is or by a seek. */
-static int reach(const cv_loop *l, const unsigned char *key, val *found)
-{
-    val at;
-
-    for (int step = 0; step < NEAR; step++) {
-        if (l->lmdb->cursor_get(l->cursor, &at, found, NEXT) != 0 || at.size != KEY)
-            break;
-        int order = memcmp(at.data, key, KEY);
-        if (order == 0)
-            return 0;
-        if (order > 0)
-            break;
-    }
-    return seek(l, key, found);
-}
 
 /* The tables' number for a place, or -1 where it was not worked out yet. */
 static int number_of(const cv_job *j, uint32_t place)
@@ -474,11 +404,8 @@ static void add_item(cv_loop *l, cv_job *j, unsigned char field_class, unsigned 
 static void add_text(cv_loop *l, cv_job *j, unsigned char field_class, unsigned char outcome, size_t size)
 {
     j->written += size;
-    j->taken += size;
-    if (outcome == MASKED) {
-        j->taken += MASK_GROWTH;
-        j->unsettled++;
-    }
+    j->taken += outcome == MASKED ? (size + 1) * MASK_GROWTH : size;
+    j->unsettled += outcome == MASKED;
     add_item(l, j, field_class, outcome);
 }
 
@@ -495,7 +422,7 @@ static void add_missed(cv_loop *l, cv_job *j, unsigned code)
 static int begin_run(cv_loop *l, cv_job *j, const unsigned char *id)
 {
     unsigned char key[KEY] = {0};
-    val row;
+    span row;
 
     memcpy(j->current, id, ID);
     if (j->failed) {
@@ -506,13 +433,12 @@ static int begin_run(cv_loop *l, cv_job *j, const unsigned char *id)
     }
     j->run = NO_RUN;
     memcpy(key, id, ID);
-    int error = seek(l, key, &row);
-    if (error != 0 && error != NOTFOUND) {
-        j->error = error;
-        return FAILED;
-    }
+    l->lookups++;
+    int there = row_of(&l->pages, key, KEY, &row);
+    if (there == DAMAGED)
+        return DAMAGED;
     uint32_t entry = l->index[place_in_index(l, id)];
-    if (error == NOTFOUND || entry == 0 || row.size != ROW || memcmp(l->customers[entry - 1].row, row.data, ROW) != 0)
+    if (there == MISSING || entry == 0 || row.size != ROW || memcmp(l->customers[entry - 1].row, row.data, ROW) != 0)
         return ADMIT;
     customer *c = &l->customers[j->slot = entry - 1];
     if (c->uses < MOST_USES)
@@ -533,14 +459,13 @@ static int begin_run(cv_loop *l, cv_job *j, const unsigned char *id)
 static int open_value(cv_loop *l, cv_job *j, const unsigned char *key)
 {
     const customer *c = &l->customers[j->slot];
-    val found;
-    int error = reach(l, key, &found);
+    span found;
+    int there = row_of(&l->pages, key, KEY, &found);
 
-    if (error != 0 && error != NOTFOUND) {
-        j->error = error;
-        return FAILED;
-    }
-    if (error == NOTFOUND || (key[6] | key[7] | key[8]) == 0 || found.size < HEADER)
+    l->lookups++;
+    if (there == DAMAGED)
+        return DAMAGED;
+    if (there == MISSING || (key[6] | key[7] | key[8]) == 0 || found.size < HEADER)
         return UNUSUAL;
     const unsigned char *record = found.data;
     if (record[2] & ALIAS)

@@ -29,7 +29,7 @@ from vault.policy.reads import Reads
 from vault.store.snapshot import Snapshot
 
 BLOCK_BYTES: Final = 16
-MASK_GROWTH: Final = 8  # a mask is never longer than its value by more, in bytes
+MASK_GROWTH: Final = 8  # a mask is never longer than so many times its value and a byte more
 TOKEN_UNKNOWN: Final = reason_code(Reason.TOKEN_UNKNOWN)
 REPLY_FULL: Final = reason_code(Reason.REPLY_FULL)
 EXPIRED: Final = reason_code(Reason.EXPIRED)
@@ -104,6 +104,11 @@ class ReadLoop(Protocol):
     @property
     def customers(self) -> Customers:
         """What it knows."""
+        ...
+
+    @property
+    def lookups(self) -> int:
+        """How many rows and records it has looked for in the store."""
         ...
 
     def begin(self, snapshot: Snapshot) -> bool:

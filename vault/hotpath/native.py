@@ -2,12 +2,11 @@
 
 Rules:
 - It is used only where it was built, is of the version and has the layouts that this module is written for,
-  and meets an LMDB whose functions it knows.
-- LMDB is entered a second time, read-only and without locks, over the same file. That is sound because the
-  caller's own read transaction is open meanwhile and pins the pages: `begin` insists on the same transaction
-  number. Nothing is locked, so closing it frees no lock of the process.
+  on machines whose LMDB files it can read: 64 bits, little-endian.
+- It reads beside the caller's own read transaction, which is open meanwhile and keeps the pages.
 """
 
+import sys
 from array import array
 from collections.abc import Collection
 from pathlib import Path
@@ -35,13 +34,12 @@ from vault.hotpath.loop import (
 from vault.hotpath.portable import DENIAL_CODES, PortableLoop
 from vault.model.texts import PackedTexts
 from vault.policy.reads import CONSENT_BITS, Reads
-from vault.store.lmdbapi import KNOWN_VERSIONS, MAP_BYTES, functions
+from vault.store.environment import DATA_FILE, MAP_BYTES
 from vault.store.snapshot import Snapshot
 from vault.store.store import Store
 
 LIBRARY: Final = Path(__file__).with_name("_loop.so")
 _VERSION: Final = 1
-_TABLE: Final = b"values"
 _CUSTOMER: Final = Struct("=QQQqIHBB6s16s54s4x")
 _LIVE, _TERMS = 1, 2
 _ADMIT, _JUDGE, _PLACE, _UNUSUAL, _SETTLE = range(1, 6)
@@ -52,6 +50,7 @@ _HASH: Final = 0x9E3779B1
 _ffi: Final = FFI()
 _ffi.cdef("""
     typedef struct cv_loop cv_loop;
+    typedef struct { const unsigned char *data; size_t size; } cv_span;
     typedef struct { unsigned char token_unknown, reply_full, expired, denials[256]; } cv_codes;
     typedef struct {
         const unsigned char *blocks, *domains;
@@ -65,7 +64,6 @@ _ffi.cdef("""
         uint32_t at, slot, missed, heads, unsettled, reserved;
         uint64_t taken, written, grouped;
         const unsigned char *allowed;
-        int32_t error;
         uint16_t run, run_code;
         unsigned char current[6];
     } cv_job;
@@ -78,13 +76,13 @@ _ffi.cdef("""
     int cv_version(void);
     size_t cv_customer_bytes(void);
     size_t cv_job_bytes(void);
-    int cv_lmdb_version(void *lmdb);
-    int cv_open(void *lmdb, const char *path, const char *table, size_t map_bytes, void *open,
-        unsigned suite, size_t nonce_bytes, size_t tag_bytes, const char *vault_id, unsigned char region,
-        const cv_codes *codes, cv_loop **opened);
+    int cv_open(const char *path, size_t map_bytes, void *open, unsigned suite, size_t nonce_bytes,
+        size_t tag_bytes, const char *vault_id, unsigned char region, const cv_codes *codes,
+        cv_loop **opened);
     void cv_close(cv_loop *);
     int cv_begin(cv_loop *, uint64_t moment);
     void cv_end(cv_loop *, uint64_t written);
+    int cv_row(cv_loop *, const char *key, size_t size, cv_span *found);
     int cv_read(cv_loop *, cv_job *);
     int cv_tell(cv_loop *, cv_job *, unsigned char field_class, unsigned char outcome, const char *text,
         size_t size);
@@ -95,6 +93,7 @@ _ffi.cdef("""
     int64_t cv_forget(cv_loop *, const char *id);
     int64_t cv_oldest(cv_loop *);
     uint32_t cv_live(const cv_loop *);
+    uint64_t cv_lookups(const cv_loop *);
 """)
 
 
@@ -148,10 +147,10 @@ class NativeLoop:
     """`ReadLoop`, compiled."""
 
     def __init__(self, library: Any, suite: int, vault_id: bytes, region: int, plane: Path) -> None:
-        """Opens the environment in the directory `plane`.
+        """Maps the file of the environment in the directory `plane`.
 
         Raises:
-            StorageStoppedError: LMDB refuses.
+            StorageStoppedError: it cannot be mapped.
         """
         self._library = library
         self._decisions: dict[int, _Decisions] = {}
@@ -163,25 +162,29 @@ class NativeLoop:
             codes.denials[verdict] = code
         known, opened = SUITES[suite], _ffi.new("cv_loop **")
         failed = library.cv_open(
-            _ffi.cast("void *", functions() or 0), str(plane).encode(), _TABLE, MAP_BYTES,
-            _ffi.cast("void *", open_function(suite)), suite, known.nonce_bytes, known.tag_bytes,
-            vault_id, region, codes, opened,
+            str(plane / DATA_FILE).encode(), MAP_BYTES, _ffi.cast("void *", open_function(suite)), suite,
+            known.nonce_bytes, known.tag_bytes, vault_id, region, codes, opened,
         )  # fmt: skip
         self._loop = opened[0]
         if failed:
             self.close()
-            raise StorageStoppedError("the store cannot be opened for reading", code=str(failed))
+            raise StorageStoppedError("the store cannot be mapped for reading")
         self._job: Any = _ffi.new("cv_job *")
         self._found: Any = _ffi.new("cv_found *")
         self.customers = NativeCustomers(library, self._loop)
 
+    @property
+    def lookups(self) -> int:
+        """As `ReadLoop.lookups`."""
+        return int(self._library.cv_lookups(self._loop))
+
     def begin(self, snapshot: Snapshot) -> bool:
         """As `ReadLoop.begin`."""
-        failed = self._library.cv_begin(self._loop, snapshot.number)
-        if failed == 1:
+        there = self._library.cv_begin(self._loop, snapshot.number)
+        if there < 0:
+            raise IntegrityFailedError
+        if not there:
             return False
-        if failed:
-            raise StorageStoppedError("the store cannot be read", code=str(failed))
         self._written = 0
         return True
 
@@ -228,6 +231,18 @@ class NativeLoop:
             job.taken,
         )
 
+    def row(self, key: bytes) -> bytes | None:
+        """One row of the table, within a batch; for tests of the reading of pages.
+
+        Raises:
+            IntegrityFailedError: a page is damaged.
+        """
+        found: Any = _ffi.new("cv_span *")
+        there = self._library.cv_row(self._loop, key, len(key), found)
+        if there < 0:
+            raise IntegrityFailedError
+        return _ffi.buffer(found.data, found.size)[:] if there else None
+
     def end(self) -> None:
         """As `ReadLoop.end`."""
         self._library.cv_end(self._loop, self._written)
@@ -248,7 +263,7 @@ class NativeLoop:
                 start, end = found.ends[at - 1] if at else 0, found.ends[at]
                 text = _ffi.buffer(found.texts + start, end - start)[:].decode()
                 mask = helper.masked(found.classes[at], text)
-                job.taken -= end - start + MASK_GROWTH - len(mask.encode())
+                job.taken -= (end - start + 1) * MASK_GROWTH - len(mask.encode())
                 job.unsettled -= 1
 
     def _known_at(self, job: Any) -> Known:
@@ -322,17 +337,15 @@ _ZERO_JOB: Final = bytes(_JOB_BYTES)
 
 
 def load(library: Path = LIBRARY) -> Any | None:
-    """The compiled loop, or None where it was not built, or does not fit this module or this LMDB."""
+    """The compiled loop, or None where it was not built, or does not fit."""
     try:
         loaded: Any = _ffi.dlopen(str(library))
     except OSError:  # not built, or built for another machine
         return None
-    table = functions()
-    if table is None or loaded.cv_version() != _VERSION:
+    if sys.maxsize < 2**32 or sys.byteorder != "little" or loaded.cv_version() != _VERSION:
         return None
-    fits = loaded.cv_lmdb_version(_ffi.cast("void *", table)) in KNOWN_VERSIONS
     alike = loaded.cv_customer_bytes() == _CUSTOMER.size and loaded.cv_job_bytes() == _JOB_BYTES
-    return loaded if fits and alike else None
+    return loaded if alike else None
 
 
 def read_loop(store: Store, suite: int, region: int) -> ReadLoop:

@@ -35,6 +35,7 @@ class PortableLoop:
 
     def __init__(self, suite: int, vault_id: bytes, region: int) -> None:
         self.customers = PortableCustomers()
+        self.lookups = 0
         self._suite = suite
         self._vault_id = vault_id
         self._region = region
@@ -81,6 +82,7 @@ class PortableLoop:
                         groups += known.locator + bytes(2)
                         count = 0
                     record = get(key) or b""
+                    self.lookups += 1
                     usual = self._usual(known, key, record, levels, now_ms, full=taken >= room)
                     if usual is None:
                         usual = helper.unusual(known, key, levels, full=taken >= room)
@@ -107,6 +109,7 @@ class PortableLoop:
     def _admitted(self, customer: bytes, helper: Helper, reads: Reads, now_ms: int) -> int:
         """Makes sure that a customer is known as its row says now: 0, or the code of the reason why not."""
         find = self.customers.find
+        self.lookups += 1
         known, row = find(customer), self._get(customer + _ROW)
         if known is None or known.row != row:
             code = helper.admit(customer)

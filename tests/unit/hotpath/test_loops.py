@@ -147,22 +147,25 @@ def test_every_outcome_was_met(twins: tuple[Twins, list[str]]) -> None:
 
 
 @built
-def test_a_commit_between_the_two_snapshots_begins_the_batch_anew(
-    twins: tuple[Twins, list[str]], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("commits", "attempts"), [(0, [True]), (1, [True]), (2, [False, True])])
+def test_commits_after_the_snapshot_began(
+    twins: tuple[Twins, list[str]], monkeypatch: pytest.MonkeyPatch, commits: int, attempts: list[bool]
 ) -> None:
+    """One later commit leaves the snapshot's roots where they were; after two the batch begins anew."""
     crm = twins[0].desks.crm
-    (token,) = crm.tokens("between", {"name": "before"})
+    (token,) = crm.tokens(f"between-{commits}", {"name": "0"})
     begin, begun = NativeLoop.begin, list[bool]()
 
     def late(loop: NativeLoop, snapshot: Snapshot) -> bool:
         if not begun:
-            crm.update(token, "after")
+            for number in range(commits):
+                crm.update(token, str(number + 1))
         begun.append(begin(loop, snapshot))
         return begun[-1]
 
     monkeypatch.setattr(NativeLoop, "begin", late)
-    assert crm.plain(token) == "after"
-    assert begun == [False, True]
+    assert crm.plain(token) == ("2" if commits == 2 else "0")
+    assert begun == attempts
 
 
 @built
