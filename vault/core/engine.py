@@ -267,7 +267,7 @@ def _open_parts(
         cache=cache,
         audit=audit,
         vault_id=store.vault_id,
-        access_of=lambda snapshot: directories.at(snapshot, snapshot.meta.access_version).access,
+        access_of=lambda snapshot, meta: directories.at(snapshot, meta.access_version).access,
         judge=_judge(committer, book),
         tombstone_mac=secrets.row_mac,
         mask=masks,

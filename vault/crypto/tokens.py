@@ -177,7 +177,7 @@ class TokenCodec:
         `foreign` is asked once about all texts that do not have the form of a token, if there are any.
         No token's block is all zeros, since no domain has the number 0.
         """
-        plain = self._decipher_usual(tokens)
+        plain = self._decipher_one(tokens[0]) if len(tokens) == 1 else self._decipher_usual(tokens)
         return self._decipher_each(tokens, foreign) if plain is None else plain
 
     def _knowing(self, generations: Set[int]) -> Mapping[int, _Generation]:
@@ -185,6 +185,15 @@ class TokenCodec:
         if not generations <= self._keys.by_number.keys():
             self._learn()
         return self._keys.by_number
+
+    def _decipher_one(self, token: str) -> bytes | None:
+        """Its block, or None if it is not genuine or of a generation that is not known."""
+        split = _split(token)
+        known = self._keys.by_number.get(split[0]) if split is not None else None
+        if split is None or known is None:
+            return None
+        plain = known.cipher.decipher(split[1])
+        return plain if plain.endswith(CHECK) else None
 
     def _decipher_usual(self, tokens: Sequence[str]) -> bytes | None:
         """All blocks at once, or None if any token is not genuine or not of the first one's generation."""

@@ -22,9 +22,9 @@ Rules:
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Final, TypeVar
 
 from vault.audit.records import (
@@ -52,6 +52,7 @@ from vault.model.consent import LawfulBasis
 from vault.model.requests import Caller, Revealed
 from vault.policy.decision import AccessTable
 from vault.policy.reads import Reads
+from vault.store.meta import Meta
 from vault.store.snapshot import Snapshot
 from vault.store.store import Store
 
@@ -59,7 +60,8 @@ _ATTEMPTS: Final = 3
 _MOMENTS: Final = 100  # commits that may come between two steps before a batch gives up
 _GRANTED: Final = bytes((PLAIN, MASKED))
 
-AccessOf = Callable[[Snapshot], AccessTable]
+AccessOf = Callable[[Snapshot, Meta], AccessTable]
+"""The decisions as of a snapshot, whose meta row is at hand."""
 Masks = Callable[[int, str], str]
 Consume = Callable[[Caller, frozenset[bytes]], frozenset[bytes]]
 """Writes down the use of aliases (value keys, 9 bytes); returns those whose use is durably the caller's."""
@@ -195,26 +197,16 @@ class HotPath:
             if caller.deadline_monotonic is not None and time.monotonic() > caller.deadline_monotonic:
                 raise DeadlineExceededError("the deadline passed before the read began")
             for _ in range(_ATTEMPTS):
-                with self._moment() as snapshot, suppress(StaleSnapshotError):
+                with _Moment(self._store, self._loop) as snapshot:
                     meta = snapshot.meta
-                    grants = self._access_of(snapshot).principal(caller.principal)
+                    grants = self._access_of(snapshot, meta).principal(caller.principal)
                     now_ms = max(time.time_ns() // 1_000_000, meta.time_floor_ms)
                     issued = Follower(grants.id, grants.domains, now_ms, used)
-                    return work(Batch(grants, tokens, blocks, known, now_ms, snapshot, issued))
-            raise OverloadedError("the keys of these customers change too fast to be read")
-
-    @contextmanager
-    def _moment(self) -> Iterator[Snapshot]:
-        """A snapshot, and the loop begun at the same one."""
-        for _ in range(_MOMENTS):
-            with self._store.snapshot() as snapshot:
-                if self._loop.begin(snapshot):
                     try:
-                        yield snapshot
-                    finally:
-                        self._loop.end()
-                    return
-        raise OverloadedError("the store changes too fast to be read")
+                        return work(Batch(grants, tokens, blocks, known, now_ms, snapshot, issued))
+                    except StaleSnapshotError:
+                        continue
+            raise OverloadedError("the keys of these customers change too fast to be read")
 
     def _detokenize(
         self, batch: Batch, purpose: str, wanted: Reveal, basis: LawfulBasis | None, action: ReadAction
@@ -307,6 +299,34 @@ class HotPath:
             Denial(index, told_of(code)) for index, code in enumerate(outcomes) if code not in _GRANTED
         ]
         return Revealed(texts, bytes(code if code in _GRANTED else 0 for code in outcomes), denials)
+
+
+class _Moment:
+    """A snapshot, and the loop begun at the same one."""
+
+    __slots__ = ("_loop", "_snapshot", "_store")
+
+    def __init__(self, store: Store, loop: ReadLoop) -> None:
+        self._store = store
+        self._loop = loop
+
+    def __enter__(self) -> Snapshot:
+        for _ in range(_MOMENTS):
+            self._snapshot = self._store.snapshot().__enter__()
+            try:
+                if self._loop.begin(self._snapshot):
+                    return self._snapshot
+            except BaseException:
+                self._snapshot.__exit__(None, None, None)
+                raise
+            self._snapshot.__exit__(None, None, None)
+        raise OverloadedError("the store changes too fast to be read")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.end()
+        self._snapshot.__exit__(kind, error, trace)
 
 
 @dataclass(frozen=True, slots=True)

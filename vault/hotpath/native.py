@@ -154,7 +154,7 @@ class NativeLoop:
         """
         self._library = library
         self._decisions: dict[int, _Decisions] = {}
-        self._domains: dict[Collection[int], bytes] = {}
+        self._domains: dict[Collection[int], Any] = {}
         self._written = 0
         codes: Any = _ffi.new("cv_codes *")
         codes.token_unknown, codes.reply_full, codes.expired = TOKEN_UNKNOWN, REPLY_FULL, EXPIRED
@@ -195,8 +195,8 @@ class NativeLoop:
         job, call, loop = self._job, self._library.cv_read, self._loop
         _ffi.memmove(job, _ZERO_JOB, _JOB_BYTES)
         count = job.count = len(blocks) // BLOCK_BYTES
-        kept = _ffi.from_buffer(blocks), _ffi.from_buffer(self._domains_of(domains))
-        job.blocks, job.domains = kept
+        job.blocks = _ffi.from_buffer(blocks)
+        job.domains = self._domains_of(domains)
         job.serial, job.now_ms, job.room, job.consent_shift = reads.serial, now_ms, room, reads.consent_shift
         decisions = self._decisions_of(reads)
         decisions.give(job)
@@ -292,12 +292,14 @@ class NativeLoop:
             decisions.renew(reads)
         return decisions
 
-    def _domains_of(self, domains: Collection[int]) -> bytes:
+    def _domains_of(self, domains: Collection[int]) -> Any:
         known = self._domains.get(domains)
         if known is None:
             if len(self._domains) >= _KEPT_DECISIONS:
                 self._domains.clear()
-            known = self._domains[domains] = bytes(number in domains for number in range(256))
+            known = self._domains[domains] = _ffi.from_buffer(
+                bytes(number in domains for number in range(256))
+            )
         return known
 
 
