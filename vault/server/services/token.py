@@ -46,7 +46,7 @@ class TokenService:
             convert.add_denials(response.errors, revealed.denials)
             for denial in revealed.denials:
                 metrics.DENIED.labels(denial.reason.value).inc()
-        metrics.VALUES.inc(len(tokens) - len(revealed.denials))
+        metrics.GATHERING.reveal(len(tokens) - len(revealed.denials))
         return response
 
     def pseudonymize(self, caller: Caller, request: pb.PseudonymizeRequest) -> pb.PseudonymizeResponse:
