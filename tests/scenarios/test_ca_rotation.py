@@ -1,6 +1,7 @@
 """The vault's own CA changes while it serves: both CAs first, then the new one alone; nothing restarts."""
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from vault.core.authority import begin_ca_change, ca_certificates, end_ca_change
 from vault.core.trail import Trail
 from vault.crypto.certificates import Issuers, create_request
 from vault.errors import InvalidRequestError
+from vault.server.anchors import LOOK_SECONDS
 
 METHOD = "TokenService/InspectToken"
 
@@ -96,6 +98,7 @@ def test_old_clients_work_then_both_then_only_new_ones(server: Server, tmp_path:
             assert works(another)
             with Renewed(new) as traffic:
                 rotate(server, "--finish")
+                time.sleep(2 * LOOK_SECONDS)
                 for channel in (open_connection, another):
                     refused = call(channel, METHOD, b"")
                     assert refused.code is grpc.StatusCode.UNAUTHENTICATED

@@ -56,6 +56,7 @@ class Committer:
 
     Attributes:
         observe: is told the times of every group that was committed, in the commit thread.
+        before_wait: is called by a thread that is about to wait for its job.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Committer:
         turn: Turn | None = None,
     ) -> None:
         self.observe: Callable[[GroupTimes], None] = lambda _: None
+        self.before_wait: Callable[[], None] = lambda: None
         self._store = store
         self._turn = turn or Turn()
         self._recover = recover
@@ -97,6 +99,7 @@ class Committer:
             self._queue.put_nowait(waiting)
         except queue.Full:
             raise OverloadedError("too many writes are waiting in this process") from None
+        self.before_wait()
         while not waiting.done.wait(_POLL_SECONDS):
             if not self._thread.is_alive():
                 raise StorageStoppedError("the commit thread has ended")

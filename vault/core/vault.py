@@ -4,8 +4,8 @@ Each method takes the `Caller` first and raises `VaultError`. The use cases' own
 rules; this one only joins them, so that a server or a test has one object to talk to.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,6 +135,7 @@ class Vault:
         self._reporting = Reporting(engine, self._trail)
         self._explaining = Explaining(engine, self._trail)
         self._suspending = Suspending(engine, self._trail)
+        self._suspending_due = _SuspendingDue(engine, self._trail)
         self._approving = Approving(engine, self._trail)
         self._tracing = Tracing(engine, self._trail)
         self._blast_radii = BlastRadii(engine, self._trail)
@@ -576,19 +577,29 @@ class Vault:
         """Requests for approval, newest first; see `approving`."""
         return self._approving.list(caller, state, _page(page_size), page_token)
 
-    @contextmanager
-    def _suspending_who_goes_beyond(self) -> Iterator[None]:
+    def _suspending_who_goes_beyond(self) -> "_SuspendingDue":
         """Suspends whom a budget says so of, before the call that went beyond it is answered."""
-        try:
-            yield
-        finally:
-            suspend_due(self.engine, self._trail)
+        return self._suspending_due
 
     def record_refusal(self, principal: str, action: str, error: VaultError) -> None:
         """Records an attempt that was turned away before or inside a use case."""
         with self.engine.store.snapshot() as snapshot:
             known = self.engine.directory(snapshot).principals.get(principal)
         self._trail.refusal(principal, known.id if known else 0, action, error.reason)
+
+
+class _SuspendingDue:
+    """A context that ends so, whatever happens in it. Any number of calls may be in it at the same time."""
+
+    def __init__(self, engine: Engine, trail: Trail) -> None:
+        self._engine = engine
+        self._trail = trail
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, *_: object) -> None:
+        suspend_due(self._engine, self._trail)
 
 
 def _page(page_size: int) -> int:

@@ -11,7 +11,6 @@ typed error; only one beyond `HARD_LIMIT_FACTOR` times the limit is cut off by g
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import grpc
@@ -31,7 +30,7 @@ from vault.errors import (
 from vault.model.requests import Caller
 from vault.server import metrics, wire
 from vault.server.anchors import Anchors
-from vault.server.identity import name_in, peer_of
+from vault.server.identity import peer_of
 from vault.server.logs import frames_of, log
 from vault.server.status import code_for, new_incident, status_of, status_of_incident, to_grpc
 
@@ -54,23 +53,17 @@ class Calls:
         self._vault = vault
         self._anchors = anchors
         self._message_bytes = message_bytes
-        self._reading = ThreadPoolExecutor(1, "read")
-
-    def close(self) -> None:
-        """Ends the reading thread; for when no call is left."""
-        self._reading.shutdown(wait=False, cancel_futures=True)
 
     def handler(
         self, method: str, request_type: type[Message], work: Work
     ) -> "grpc.RpcMethodHandler[Any, Any]":
         """A unary handler that answers `method` (its short name) by `work`."""
-        seconds = metrics.SECONDS.labels(method)
-        ok = metrics.CALLS.labels(method, "OK", "")
+        tally = metrics.GATHERING.tally(method)
 
         def behaviour(request: Any, context: grpc.ServicerContext) -> Message | bytes:  # noqa: RET503
             started = time.perf_counter()
-            principal = ""
-            metrics.IN_PROGRESS.inc()
+            principal, ok = "", False
+            tally.begin()
             try:
                 principal = self._principal(method, context)
                 response = work(Caller(principal, _deadline(context)), _well_formed(request))
@@ -84,33 +77,24 @@ class Calls:
                 status, reason = status_of_incident(incident), Reason.INTERNAL
                 _log_failure(method, principal, started, error, incident)
             else:
-                ok.inc()
+                ok = True
                 return response
             finally:
-                seconds.observe(time.perf_counter() - started)
-                metrics.IN_PROGRESS.dec()
+                tally.end(time.perf_counter() - started, ok=ok)
             metrics.CALLS.labels(method, code_for(reason).name, reason.value).inc()
             context.abort_with_status(to_grpc(status))
 
-        read: Callable[[bytes], Any] = request_type.FromString
-        if method == "Detokenize":
-            read = wire.parse
-            # Batches take turns anyway: with a thread of their own they do not fight for the
-            # interpreter over parsing and serializing either, nor wait behind writes that sync.
-            behaviour.experimental_thread_pool = self._reading  # type: ignore[attr-defined]
+        read: Callable[[bytes], Any] = wire.parse if method == "Detokenize" else request_type.FromString
         return grpc.unary_unary_rpc_method_handler(
             behaviour, request_deserializer=self._parser(read), response_serializer=wire.serialize
         )
 
     def _principal(self, method: str, context: grpc.ServicerContext) -> str:
         try:
-            peer = peer_of(context)
-            name = name_in(peer)
-            self._anchors.require(peer)
+            return self._anchors.principal(peer_of(context))
         except UnauthenticatedError as error:
             self._vault.record_refusal("", method, error)
             raise
-        return name
 
     def _parser(self, read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
         limit = self._message_bytes

@@ -1,9 +1,8 @@
 """Who calls: the principal's name out of the client certificate that TLS has verified.
 
 Precedence, as for the certificates that the vault itself issues: SPIFFE id, else the first DNS name, else
-the common name. gRPC has parsed the certificate already and hands its names out for 10 µs a call,
-so nothing is cached here: an answer remembered for a peer's address could outlive its connection and
-name somebody else.
+the common name. gRPC has parsed the certificate already. Nothing may be remembered for a peer's address: it
+could outlive its connection and name somebody else. `anchors` remembers names, for the certificate's bytes.
 """
 
 from collections.abc import Mapping, Sequence

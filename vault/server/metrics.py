@@ -3,8 +3,13 @@
 Each process writes its counts to files of its own (prometheus_client's multiprocess mode, chosen by
 `PROMETHEUS_MULTIPROC_DIR` before this module is imported); the keeper adds them up. Labels are methods,
 codes and reasons: small closed sets, and nothing of a request.
+
+What every call counts is gathered in memory (`Tally`) and written every `GATHER_SECONDS`, and at the end:
+a count in a file costs more than a small call may.
 """
 
+import threading
+from bisect import bisect_left
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess
@@ -14,6 +19,7 @@ from vault.core.committer import GroupTimes
 from vault.server.logs import log
 
 DIRECTORY_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+GATHER_SECONDS: Final = 0.25
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 CALLS = Counter("cvault_calls", "Calls answered.", ("method", "code", "reason"))
@@ -61,6 +67,100 @@ AUDIT_FULL_SECONDS = Gauge(
     "When the budget is used up at the rate of late; -1 where it does not grow.",
     multiprocess_mode="mostrecent",
 )
+
+
+class Tally:
+    """Counts of one method's calls since they were last written. Any thread may call."""
+
+    def __init__(self, method: str) -> None:
+        self._seconds = SECONDS.labels(method)
+        self._answered = CALLS.labels(method, "OK", "")
+        self._lock = threading.Lock()
+        self._ok = 0
+        self._sum = 0.0
+        self._buckets = [0] * (len(_SECONDS) + 1)
+        self.under_way = 0
+
+    def begin(self) -> None:
+        """A call has begun."""
+        with self._lock:
+            self.under_way += 1
+
+    def end(self, seconds: float, *, ok: bool) -> None:
+        """A call has ended after so long, answered or not."""
+        bucket = bisect_left(_SECONDS, seconds)
+        with self._lock:
+            self.under_way -= 1
+            self._ok += ok
+            self._sum += seconds
+            self._buckets[bucket] += 1
+
+    def write(self) -> None:
+        """Adds what was counted to the process's files."""
+        with self._lock:
+            ok, total, buckets = self._ok, self._sum, self._buckets
+            self._ok, self._sum, self._buckets = 0, 0.0, [0] * len(buckets)
+        if not any(buckets):
+            return
+        self._answered.inc(ok)
+        self._seconds._sum.inc(total)
+        for cell, count in zip(self._seconds._buckets, buckets, strict=True):
+            if count:
+                cell.inc(count)
+
+
+class Gathering:
+    """Writes what was counted in memory. Any thread may call."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[str, Tally] = {}
+        self._lock = threading.Lock()
+        self._values = 0
+        self._said = 0  # calls under way, as written last
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
+
+    def tally(self, method: str) -> Tally:
+        """The counts of a method's calls."""
+        if method not in self._tallies:
+            self._tallies[method] = Tally(method)
+        return self._tallies[method]
+
+    def reveal(self, values: int) -> None:
+        """So many values are leaving the vault."""
+        with self._lock:
+            self._values += values
+
+    def start(self) -> None:
+        """Writes from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Writes for the last time."""
+        self._stopping.set()
+        self._thread.join()
+        self.write()
+
+    def write(self) -> None:
+        """Writes now."""
+        with self._lock:
+            values, self._values = self._values, 0
+        if values:
+            VALUES.inc(values)
+        for tally in self._tallies.values():
+            tally.write()
+        under_way = sum(tally.under_way for tally in self._tallies.values())
+        if under_way != self._said:
+            self._said = under_way
+            IN_PROGRESS.set(under_way)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(GATHER_SECONDS):
+            self.write()
+
+
+GATHERING: Final = Gathering()
+"""Of this process."""
 
 
 def count_commit(times: GroupTimes) -> None:

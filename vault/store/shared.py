@@ -15,6 +15,7 @@ from vault.store.epochs import EpochPlanes
 from vault.store.files import CURRENT_FILE, RUN, read_current
 from vault.store.following import Followers
 from vault.store.ledger import Ledger, Sign
+from vault.store.meta import VerifiedMeta
 from vault.store.runfiles import STOPPED_FILE, HolderFile, require_writes, stop_writes
 from vault.store.snapshot import Snapshot
 from vault.store.witnessing import Cosigned
@@ -42,6 +43,7 @@ class Shared:
     ) -> None:
         self.root = root
         self.vault_id = vault_id
+        self.metas = VerifiedMeta(vault_id)
         self.region = region
         self.values = values
         self.sign = sign
@@ -179,7 +181,7 @@ class Shared:
         transaction = self.acquire()
         try:
             self.follow_epoch()  # so that whoever signs reads secrets without waiting for this very lock
-            with Snapshot(self.values, self.vault_id) as snapshot:
+            with Snapshot(self.values, self.metas) as snapshot:
                 self.catch_up(snapshot.meta.applied)
             if self.followers is not None:
                 self.followers.hold(self.ledger)

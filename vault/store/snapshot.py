@@ -16,7 +16,7 @@ import lmdb
 from vault.errors import IntegrityFailedError
 from vault.store.environment import ADDED_TABLES, Environment, translate
 from vault.store.layout import CUSTOMER_KEY_BYTES, customer_key, dek_key
-from vault.store.meta import META_KEY, Meta
+from vault.store.meta import META_KEY, Meta, VerifiedMeta
 
 if TYPE_CHECKING:
     from vault.store.epochs import EpochPlanes
@@ -89,9 +89,10 @@ class ValuesReader:
 class Snapshot(ValuesReader):
     """One read transaction of `values`, begun on entering the context."""
 
-    def __init__(self, environment: Environment, vault_id: bytes) -> None:
+    def __init__(self, environment: Environment, metas: VerifiedMeta) -> None:
         self._environment = environment
-        self._vault_id = vault_id
+        self._metas = metas
+        self._meta: Meta | None = None
 
     def __enter__(self) -> Self:
         self._bind(_begin(self._environment), self._environment.tables)
@@ -111,10 +112,13 @@ class Snapshot(ValuesReader):
 
     @property
     def meta(self) -> Meta:
-        """A copy of the meta row, verified: its checksum, and that it is of this very commit."""
-        meta = Meta.unpack(self.meta_bytes(), self._vault_id)
-        if meta.transaction != self._transaction.id():
-            raise IntegrityFailedError
+        """The meta row, verified: its checksum, and that it is of this very commit. Not to be changed."""
+        meta = self._meta
+        if meta is None:
+            meta = self._metas.unpack(self.meta_bytes())
+            if meta.transaction != self._transaction.id():
+                raise IntegrityFailedError
+            self._meta = meta
         return meta
 
 

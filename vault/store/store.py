@@ -232,7 +232,7 @@ class Store:
 
     def snapshot(self) -> Snapshot:
         """A read transaction of `values`, begun on entering its context."""
-        return Snapshot(self._shared.values, self._shared.vault_id)
+        return Snapshot(self._shared.values, self._shared.metas)
 
     def keyring(self) -> KeyringSnapshot:
         """Read transactions of keyring and index, begun on entering the context.
@@ -435,7 +435,7 @@ def _open_shared(
         )
         _open_planes(shared, read_only=read_only)
         opened.callback(shared.planes.release)
-        with Snapshot(values, found.vault_id) as snapshot:
+        with Snapshot(values, shared.metas) as snapshot:
             applied = snapshot.meta.applied
         path = root / files.LEDGER / LEDGER_FILE
         shared.ledger = Ledger.open(path, found.vault_id, verify, durable_seq=applied, read_only=read_only)

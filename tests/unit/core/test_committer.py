@@ -76,6 +76,14 @@ def test_a_result_comes_back_once_it_is_durable(store, committer):
     assert keys(store) == [b"a"]
 
 
+def test_a_thread_says_that_it_is_going_to_wait(store, committer):
+    said = []
+    committer.before_wait = lambda: said.append((threading.get_ident(), len(said)))
+    for key in (b"a", b"b"):
+        committer.submit(putting(key))
+    assert said == [(threading.get_ident(), 0), (threading.get_ident(), 1)]
+
+
 def test_what_waits_is_one_commit(store, committer):
     with store.snapshot() as snapshot:
         before = snapshot._transaction.id()

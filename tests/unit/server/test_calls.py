@@ -22,6 +22,7 @@ from vault.model.requests import Caller
 from vault.server import logs
 from vault.server.anchors import Anchors
 from vault.server.calls import HARD_LIMIT_FACTOR, Calls
+from vault.server.shortway import ShortWay
 
 CANARY = "Canary-7f3a@example.org"
 MESSAGE_BYTES = 1000
@@ -41,11 +42,12 @@ class Refusals:
 class Endpoint:
     """One method behind the wrapper; `work` says what it does."""
 
-    def __init__(self, authority: Any, pair: Any, cas: Path) -> None:
+    def __init__(self, authority: Any, pair: Any, cas: Path, way: str) -> None:
+        self.at_once = {"long": 1, "short": 2}[way]  # calls that can be worked on
         self.work: Work = lambda *_: pb.InspectTokenResponse()
         self.refusals = Refusals()
         self.authority = authority
-        calls = Calls(self.refusals, MESSAGE_BYTES, Anchors([cas]))  # type: ignore[arg-type]
+        calls = Calls(self.refusals, MESSAGE_BYTES, Anchors([cas], look_seconds=0.0))  # type: ignore[arg-type]
         handler = calls.handler("InspectToken", pb.InspectTokenRequest, lambda c, r: self.work(c, r))
         self._server = grpc.server(
             futures.ThreadPoolExecutor(1),
@@ -54,7 +56,8 @@ class Endpoint:
         self._server.add_registered_method_handlers("test.Test", {"InspectToken": handler})
         credentials = grpc.ssl_server_credentials([(pair.key, pair.certificate)], authority.pem, True)
         self._port = self._server.add_secure_port("127.0.0.1:0", credentials)
-        self._server.start()
+        methods = ["/test.Test/InspectToken"] if way == "short" else []
+        ShortWay(self._server, methods, self.at_once).start()
         self.channel = self.connect("crm")
 
     def connect(self, name: str) -> grpc.Channel:
@@ -91,9 +94,11 @@ def cas(authority: Any, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def endpoint(authority: Any, server_pair: Any, cas: Path) -> Iterator[Endpoint]:
-    running = Endpoint(authority, server_pair, cas)
+@pytest.fixture(params=["long", "short"])
+def endpoint(
+    authority: Any, server_pair: Any, cas: Path, request: pytest.FixtureRequest
+) -> Iterator[Endpoint]:
+    running = Endpoint(authority, server_pair, cas, request.param)
     yield running
     running.close()
 
@@ -211,17 +216,21 @@ def test_work_whose_caller_gave_up_is_not_begun(endpoint: Endpoint) -> None:
         return pb.InspectTokenResponse()
 
     endpoint.work = work
-    first = endpoint.method(endpoint.channel).future(
-        pb.InspectTokenRequest(token="first").SerializeToString(), timeout=10
-    )
-    while not begun:
+    first = [
+        endpoint.method(endpoint.channel).future(
+            pb.InspectTokenRequest(token="first").SerializeToString(), timeout=10
+        )
+        for _ in range(endpoint.at_once)
+    ]
+    while len(begun) < endpoint.at_once:
         time.sleep(0.01)
     code, _, _ = endpoint.refusal(pb.InspectTokenRequest(token="late").SerializeToString(), timeout=0.2)
     assert code is grpc.StatusCode.DEADLINE_EXCEEDED
     hold.set()
-    first.result(timeout=10)
+    for each in first:
+        each.result(timeout=10)
     endpoint.call(pb.InspectTokenRequest(token="last").SerializeToString())
-    assert begun == ["first", "last"]
+    assert begun == ["first"] * endpoint.at_once + ["last"]
 
 
 def test_an_open_connection_ends_to_count_with_the_trust_in_its_ca(

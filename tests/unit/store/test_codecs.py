@@ -11,7 +11,7 @@ from vault.errors import IntegrityFailedError, StorageFormatError
 from vault.store import entries, layout
 from vault.store.aliases import AliasState
 from vault.store.layout import CustomerRow, RowState, ValueHeader, ValueRecord, WrappedKey
-from vault.store.meta import META_HOT_BYTES, Meta
+from vault.store.meta import META_HOT_BYTES, Meta, VerifiedMeta
 from vault.store.sheet import SealedSheet, Sheet, SheetField, SheetSurrogate, external_id_of, indexed_part
 
 u8, u16, u32 = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32))
@@ -167,6 +167,17 @@ def test_a_flipped_bit_of_the_meta_row_is_found(meta: Meta, bit: int) -> None:
     row[bit // 8] ^= 1 << bit % 8
     with pytest.raises(IntegrityFailedError):
         Meta.unpack(bytes(row), bytes(16))
+
+
+@given(metas, metas, st.integers(0, 60 * 8 - 1))
+def test_only_the_row_verified_last_is_not_verified_again(meta: Meta, other: Meta, bit: int) -> None:
+    verified, rows = VerifiedMeta(bytes(16)), [each.pack(bytes(16)) for each in (meta, other)]
+    damaged = bytearray(rows[0])
+    damaged[bit // 8] ^= 1 << bit % 8
+    for row, expected in [(rows[0], meta), (rows[0], meta), (rows[1], other), (rows[0], meta)]:
+        assert verified.unpack(bytes(row)) == expected
+        with pytest.raises(IntegrityFailedError):
+            verified.unpack(bytes(damaged))
 
 
 def test_a_meta_row_of_another_vault_is_refused() -> None:

@@ -44,7 +44,7 @@ class TokenService:
         denials = revealed.denials
         for denial in denials:
             metrics.DENIED.labels(denial.reason.value).inc()
-        metrics.VALUES.inc(len(tokens) - len(denials))
+        metrics.GATHERING.reveal(len(tokens) - len(denials))
         return wire.answer(
             revealed.values,
             revealed.reveals,

@@ -1,0 +1,299 @@
+"""The short way of calls that are answered at once: on the thread that takes them from gRPC.
+
+gRPC's synchronous server hands each call to a pool and waits there for its message: several changes of
+thread, each with a turn at the interpreter. Here one thread leads: it takes what gRPC has, and answers
+itself. That halves what a call costs beside its work.
+
+Rules:
+- Only calls of the methods named go this way. All others go gRPC's own, by gRPC's own code.
+- What gRPC has ready is taken before the next call is answered, at most `EVENTS_AT_ONCE` events: so calls
+  that come meanwhile count as waiting, are refused beyond the server's limit, and are known to be cancelled.
+- A leader that waits steps aside for another thread: where it says so itself (`step_aside`, for a commit), at
+  once; else when one call has taken `PATIENCE_SECONDS`, twice that at most. It ends its call, then stands by.
+- Nothing of a call is shared between threads but under the server's lock, or by a deque's own.
+
+gRPC has no public name for this. What is used of `grpc._server` and `grpc._cython.cygrpc` was tested with the
+versions of `TESTED`; with any other, `start` leaves every call to gRPC (`is_known`).
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+import grpc
+from grpc import _server
+from grpc._cython import cygrpc  # type: ignore[attr-defined]
+
+from vault.errors import OverloadedError
+from vault.server.logs import frames_of, log
+from vault.server.status import status_of, to_grpc
+
+TESTED: Final = ("1.85.",)
+EVENTS_AT_ONCE: Final = 32
+PATIENCE_SECONDS: Final = 0.02
+_POLL_SECONDS: Final = 1.0
+_NO_FLAGS: Final = 0
+_TIMEOUT: Final = cygrpc.CompletionType.queue_timeout
+_OK: Final = cygrpc.StatusCode.ok
+_UNKNOWN: Final = cygrpc.StatusCode.unknown
+_UNIMPLEMENTED: Final = cygrpc.StatusCode.unimplemented
+_CODES: Final[Mapping[grpc.StatusCode, Any]] = {
+    code: getattr(cygrpc.StatusCode, code.name.lower()) for code in grpc.StatusCode
+}
+_Finished = tuple["_Call | None", tuple[()]]
+"""What gRPC's loop expects of an event's callback: a call that is over, or None."""
+
+
+def is_known(version: str = grpc.__version__) -> bool:
+    """Whether the short way was tested with this version of gRPC."""
+    return version.startswith(TESTED)
+
+
+class _AbortedError(Exception):
+    """The method has ended its call with a status."""
+
+    def __init__(self, status: grpc.Status) -> None:
+        super().__init__()
+        self.status = status
+
+
+class _Call:
+    """One call, and what its method sees of it: the part of `grpc.ServicerContext` that `calls` uses."""
+
+    __slots__ = ("_due", "_event", "_state", "cancelled", "handler", "request")
+
+    def __init__(self, state: Any, event: Any, handler: Any) -> None:
+        self._state = state
+        self._event = event
+        self._due = 0  # batches of operations that are under way
+        self.handler = handler
+        self.request: bytes | None = None
+        self.cancelled = False
+
+    def auth_context(self) -> Mapping[str, Sequence[bytes]]:
+        """The properties of the caller's connection."""
+        found: Mapping[bytes, Sequence[bytes]] = cygrpc.auth_context(self._event.call) or {}
+        return {key.decode(): values for key, values in found.items()}
+
+    def time_remaining(self) -> float:
+        """Seconds until the caller gives up."""
+        deadline: float = self._event.call_details.deadline
+        return max(deadline - time.time(), 0.0)
+
+    def is_active(self) -> bool:
+        """Whether the caller still waits, as far as is known."""
+        return not self.cancelled
+
+    def abort_with_status(self, status: grpc.Status) -> None:
+        """Ends the call with a status other than OK."""
+        raise _AbortedError(status)
+
+    def run(self, operations: Sequence[Any], done: Any) -> None:
+        """Starts a batch of operations; `done` is called with its event, and ends with `over`."""
+        with self._state.lock:
+            self._due += 1
+        self._event.call.start_server_batch(operations, done)
+
+    def over(self) -> _Finished:
+        """To be returned when a batch is over."""
+        with self._state.lock:
+            self._due -= 1
+            return (None, ()) if self._due else (self, ())
+
+    def closed(self, event: Any) -> _Finished:
+        """The caller has its answer, or has given up."""
+        self.cancelled = event.batch_operations[0].cancelled()
+        return self.over()
+
+    def sent(self, _event: Any) -> _Finished:
+        """The answer is on its way."""
+        return self.over()
+
+
+class _Lead:
+    """One thread's time at the head; `answering` is the call that it works on."""
+
+    __slots__ = ("answering", "thread")
+
+    def __init__(self) -> None:
+        self.answering: _Call | None = None
+        self.thread = threading.get_ident()
+
+
+class ShortWay:
+    """Serves a `grpc.Server` whose methods and ports were added and which was not started."""
+
+    def __init__(self, server: grpc.Server, methods: Collection[str], threads: int) -> None:
+        """Takes the server.
+
+        Args:
+            server: with its methods registered.
+            methods: full names (`/package.Service/Method`) of unary ones that go the short way.
+            threads: that lead or stand by; so many calls may wait at the same time before none is taken.
+        """
+        self._server = server
+        self._state: Any = server._state  # type: ignore[attr-defined]
+        self._handlers = {name: self._state.registered_method_handlers[name] for name in methods}
+        self._threads = max(2, threads)
+        self._waiting: deque[_Call] = deque()
+        self._lead: _Lead | None = None
+        self._watch = threading.Lock()  # held by the one thread that watches the leader
+        self._needed = threading.Event()
+        self._ended = False
+
+    def start(self) -> None:
+        """Starts the server."""
+        if not is_known():
+            log.warning("grpc is of an untested version, calls go the long way")
+            self._server.start()
+            return
+        state = self._state
+        with state.lock:
+            state.server.start()
+            state.stage = _server._ServerStage.STARTED
+            for name in state.registered_method_handlers:
+                _server._request_registered_call(state, name)
+            _server._request_call(state)
+        for number in range(self._threads):
+            threading.Thread(target=self._serve, name=f"serve_{number}", daemon=True).start()
+
+    def step_aside(self) -> None:
+        """Lets another thread lead, if this one does: to be called before it waits."""
+        lead = self._lead
+        if lead is not None and lead.thread == threading.get_ident():
+            self._lead = None
+            self._needed.set()
+
+    def _serve(self) -> None:
+        while not self._ended:
+            with self._watch:
+                self._stand_by()
+                lead = self._lead = _Lead()
+            if not self._ended:
+                self._take_and_answer(lead)
+        self._needed.set()  # the next one that stands by finds the end, too
+
+    def _stand_by(self) -> None:
+        """Returns when another leader is needed, or at the end."""
+        seen: _Call | None = None
+        while (lead := self._lead) is not None and not self._ended:
+            answering = lead.answering
+            if answering is not None and answering is seen:
+                return
+            seen = answering
+            self._needed.wait(PATIENCE_SECONDS)
+        self._needed.clear()
+
+    def _take_and_answer(self, lead: _Lead) -> None:
+        """Leads until the server has ended or another thread leads."""
+        poll, waiting, taken = self._state.completion_queue.poll, self._waiting, 0
+        while self._lead is lead:
+            event = poll(0 if waiting else time.time() + _POLL_SECONDS)
+            if self._state.server_deallocated:
+                _server._begin_shutdown_once(self._state)
+            if event.completion_type == _TIMEOUT:
+                taken = EVENTS_AT_ONCE
+            elif self._handle(event):
+                taken += 1
+            else:
+                self._ended = True
+                return
+            event = None  # gRPC must not find a call that is over still held when it is asked again
+            if taken >= EVENTS_AT_ONCE:
+                taken = 0
+                self._answer_next(lead)
+
+    def _handle(self, event: Any) -> bool:
+        """Takes an event; whether the server goes on."""
+        state, tag = self._state, event.tag
+        handler = self._handlers.get(tag) if isinstance(tag, str) else None
+        if handler is None:
+            return bool(_server._process_event_and_continue(state, event))
+        with state.lock:
+            state.due.remove(tag)
+            if event.success:
+                self._accept(_Call(state, event, handler))
+            if state.stage is _server._ServerStage.STARTED:
+                _server._request_registered_call(state, tag)
+                return True
+            return not _server._stop_serving(state)
+
+    def _accept(self, call: _Call) -> None:
+        """Waits for the call's message, or refuses it where too many wait. Holds the server's lock."""
+        state = self._state
+        state.rpc_states.add(call)
+        call.run((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), call.closed)
+        limit = state.maximum_concurrent_rpcs
+        if limit is not None and state.active_rpc_count >= limit:
+            self._refuse(call)
+            return
+        state.active_rpc_count += 1
+
+        def received(event: Any) -> _Finished:
+            call.request = event.batch_operations[0].message()
+            self._waiting.append(call)
+            return call.over()
+
+        call.run((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), received)
+
+    def _refuse(self, call: _Call) -> None:
+        error = OverloadedError("too many calls are waiting in this process")
+        self._send_status(call, to_grpc(status_of(error)))
+
+    def _answer_next(self, lead: _Lead) -> None:
+        try:
+            call = self._waiting.popleft()
+        except IndexError:
+            return
+        lead.answering = call
+        try:
+            self._answer(call)
+        except Exception as error:  # noqa: BLE001 - the edge: the server has to go on
+            log.error("an answer was not sent", exception=type(error).__name__, frames=frames_of(error))
+        finally:
+            lead.answering = None
+            with self._state.lock:
+                self._state.active_rpc_count -= 1
+
+    def _answer(self, call: _Call) -> None:
+        handler, request = call.handler, call.request
+        call.request = None
+        if request is None:  # the caller has gone, or sent nothing, or more than gRPC takes
+            if not call.cancelled:
+                _send(call, _UNIMPLEMENTED, b"exactly one request message is required", None)
+            return
+        try:
+            answer = handler.response_serializer(
+                handler.unary_unary(handler.request_deserializer(request), call)
+            )
+        except _AbortedError as aborted:
+            self._send_status(call, aborted.status)
+            return
+        except BaseException:
+            _send(call, _UNKNOWN, b"", None)
+            raise
+        if not call.cancelled:
+            call.run(
+                (
+                    cygrpc.SendInitialMetadataOperation(None, _NO_FLAGS),
+                    cygrpc.SendMessageOperation(answer, _NO_FLAGS),
+                    cygrpc.SendStatusFromServerOperation(None, _OK, b"", _NO_FLAGS),
+                ),
+                call.sent,
+            )
+
+    def _send_status(self, call: _Call, status: grpc.Status) -> None:
+        if not call.cancelled:
+            _send(call, _CODES[status.code], status.details.encode(), status.trailing_metadata)
+
+
+def _send(call: _Call, code: Any, details: bytes, trailing: Any) -> None:
+    call.run(
+        (
+            cygrpc.SendInitialMetadataOperation(None, _NO_FLAGS),
+            cygrpc.SendStatusFromServerOperation(trailing, code, details, _NO_FLAGS),
+        ),
+        call.sent,
+    )
