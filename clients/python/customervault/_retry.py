@@ -1,4 +1,4 @@
-"""What is tried again, and when. Pure: no clock, no sleep.
+"""What is tried again, and when. No clock, no sleep.
 
 Rules:
 - Tried again: UNAVAILABLE, RESOURCE_EXHAUSTED with reason OVERLOADED, ABORTED, and CANCELLED, which a
@@ -8,15 +8,41 @@ Rules:
 - Waits are full jitter over an exponential bound (Brooker, "Exponential Backoff And Jitter", 2015).
   A wait that the server asks for (google.rpc.RetryInfo) comes before the jitter.
 - The deadline bounds all attempts together: a wait that would pass it is not begun.
+- Attempts that follow OVERLOADED are on a budget of the client: one for every five calls, and twenty to begin
+  with. Trying all again would keep a vault busy with refusing. Beyond it the caller gets the error.
 """
 
 import random
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 
 from customervault.errors import BatchAbortedError, OverloadedError, VaultError
 
 _FIRST_BOUND_SECONDS = 0.1
 _LARGEST_BOUND_SECONDS = 2.0
+_MOST_RETRIES_SAVED = 20.0
+_RETRIES_A_CALL = 0.2
+
+
+class RetryBudget:
+    """How many attempts may still follow OVERLOADED. Thread-safe; one for all calls of a client."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._left = _MOST_RETRIES_SAVED
+
+    def earn(self) -> None:
+        """For a call's first attempt."""
+        with self._lock:
+            self._left = min(_MOST_RETRIES_SAVED, self._left + _RETRIES_A_CALL)
+
+    def spend(self) -> bool:
+        """Whether there is one more."""
+        with self._lock:
+            if self._left < 1:
+                return False
+            self._left -= 1
+            return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +50,7 @@ class RetryPolicy:
     """How often one request is sent at most."""
 
     max_attempts: int
+    budget: RetryBudget = field(default_factory=RetryBudget)
 
     def wait_seconds(self, error: VaultError, attempts_made: int, remaining_seconds: float) -> float | None:
         """How long to wait before the next attempt; None when `error` is to be raised.
@@ -38,7 +65,9 @@ class RetryPolicy:
         bound = min(_LARGEST_BOUND_SECONDS, _FIRST_BOUND_SECONDS * 2.0 ** (attempts_made - 1))
         jitter = random.uniform(0.0, bound)  # noqa: S311 - spreads load, guards nothing
         wait = (error.retry_after_seconds or 0.0) + jitter
-        return wait if wait < remaining_seconds else None
+        if wait >= remaining_seconds:
+            return None
+        return wait if not isinstance(error, OverloadedError) or self.budget.spend() else None
 
 
 def is_retryable(error: VaultError) -> bool:

@@ -141,6 +141,37 @@ def test_waits_are_jittered_below_a_growing_bound() -> None:
         assert bound * 3 / 4 < max(known) <= bound
 
 
+def test_retries_of_an_overloaded_vault_are_on_a_budget() -> None:
+    policy = RetryPolicy(max_attempts=10)
+    busy = errors.OverloadedError("x", code="RESOURCE_EXHAUSTED")
+    granted = sum(policy.wait_seconds(busy, 1, 100.0) is not None for _ in range(100))
+    assert granted == 20
+    for _ in range(50):
+        policy.budget.earn()
+    granted = sum(policy.wait_seconds(busy, 1, 100.0) is not None for _ in range(100))
+    assert 9 <= granted <= 10
+    assert policy.wait_seconds(errors.KeyUnavailableError("x", code="UNAVAILABLE"), 1, 100.0) is not None
+
+
+def test_what_is_not_tried_again_costs_nothing() -> None:
+    policy = RetryPolicy(max_attempts=2)
+    busy = errors.OverloadedError("x", code="RESOURCE_EXHAUSTED", retry_after_seconds=1.0)
+    for _ in range(100):
+        assert policy.wait_seconds(busy, 2, 100.0) is None
+        assert policy.wait_seconds(busy, 1, 0.5) is None
+    assert policy.wait_seconds(busy, 1, 100.0) is not None
+
+
+def test_a_flood_of_calls_sends_few_more_than_it_has(server: ScriptedVault, connect: Any) -> None:
+    busy = Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", retry_after_seconds=0.001)
+    server.script("UpdateValue", busy)
+    vault = connect(max_attempts=2)
+    for _ in range(60):
+        with pytest.raises(errors.OverloadedError):
+            vault.update("cv1_0", "new")
+    assert 60 < len(server.requests("UpdateValue")) <= 60 + 20 + 12
+
+
 def test_unreachable_vault_is_a_connection_failure(server: ScriptedVault, connect: Any) -> None:
     server.stop()
     with pytest.raises(errors.ConnectionFailedError) as caught:

@@ -126,6 +126,7 @@ class AsyncTransport:
 
     async def _send(self, request: Request, deadline: float) -> Any:
         attempts = 0
+        self._retry.budget.earn()
         while True:
             lines = self._open_lines()
             remaining = deadline - time.monotonic()
@@ -134,7 +135,7 @@ class AsyncTransport:
             attempts += 1
             try:
                 with self._balance.connection() as number:
-                    return await lines[number].call(request, remaining)
+                    return await lines[number].call(request, remaining, attempts)
             except grpc.RpcError as failure:
                 error = error_of_call(failure)
             except asyncio.CancelledError:

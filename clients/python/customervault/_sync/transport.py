@@ -123,6 +123,7 @@ class Transport:
 
     def _send(self, request: Request, deadline: float) -> Any:
         attempts = 0
+        self._retry.budget.earn()
         while True:
             self._check_open()
             remaining = deadline - time.monotonic()
@@ -131,7 +132,7 @@ class Transport:
             attempts += 1
             try:
                 with self._balance.connection() as number:
-                    return self._lines[number].call(request, remaining)
+                    return self._lines[number].call(request, remaining, attempts)
             except grpc.RpcError as failure:
                 error = error_of_call(failure)
             except ValueError:  # gRPC's way to say that another thread closed the channel
