@@ -22,7 +22,7 @@ class ServerSettings:
     listen: str = "127.0.0.1:8443"
     metrics_listen: str = "127.0.0.1:9464"
     workers: int = 0  # 0: one for each core
-    threads: int = 4  # gRPC threads a worker
+    threads: int = 4  # calls at work at the same time in a worker, besides reads, which take turns
     drain_seconds: int = 20
     dns_names: tuple[str, ...] = ("localhost",)
     ip_addresses: tuple[str, ...] = ("127.0.0.1", "::1")
@@ -44,8 +44,10 @@ class Limits:
     message_bytes: int = 4_194_304
     reply_bytes: int = 3_670_016
     shred_batch: int = 1000
-    waiting_writes: int = 512
-    waiting_reads: int = 256
+    waiting_writes: int = 512  # for the commit thread of a worker
+    waiting_reads: int = 1024  # Detokenize calls that wait for their turn in a worker
+    waiting_calls: int = 128  # other calls that wait; urgent ones have as many places of their own
+    waiting_items: int = 50_000  # what waiting calls weigh: 50 each, and 1 for each token or 38 bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -357,9 +357,13 @@ class SearchIncompleteError(ServiceError):
 
 
 class OverloadedError(ServiceError):
-    """Too much work is waiting; retry later."""
+    """Too much work is waiting; retry later, but not before `retry_after_seconds`."""
 
     reason = Reason.OVERLOADED
+
+    def __init__(self, message: str, *, retry_after_seconds: float = 0.1, **details: str) -> None:
+        super().__init__(message, **details)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class DeadlineExceededError(ServiceError):

@@ -10,12 +10,14 @@ a count in a file costs more than a small call may.
 
 import threading
 from bisect import bisect_left
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess
 from prometheus_client.exposition import generate_latest
 
 from vault.core.committer import GroupTimes
+from vault.server.line import Line
 from vault.server.logs import log
 
 DIRECTORY_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -26,7 +28,20 @@ CALLS = Counter("cvault_calls", "Calls answered.", ("method", "code", "reason"))
 SECONDS = Histogram(
     "cvault_call_seconds", "Time from a call's start to its answer.", ("method",), buckets=_SECONDS
 )
-IN_PROGRESS = Gauge("cvault_calls_in_progress", "Calls being worked on.", multiprocess_mode="livesum")
+IN_PROGRESS = Gauge("cvault_calls_in_progress", "Calls being worked on, or at a gate.", multiprocess_mode="livesum")
+WAITING_CALLS = Gauge(
+    "cvault_waiting_calls", "Calls that wait for their turn.", ("line",), multiprocess_mode="livesum"
+)
+WAITING_ITEMS = Gauge(
+    "cvault_waiting_items",
+    "What they weigh: 50 a call, and 1 for each token or 38 bytes.",
+    ("line",),
+    multiprocess_mode="livesum",
+)
+WAIT_SECONDS = Histogram(
+    "cvault_wait_seconds", "How long calls that had to wait in a line did so.", ("line",), buckets=_SECONDS
+)
+REFUSED = Counter("cvault_refused", "Calls that were turned away for load.", ("line", "why"))
 VALUES = Counter("cvault_values_detokenized", "Values that left the vault.")
 DENIED = Counter(
     "cvault_values_denied", "Tokens of detokenize calls that were answered with an error.", ("reason",)
@@ -114,6 +129,7 @@ class Gathering:
 
     def __init__(self) -> None:
         self._tallies: dict[str, Tally] = {}
+        self._told: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._values = 0
         self._said = 0  # calls under way, as written last
@@ -130,6 +146,10 @@ class Gathering:
         """So many values are leaving the vault."""
         with self._lock:
             self._values += values
+
+    def watch(self, tell: Callable[[], None]) -> None:
+        """Calls `tell` with each writing."""
+        self._told.append(tell)
 
     def start(self) -> None:
         """Writes from now on."""
@@ -153,6 +173,8 @@ class Gathering:
         if under_way != self._said:
             self._said = under_way
             IN_PROGRESS.set(under_way)
+        for tell in self._told:
+            tell()
 
     def _run(self) -> None:
         while not self._stopping.wait(GATHER_SECONDS):
@@ -161,6 +183,17 @@ class Gathering:
 
 GATHERING: Final = Gathering()
 """Of this process."""
+
+
+def watch_line(name: str, line: Line[Any]) -> None:
+    """Says with each writing what waits in a line."""
+    calls, items = WAITING_CALLS.labels(name), WAITING_ITEMS.labels(name)
+
+    def tell() -> None:
+        calls.set(line.waiting_calls)
+        items.set(line.waiting_weight)
+
+    GATHERING.watch(tell)
 
 
 def count_commit(times: GroupTimes) -> None:

@@ -3,11 +3,12 @@
 Rules:
 - Every `Reason` has a code here, and a sentence for items that failed with a reason alone.
 - Every status carries `ErrorInfo(domain="customervault", reason, metadata=details)`. OVERLOADED adds
-  `RetryInfo`.
+  `RetryInfo`, with the wait that the error asks for.
 - An exception that is not a `VaultError` tells the caller nothing but an incident id.
 - Statuses travel in HTTP/2 trailers, which peers cap at 8 KiB, so messages are cut.
 """
 
+import functools
 import secrets
 from collections.abc import Mapping
 from typing import NamedTuple, cast
@@ -18,7 +19,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
-from vault.errors import Reason, VaultError
+from vault.errors import OverloadedError, Reason, VaultError
 
 ERROR_DOMAIN = "customervault"
 MAX_MESSAGE_BYTES = 1000
@@ -114,7 +115,10 @@ def code_for(reason: Reason) -> grpc.StatusCode:
 
 def status_of(error: VaultError) -> Status:
     """The status of an expected error: its message, reason and details."""
-    return _status(error.reason, str(error) or MEANINGS[error.reason].sentence, error.details)
+    retry_ms = RETRY_DELAY_MS
+    if isinstance(error, OverloadedError):
+        retry_ms = max(1, round(error.retry_after_seconds * 1000))
+    return _status(error.reason, str(error) or MEANINGS[error.reason].sentence, error.details, retry_ms)
 
 
 def status_of_reason(reason: Reason) -> Status:
@@ -132,19 +136,35 @@ def new_incident() -> str:
     return secrets.token_hex(5)
 
 
+def overloaded(error: OverloadedError) -> grpc.Status:
+    """The status of a refusal for load, ready made where it was made before: refusing has to be cheap."""
+    return _overloaded(str(error), error.retry_after_seconds, tuple(error.details.items()))
+
+
+@functools.lru_cache(256)
+def _overloaded(
+    message: str, retry_after_seconds: float, details: tuple[tuple[str, str], ...]
+) -> grpc.Status:
+    error = OverloadedError(message, retry_after_seconds=retry_after_seconds, **dict(details))
+    return to_grpc(status_of(error))
+
+
 def to_grpc(status: Status) -> grpc.Status:
     """The form that `context.abort_with_status` takes."""
     return cast(grpc.Status, rpc_status.to_status(status))
 
 
-def _status(reason: Reason, message: str, details: Mapping[str, str]) -> Status:
+def _status(
+    reason: Reason, message: str, details: Mapping[str, str], retry_ms: int = RETRY_DELAY_MS
+) -> Status:
     info = ErrorInfo(reason=reason.value, domain=ERROR_DOMAIN)
     for name, detail in details.items():
         info.metadata[name] = _cut(detail, MAX_DETAIL_BYTES)
     status = Status(code=code_for(reason).value[0], message=_cut(message, MAX_MESSAGE_BYTES))
     status.details.add().Pack(info)
     if reason is Reason.OVERLOADED:
-        delay = Duration(nanos=RETRY_DELAY_MS * 1_000_000)
+        delay = Duration()
+        delay.FromMilliseconds(retry_ms)
         status.details.add().Pack(RetryInfo(retry_delay=delay))
     return status
 

@@ -57,7 +57,10 @@ def bind(server: grpc.Server, vault: Vault, calls: Calls) -> tuple[str, ...]:
     for file, kind in _FILES:
         servicer = kind(vault)
         for service in file.services_by_name.values():
-            server.add_registered_method_handlers(service.full_name, _handlers(service, servicer, calls))
+            handlers = _handlers(service, servicer, calls)
+            server.add_registered_method_handlers(service.full_name, handlers)
+            for name in handlers:
+                calls.lanes.watch(f"/{service.full_name}/{name}")
             names.append(service.full_name)
     return tuple(names)
 

@@ -1,0 +1,114 @@
+"""Where calls of the short way wait for the thread that leads: no threads wait, calls do.
+
+Rules:
+- As long as little waits, calls go in the order in which they came, and nobody asks whose they are: `FEW`
+  small ones, or one of any size. More than that forms a `Line`, with shares and turns by principal. Those that
+  came before it go first, and while there is a line, whoever comes joins it.
+- A call that may not wait is refused: where it can be known by then, before its request is read; else before it
+  is parsed.
+- A call that is cancelled while it waits in the line gives up its place.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+from vault.errors import OverloadedError, UnauthenticatedError
+from vault.server import metrics
+from vault.server.line import SMALL_WEIGHT, Line, Place, Refusal, weight_of
+from vault.server.refusals import Refusals
+
+FEW: Final = 32
+_NOBODY: Final = ""  # all those together who do not say who they are; they are refused when it is their turn
+
+Call = TypeVar("Call")
+
+
+class Inbox(Generic[Call]):
+    """Calls that have come in. Any thread may use it.
+
+    Args:
+        name: For metrics.
+        calls: How many may wait.
+        items: What may wait.
+        principal_of: Says whose a call is, or raises `UnauthenticatedError`.
+    """
+
+    def __init__(self, name: str, *, calls: int, items: int, principal_of: Callable[[Call], str]) -> None:
+        self._line: Line[Call] = Line(calls=calls, weight=items, clock=time.monotonic)
+        self._lock = threading.Lock()
+        self._first: deque[Call] = deque()
+        self._few = min(FEW, calls // 4)
+        self._principal_of = principal_of
+        self._refusals = Refusals(name)
+        self._waited = metrics.WAIT_SECONDS.labels(name)
+        metrics.watch_line(name, self._line)
+
+    def __bool__(self) -> bool:
+        return bool(self._first) or self._line.waiting_calls > 0
+
+    def check(self, call: Call) -> None:
+        """Refuses a call before its request is read.
+
+        Raises:
+            OverloadedError: it could not wait; the error says when to come again.
+        """
+        if self._line.waiting_calls:
+            principal = self._name_of(call)
+            with self._lock:
+                refusal = self._line.refuses(principal)
+                if refusal is not None:
+                    raise self._refused(refusal, principal)
+
+    def put(self, call: Call, message_bytes: int) -> Place[Call] | None:
+        """Lets a call wait whose request is so long; its place, where there is a line.
+
+        Raises:
+            OverloadedError: as `check`.
+        """
+        first, line = self._first, self._line
+        weight = weight_of(message_bytes)
+        if not line.waiting_calls and (not first or (weight <= SMALL_WEIGHT and len(first) < self._few)):
+            first.append(call)
+            return None
+        principal = self._name_of(call)
+        with self._lock:
+            place = line.arrive(principal, weight, call)
+            if isinstance(place, Refusal):
+                raise self._refused(place, principal)
+        return place
+
+    def take(self) -> tuple[Call, Place[Call] | None] | None:
+        """Whose turn it is, if anybody waits, and its place, where it had one."""
+        try:
+            return self._first.popleft(), None
+        except IndexError:
+            with self._lock:
+                place = self._line.take()
+        if place is None:
+            return None
+        self._waited.observe(place.begun - place.arrived)
+        return place.owner, place
+
+    def done(self, place: Place[Call]) -> None:
+        """The call of this place was answered."""
+        with self._lock:
+            self._line.done(place)
+
+    def leave(self, place: Place[Call]) -> None:
+        """Its caller has gone."""
+        with self._lock:
+            if place.waiting:
+                self._line.leave(place)
+                self._refusals.late(place.principal)
+
+    def _name_of(self, call: Call) -> str:
+        try:
+            return self._principal_of(call)
+        except UnauthenticatedError:
+            return _NOBODY
+
+    def _refused(self, refusal: Refusal, principal: str) -> OverloadedError:
+        return self._refusals.error(refusal, principal, self._line.wait_seconds())
