@@ -195,11 +195,12 @@ class ShortWay:
                 _server._begin_shutdown_once(self._state)
             if event.completion_type == _TIMEOUT:
                 taken = EVENTS_AT_ONCE
-            elif self._handle(event):
-                taken += 1
-            else:
+            elif not self._handle(event):
                 self._ended = True
                 return
+            else:
+                # Who has taken over by now may wait in `poll`, and not know of a call that came here.
+                taken = taken + 1 if self._lead is lead else EVENTS_AT_ONCE
             event = None  # gRPC must not find a call that is over still held when it is asked again
             if taken >= EVENTS_AT_ONCE:
                 taken = 0
