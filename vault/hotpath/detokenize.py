@@ -100,8 +100,8 @@ class HotPath:
         self.reply_bytes = reply_bytes
         self._loop = loop
         opener = Opener()
-        admission = Admission(store, cache, opener, vault_id, judge, tombstone_mac)
-        self._tools = Tools(cache, admission, opener, vault_id, mask)
+        admission = Admission(cache, opener, vault_id, judge, tombstone_mac)
+        self._tools = Tools(store, cache, admission, opener, vault_id, mask)
         self._turn = threading.Lock()
         self._waiting = threading.BoundedSemaphore(waiting_reads)
 
@@ -264,7 +264,10 @@ class HotPath:
         if indexes is not None and len(indexes) < len(batch.tokens):
             blocks = b"".join([blocks[BLOCK_BYTES * at : BLOCK_BYTES * (at + 1)] for at in indexes])
         helper = BatchHelper(self._tools, reads, batch.snapshot, batch.issued, batch.now_ms)
-        found = self._loop.read(blocks, batch.grants.domains, reads, room, batch.now_ms, helper)
+        try:
+            found = self._loop.read(blocks, batch.grants.domains, reads, room, batch.now_ms, helper)
+        finally:
+            helper.close()
         outcomes = found.outcomes
         if found.missed:
             told = bytearray(outcomes)
