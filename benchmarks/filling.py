@@ -30,9 +30,11 @@ from vault.config import Settings, StorageSettings
 from vault.core.vault import Vault
 from vault.crypto import hazmat
 from vault.crypto.suites import SUITES, XCHACHA20_POLY1305
-from vault.model.ids import CustomerNo, Generation, Region
+from vault.crypto.tokens import BLOCK_BYTES, parts
+from vault.model.ids import Generation
 from vault.model.requests import CustomerRef, Entry, FieldInput
 from vault.model.secret import Secret
+from vault.store.layout import value_key
 
 FIELDS = 5
 TOKEN_BYTES = 36
@@ -190,14 +192,13 @@ def _located(vault: Vault, tokens: Sequence[str], seal_keys: dict[int, bytes]) -
     engine = vault.engine
     found = []
     with engine.store.keyring() as keyring:
-        for deciphered in engine.secrets.codec.decipher_batch(tokens):
-            assert deciphered is not None
-            home, customer, value_no = deciphered
-            found.append(home[:1] + customer + value_no)
-            number = CustomerNo(int.from_bytes(customer, "big"))
+        blocks = engine.secrets.codec.decipher_batch(tokens)
+        for at in range(0, len(blocks), BLOCK_BYTES):
+            deciphered = parts(blocks[at : at + BLOCK_BYTES])
+            region, number, generation = deciphered.region, deciphered.customer_no, Generation(1)
+            found.append(value_key(region, number, deciphered.value_no))
             if number in seal_keys:
                 continue
-            region, generation = Region(home[0]), Generation(1)
             row = keyring.dek(region, number, generation)
             assert row is not None
             with engine.deks.unwrap(row, keyring.epoch, region, number, generation) as dek:

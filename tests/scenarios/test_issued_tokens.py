@@ -98,7 +98,7 @@ def test_an_issued_token_reads_its_value_as_its_reader_may(desks: Desks) -> None
     assert desks.crm.read([made.token, email, made.token, name]).values == [
         ANN["email"], ANN["email"], ANN["email"], ANN["name"],
     ]  # fmt: skip
-    assert desks.agent.read([made.token]).reveals == [Reveal.MASKED]
+    assert list(desks.agent.read([made.token]).reveals) == [Reveal.MASKED]
     assert desks.nobody.denied([made.token]) == [Reason.PURPOSE_DENIED]
     assert desks.partner.denied([made.token]) == [Reason.TOKEN_UNKNOWN]
     desks.crm.update(email, "ann@new.org")
@@ -125,7 +125,7 @@ def test_a_read_that_is_denied_uses_nothing(desks: Desks) -> None:
     assert desks.agent.denied([token], reveal=Reveal.PLAIN) == [Reason.REVEAL_DENIED]
     assert desks.partner.denied([token]) == [Reason.TOKEN_UNKNOWN]
     assert state(desks.crm, token) is IssuedState.LIVE
-    assert desks.agent.read([token]).reveals == [Reveal.MASKED]
+    assert list(desks.agent.read([token]).reveals) == [Reveal.MASKED]
     assert desks.crm.denied([token]) == [Reason.TOKEN_USED]
 
 
@@ -135,7 +135,7 @@ def test_a_bound_token_is_unknown_to_others_and_the_log_knows_better(desks: Desk
     guess = "cv1_" + "0" * 32
     assert desks.crm.denied([token, guess]) == [Reason.TOKEN_UNKNOWN] * 2
     assert desks.nobody.denied([token]) == [Reason.TOKEN_UNKNOWN]
-    assert desks.agent.read([token]).reveals == [Reveal.MASKED]
+    assert list(desks.agent.read([token]).reveals) == [Reveal.MASKED]
     assert desks.crm.denied([token]) == [Reason.TOKEN_UNKNOWN]
     assert desks.agent.denied([token]) == [Reason.TOKEN_USED]
     page = desks.vault.list_access(desks.privacy.caller, AccessQuery(customer=by_id("ann")))

@@ -18,7 +18,7 @@ def test_the_same_tokens_are_plain_masked_or_nothing_by_purpose(desks, tokens):
     assert desks.crm.read(tokens, "support").values == list(JANE.values())
     marketing = desks.crm.read(tokens, "marketing")
     assert marketing.values == [*MASKS[:2], ""]
-    assert marketing.reveals == [Reveal.MASKED, Reveal.MASKED, Reveal.NONE]
+    assert list(marketing.reveals) == [Reveal.MASKED, Reveal.MASKED, Reveal.NONE]
     assert [(denial.index, denial.reason) for denial in marketing.denials] == [(2, Reason.PURPOSE_DENIED)]
     assert desks.crm.denied(tokens, "billing") == [Reason.PURPOSE_DENIED] * 3
 
@@ -45,7 +45,7 @@ def test_asking_for_plain_where_a_mask_is_granted_is_refused_rather_than_masked(
 def test_a_mask_can_be_asked_for_where_plain_is_granted(desks, tokens):
     revealed = desks.crm.read(tokens, "support", Reveal.MASKED)
     assert revealed.values == MASKS
-    assert revealed.reveals == [Reveal.MASKED] * 3
+    assert list(revealed.reveals) == [Reveal.MASKED] * 3
 
 
 def test_an_unknown_reveal_is_refused(desks, tokens):

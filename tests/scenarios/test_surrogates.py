@@ -115,7 +115,7 @@ def test_a_surrogate_stands_for_its_value_everywhere(desks: Desks) -> None:
 
 def test_reads_of_surrogates_are_decided_and_recorded_like_all_others(desks: Desks) -> None:
     email = desks.crm.tokens("ann", ANN)[1]
-    assert desks.agent.read([email]).reveals == [Reveal.MASKED]
+    assert list(desks.agent.read([email]).reveals) == [Reveal.MASKED]
     assert desks.nobody.denied([email]) == [Reason.PURPOSE_DENIED]
     assert desks.partner.denied([email]) == [Reason.TOKEN_UNKNOWN]
     with pytest.raises(TokenUnknownError):

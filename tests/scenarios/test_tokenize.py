@@ -237,8 +237,8 @@ def test_what_is_listed_is_what_was_stored(desks):
 
 def test_reveal_levels_are_stated_with_the_values(desks):
     tokens = desks.crm.tokens("crm-1", JANE)
-    assert desks.crm.read(tokens).reveals == [Reveal.PLAIN] * 3
-    assert desks.agent.read(tokens).reveals == [Reveal.MASKED] * 3
+    assert list(desks.crm.read(tokens).reveals) == [Reveal.PLAIN] * 3
+    assert list(desks.agent.read(tokens).reveals) == [Reveal.MASKED] * 3
 
 
 def test_a_damaged_value_refuses_its_own_field_and_costs_the_others_nothing(deployment):

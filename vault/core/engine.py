@@ -40,7 +40,6 @@ from vault.core.surrogates import Surrogates
 from vault.core.trail import Trail
 from vault.core.turn import Turn
 from vault.crypto import hazmat
-from vault.crypto.batches import batch_opener
 from vault.crypto.slots import SlotPool, lockable_bytes
 from vault.crypto.suites import suite_named
 from vault.errors import KeyUnavailableError
@@ -51,6 +50,8 @@ from vault.fields.searching import load_searchable
 from vault.hotpath.answering import Answering
 from vault.hotpath.dekcache import DekCache
 from vault.hotpath.detokenize import HotPath
+from vault.hotpath.loop import ReadLoop
+from vault.hotpath.native import read_loop
 from vault.keys.keyrings import Keyrings
 from vault.keys.opendek import SLOT_BYTES, DekOpener
 from vault.model.ids import CustomerNo, Epoch, Region
@@ -94,6 +95,7 @@ class Engine:
     committer: Committer
     turn: Turn
     cache: DekCache
+    loop: ReadLoop
     hot: HotPath
     answers: Answering
     pseudonym_keys: PseudonymKeys
@@ -253,7 +255,9 @@ def _open_parts(
     committer = Committer(store, recovery, settings.limits.waiting_writes, turn)
     closing.callback(committer.close)
     directories = DirectoryReader(rows, secrets.refresh)
-    cache = DekCache(keyrings, cache_bytes, suite)
+    loop = read_loop(store, suite, region)
+    closing.callback(loop.close)
+    cache = DekCache(keyrings, cache_bytes, suite, loop.customers)
     masks = _Masks(catalog, directories)
     budgets = Budgets(data_dir / RUN / BUDGETS, Trail(audit))
     closing.callback(budgets.close)
@@ -263,15 +267,13 @@ def _open_parts(
         cache=cache,
         audit=audit,
         vault_id=store.vault_id,
-        region=region,
-        access_of=lambda snapshot: directories.at(snapshot, snapshot.meta.access_version).access,
+        access_of=lambda snapshot, meta: directories.at(snapshot, meta.access_version).access,
         judge=_judge(committer, book),
         tombstone_mac=secrets.row_mac,
         mask=masks,
         consume=Consuming(committer, directories, rows, book, aliases, Trail(audit)),
         budgets=budgets,
-        suite=suite,
-        batches=batch_opener(suite, store.vault_id),
+        loop=loop,
         reply_bytes=settings.limits.reply_bytes,
         waiting_reads=settings.limits.waiting_reads,
     )
@@ -303,6 +305,7 @@ def _open_parts(
         committer=committer,
         turn=turn,
         cache=cache,
+        loop=loop,
         hot=hot,
         answers=Answering(hot, budgets),
         pseudonym_keys=PseudonymKeys(secrets, store.vault_id),

@@ -21,7 +21,7 @@ from typing import Final
 from vault.core.again import look_again
 from vault.core.book import Book, OpenCustomer
 from vault.core.indexkeys import IndexKeys
-from vault.crypto.tokens import Deciphered, is_token_text
+from vault.crypto.tokens import block, is_token_text, place_block
 from vault.errors import (
     CustomerUnknownError,
     DataLossError,
@@ -48,7 +48,7 @@ from vault.store.store import Store
 _ALL: Final = 256
 _TRIES: Final = 128
 _MOST: Final = 2**16 - 1  # of one customer, by the sheet's layout
-_UNKNOWN: Final[Deciphered] = (b"\0\0", bytes(5), bytes(3))  # of no domain, so that it answers TOKEN_UNKNOWN
+_UNKNOWN: Final = place_block(0, 1)  # of no domain, so that it answers TOKEN_UNKNOWN
 
 
 class Surrogates:
@@ -251,9 +251,9 @@ class Lookup:
         self._domains = domains
         self.reasons = {}
 
-    def __call__(self, texts: Sequence[tuple[int, str]]) -> Mapping[int, Deciphered]:
+    def __call__(self, texts: Sequence[tuple[int, str]]) -> Mapping[int, bytes]:
         """What texts that are not tokens stand for; nothing, in a vault without surrogates."""
-        found: dict[int, Deciphered] = {}
+        found: dict[int, bytes] = {}
         with self._store.snapshot() as snapshot, self._store.keyring() as keys:
             if not self._surrogates.in_use(keys):
                 return found
@@ -267,7 +267,7 @@ class Lookup:
                 except (DataLossError, IntegrityFailedError) as error:
                     self.reasons[index] = error.reason
                 else:
-                    found[index] = _UNKNOWN if parts is None else _deciphered(parts)
+                    found[index] = _UNKNOWN if parts is None else _block(parts)
         return found
 
     @look_again
@@ -305,9 +305,5 @@ def check_brought(text: str) -> bytes:
     return encoded
 
 
-def _deciphered(parts: TokenParts) -> Deciphered:
-    return (
-        bytes((parts.region, parts.domain)),
-        parts.customer_no.to_bytes(5, "big"),
-        parts.value_no.to_bytes(3, "big"),
-    )
+def _block(parts: TokenParts) -> bytes:
+    return block(parts.region, parts.domain, parts.customer_no, parts.value_no)

@@ -59,6 +59,7 @@ __all__ = [
     "self_test",
     "sign",
     "verify",
+    "wipe",
 ]
 
 _lib: Final = _sodium.lib
@@ -82,6 +83,11 @@ _OPEN: Final[dict[int, Callable[..., int]]] = {
     XCHACHA20_POLY1305: _xchacha_open,
     AES_256_GCM: _lib.crypto_aead_aes256gcm_decrypt,
     AEGIS_256: _lib.crypto_aead_aegis256_decrypt,
+}
+_OPEN_NAMES: Final = {
+    XCHACHA20_POLY1305: "crypto_aead_xchacha20poly1305_ietf_decrypt",
+    AES_256_GCM: "crypto_aead_aes256gcm_decrypt",
+    AEGIS_256: "crypto_aead_aegis256_decrypt",
 }
 _SEALERS: Final = {
     number: (_SEAL[number], suite.nonce_bytes, suite.tag_bytes) for number, suite in SUITES.items()
@@ -116,8 +122,18 @@ def random_bytes(size: int) -> bytes:
 
 
 def address_of(pointer: KeyPointer) -> int:
-    """Where a key lies, for the compiled loop of `batches`."""
+    """Where a key lies, for compiled code."""
     return int(_ffi.cast("uintptr_t", pointer))
+
+
+def open_function(suite: int) -> int:
+    """The address of libsodium's function that opens a suite's records, for compiled code.
+
+    Raises:
+        KeyUnavailableError: this CPU cannot do it.
+    """
+    _require_cpu(suite)
+    return int(_ffi.cast("uintptr_t", _ffi.addressof(_lib, _OPEN_NAMES[suite])))
 
 
 def pointer_at(address: int) -> KeyPointer:
@@ -128,6 +144,11 @@ def pointer_at(address: int) -> KeyPointer:
 def fill_random(destination: KeyPointer, size: int) -> None:
     """Writes `size` bytes of the kernel's randomness at `destination`: a new key, born in place."""
     _lib.randombytes(destination, size)
+
+
+def wipe(key: KeyPointer) -> None:
+    """Zeroes a key of 32 bytes."""
+    _lib.sodium_memzero(key, KEY_BYTES)
 
 
 def constant_time_equal(left: bytes, right: bytes) -> bool:

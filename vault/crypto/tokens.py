@@ -16,12 +16,12 @@ import re
 from binascii import unhexlify
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from struct import Struct
-from typing import Final, cast
+from typing import Final
 
 from vault.crypto.hazmat import AesBlockCipher
 from vault.errors import TokenMalformedError, TokenUnknownError
 from vault.model.ids import MAX_CUSTOMER_NO, CustomerNo, DomainId, Region, TokenParts, ValueNo
+from vault.model.texts import EvenTexts
 
 BLOCK_BYTES: Final = 16
 CHECK: Final = bytes(6)
@@ -29,12 +29,9 @@ MAX_TOKEN_CHARS: Final = 40
 
 _BODY_CHARS: Final = 2 * BLOCK_BYTES
 _TEXT: Final = re.compile(r"[cC][vV]([1-9][0-9]{0,4})_([0-9a-fA-F]{32})")
-_BLOCK: Final = Struct(">2s5s3s6s")
-_PARTS: Final = Struct(">2s5s3s6x")
-Deciphered = tuple[bytes, bytes, bytes]
-"""Region and domain (2 bytes), customer_no (5), value_no (3)."""
-Foreign = Callable[[Sequence[tuple[int, str]]], Mapping[int, Deciphered]]
-"""Finds what texts stand for that are no tokens: those that it knows, by their index."""
+NO_BLOCK: Final = bytes(BLOCK_BYTES)
+Foreign = Callable[[Sequence[tuple[int, str]]], Mapping[int, bytes]]
+"""Finds what texts stand for that are no tokens: the blocks of those that it knows, by their index."""
 
 
 def block(region: int, domain: int, customer_no: int, value_no: int) -> bytes:
@@ -174,26 +171,29 @@ class TokenCodec:
             raise TokenUnknownError("no such token")
         return parts(plain)
 
-    def decipher_batch(
-        self, tokens: Sequence[str], foreign: "Foreign | None" = None
-    ) -> list[Deciphered | None]:
-        """The parts of each genuine token, in order, or None where `decode` raises.
+    def decipher_batch(self, tokens: Sequence[str], foreign: "Foreign | None" = None) -> bytes:
+        """The block of each genuine token, 16 bytes, in order; zeros where `decode` raises.
 
         `foreign` is asked once about all texts that do not have the form of a token, if there are any.
-
-        A token that is not None has passed its check bytes. Its parts stay bytes: region and domain
-        (2), customer_no (5), value_no (3), as they stand in the keys of the store.
+        No token's block is all zeros, since no domain has the number 0.
         """
-        plain = self._decipher_usual(tokens)
-        if plain is None:
-            return self._decipher_each(tokens, foreign)
-        return cast(list[Deciphered | None], list(_PARTS.iter_unpack(plain)))
+        plain = self._decipher_one(tokens[0]) if len(tokens) == 1 else self._decipher_usual(tokens)
+        return self._decipher_each(tokens, foreign) if plain is None else plain
 
     def _knowing(self, generations: Set[int]) -> Mapping[int, _Generation]:
         """The keys; looked for anew if one of these is not among them."""
         if not generations <= self._keys.by_number.keys():
             self._learn()
         return self._keys.by_number
+
+    def _decipher_one(self, token: str) -> bytes | None:
+        """Its block, or None if it is not genuine or of a generation that is not known."""
+        split = _split(token)
+        known = self._keys.by_number.get(split[0]) if split is not None else None
+        if split is None or known is None:
+            return None
+        plain = known.cipher.decipher(split[1])
+        return plain if plain.endswith(CHECK) else None
 
     def _decipher_usual(self, tokens: Sequence[str]) -> bytes | None:
         """All blocks at once, or None if any token is not genuine or not of the first one's generation."""
@@ -202,13 +202,18 @@ class TokenCodec:
         if generation is None:
             return None
         count, chars = len(tokens), generation.chars
-        # Each length, not their sum: a token too long and one too short would make it up.
-        if set(map(len, tokens)) != {chars}:
-            return None
-        try:
-            text = "".join(tokens).encode("ascii")
-        except UnicodeEncodeError:
-            return None
+        if isinstance(tokens, EvenTexts):
+            if tokens.width != chars:
+                return None
+            text = tokens.data
+        else:
+            # Each length, not their sum: a token too long and one too short would make it up.
+            if set(map(len, tokens)) != {chars}:
+                return None
+            try:
+                text = "".join(tokens).encode("ascii")
+            except UnicodeEncodeError:
+                return None
         if not _has_prefixes(text, count, generation):
             text = text.lower()
             if not _has_prefixes(text, count, generation):
@@ -225,8 +230,8 @@ class TokenCodec:
         genuine = all(plain[at::BLOCK_BYTES].count(0) == count for at in range(10, BLOCK_BYTES))
         return plain if genuine else None
 
-    def _decipher_each(self, tokens: Sequence[str], foreign: "Foreign | None") -> list[Deciphered | None]:
-        found: list[Deciphered | None] = [None] * len(tokens)
+    def _decipher_each(self, tokens: Sequence[str], foreign: "Foreign | None") -> bytes:
+        found = [NO_BLOCK] * len(tokens)
         others: list[tuple[int, str]] = []
         waiting: dict[int, list[tuple[int, bytes]]] = {}
         for index, text in enumerate(tokens):
@@ -243,12 +248,11 @@ class TokenCodec:
             if number not in known:
                 continue
             plain = known[number].cipher.decipher(b"".join(enciphered for _, enciphered in items))
-            for (index, _), (home, customer, value, check) in zip(
-                items, _BLOCK.iter_unpack(plain), strict=True
-            ):
-                if check == CHECK:
-                    found[index] = (home, customer, value)
-        return found
+            for at, (index, _) in enumerate(items):
+                each = plain[BLOCK_BYTES * at : BLOCK_BYTES * (at + 1)]
+                if each.endswith(CHECK):
+                    found[index] = each
+        return b"".join(found)
 
 
 def _has_prefixes(text: bytes, count: int, generation: _Generation) -> bool:

@@ -10,6 +10,7 @@ A batch goes as in `detokenize`, with these differences:
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from vault.audit.records import ITEM_BYTES, LOCATOR_BYTES, ReadAction, reason_code
@@ -24,7 +25,6 @@ from vault.policy.decision import Grants
 Told = TypeVar("Told")
 
 _HEAD: Final = LOCATOR_BYTES + 2  # of a group in an access record
-_CLASS_AT: Final = 3  # in an item
 _OUTCOME_AT: Final = 4
 _OPENED: Final = int(Reveal.PLAIN)
 _COMPARED: Final = frozenset({ReadAction.PSEUDONYMIZE, ReadAction.COMPARE})
@@ -113,7 +113,7 @@ class Answering:
                 _note(group, gathered.values, answers, levels)
             self._charge(asked.grants, purpose, action, gathered.groups)
             groups = [group.head + group.items for group in gathered.groups]
-            self._hot.record(asked, purpose, basis, action, groups, gathered.missed)
+            self._hot.record(asked, purpose, basis, action, b"".join(groups), gathered.missed)
             return answers
 
         return self._hot.in_turn(caller, tokens, foreign, batch)
@@ -126,26 +126,22 @@ class Answering:
         for level in dict.fromkeys(levels):
             reads = batch.grants.answers(purpose, level, basis, batch.now_ms)
             asked = [index for index, each in enumerate(levels) if each is level]
-            items = [(index, batch.deciphered[index]) for index in asked]
-            opened, missed = self._hot.open(batch, items, reads, room)
-            room = opened.room
-            for index, code in missed:
-                gathered.values[index] = told_of(code)
-                gathered.missed.append(code)
-            without = {index for index, _ in missed}
-            found = [index for index in asked if index not in without]
-            start = 0
-            for locator, group in zip(opened.locators, opened.groups, strict=True):
-                count = (len(group) - _HEAD) // ITEM_BYTES
-                indexes = found[start : start + count]
-                gathered.groups.append(_Group(locator, group[:_HEAD], bytearray(group[_HEAD:]), indexes))
-                for at, index in enumerate(indexes):
-                    field_class, outcome = group[_HEAD + ITEM_BYTES * at + _CLASS_AT :][:2]
-                    text = opened.texts[start + at]
-                    gathered.values[index] = (
-                        OpenValue(field_class, text) if outcome == _OPENED else told_of(outcome)
-                    )
-                start += count
+            opened = self._hot.open(batch, asked, reads, room)
+            found, outcomes = opened.found, opened.outcomes
+            room -= found.taken
+            for index, outcome, field_class, text in zip(
+                asked, outcomes, found.classes, found.texts, strict=True
+            ):
+                gathered.values[index] = (
+                    OpenValue(field_class, text) if outcome == _OPENED else told_of(outcome)
+                )
+            gathered.missed += opened.missed_codes()
+            missed = set(found.missed)
+            grouped = iter([index for at, index in enumerate(asked) if at not in missed])
+            for group in found.groups:
+                items = bytearray(group[_HEAD:])
+                indexes = list(islice(grouped, len(items) // ITEM_BYTES))
+                gathered.groups.append(_Group(group[:LOCATOR_BYTES], group[:_HEAD], items, indexes))
         return gathered
 
     def _charge(self, grants: Grants, purpose: str, action: ReadAction, groups: Sequence[_Group]) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple, Protocol
 
-from vault.crypto.tokens import Deciphered
 from vault.errors import Reason
 from vault.hotpath.issued import Follower
 from vault.policy.decision import Grants
@@ -15,8 +14,8 @@ class Foreign(Protocol):
 
     reasons: dict[int, Reason]  # why those of these indexes are not found
 
-    def __call__(self, texts: Sequence[tuple[int, str]]) -> Mapping[int, Deciphered]:
-        """Those that it knows, by their index."""
+    def __call__(self, texts: Sequence[tuple[int, str]]) -> Mapping[int, bytes]:
+        """The blocks of those that it knows, by their index."""
 
 
 class Budgets(Protocol):
@@ -36,22 +35,8 @@ class Batch(NamedTuple):
 
     grants: Grants
     tokens: Sequence[str]
-    deciphered: Sequence[Deciphered | None]
+    blocks: bytes  # what they decipher to, 16 bytes each; zeros where they are no tokens
     known: Mapping[int, Reason]  # why foreign texts are not found
     now_ms: int
     snapshot: Snapshot
     issued: Follower
-
-
-class Opened:
-    """What a batch has come to so far; `texts` and `outcomes` are without the tokens that were missed."""
-
-    __slots__ = ("groups", "issued", "locators", "outcomes", "room", "texts")
-
-    def __init__(self, room: int, issued: Follower) -> None:
-        self.issued = issued
-        self.room = room  # bytes that the reply may still take
-        self.texts: list[str] = []
-        self.outcomes = bytearray()  # PLAIN, MASKED or a reason's code
-        self.groups: list[bytes] = []  # one for each run, as in the access record
-        self.locators: list[bytes] = []  # of the same runs

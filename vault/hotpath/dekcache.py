@@ -1,29 +1,25 @@
 """The DEK cache of a serving process.
 
-Slot (64 bytes of guarded memory): DEK | sealing subkey of the configured suite.
+Slot (64 bytes of guarded memory): DEK | sealing subkey of the configured suite. What else is known of a
+customer is kept beside the loop (`known`), which also says who is given up when the slots are used up.
 
 Rules:
-- An entry also keeps the last verified bytes of its customer row: a hot read compares them to the
-  row it just read, and only a difference costs a MAC. A shred changes the row, so no entry outlives it.
-- What the row says to decisions is worked out when it is verified: `place` and `consents` (`policy.reads`).
-  Of a row that does not tell all (SLOW_PATH) the terms are kept, `consents` is 0, and a batch sets `place`.
 - The owner serializes all use (one batch at a time): a slot is never recycled while a batch uses it.
-- Bounded in bytes. Eviction is a clock over insertion order: an entry used since the hand last
-  passed gets a second round.
+- Bounded in bytes of guarded memory.
 - A released slot is zeroed at once.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 from vault.crypto import hazmat, subkeys
 from vault.crypto.slots import SlotPool
 from vault.crypto.suites import XCHACHA20_POLY1305
+from vault.hotpath.known import Customers, Known
 from vault.keys.keyrings import Keyrings
 from vault.model.ids import CustomerNo, Generation, Region
 from vault.model.situation import Situation
-from vault.policy.reads import row_place
-from vault.store.layout import JURISDICTION_AT, CustomerRow, RowState
 from vault.store.sheet import SealedSheet, sheet_aad
 from vault.store.terms import Terms
 
@@ -33,66 +29,37 @@ _SPARE_SLOTS: Final = 4  # for subkeys of the moment
 Derive = Callable[[hazmat.KeyPointer, hazmat.KeyPointer], None]
 
 
-class CachedDek:
-    """One customer's key and verified row. `seal` points into guarded memory, at `address`."""
+@dataclass(slots=True)
+class KnownTerms:
+    """The terms of one customer, and what they were found to amount to."""
 
-    __slots__ = (
-        "address",
-        "consents",
-        "generation",
-        "locator",
-        "place",
-        "placed",
-        "row",
-        "seal",
-        "situations",
-        "slot",
-        "terms",
-        "used",
-    )
-
-    def __init__(
-        self, slot: int, seal: hazmat.KeyPointer, generation: int, row: bytes, locator: bytes
-    ) -> None:
-        self.slot = slot
-        self.seal = seal
-        self.address = hazmat.address_of(seal)
-        self.generation = generation
-        self.row = row
-        self.locator = locator
-        self.used = True
-        self.place = self.consents = 0
-        self.terms: Terms | None = None
-        self.situations: dict[int, tuple[Situation, int]] = {}  # by purpose: what it is, and until when
-        self.placed = (0, 0)  # the decisions that `place` is for, and until when it holds
-
-    def verified(self, row: bytes, parsed: CustomerRow, terms: Terms | None) -> None:
-        """Takes over a row whose MAC was verified, with the terms that a decision has to look at."""
-        self.row, self.terms, self.situations = row, terms, {}
-        self.placed = (0, 0)
-        jurisdiction = row[JURISDICTION_AT : JURISDICTION_AT + 2]
-        self.place = row_place(jurisdiction, parsed.state is RowState.RESTRICTED)
-        self.consents = 0 if terms is not None else parsed.consents
+    terms: Terms
+    situations: dict[int, tuple[Situation, int]] = field(default_factory=dict)
+    """By purpose: what it is, and until when (ms since 1970; 0 for always)."""
 
 
 class DekCache:
     """Maps region | customer_no (6 bytes) to an open DEK."""
 
-    def __init__(self, keyrings: Keyrings, max_bytes: int, suite: int) -> None:
+    def __init__(self, keyrings: Keyrings, max_bytes: int, suite: int, customers: Customers) -> None:
         self._keyrings = keyrings
         self._pool = SlotPool(SLOT_BYTES, max_bytes)
         self._suite = suite
-        self._entries: dict[bytes, CachedDek] = {}
-        self.get = self._entries.get
+        self._customers = customers
+        self.find = customers.find
+        self.keep = customers.keep
+        self.terms: dict[bytes, KnownTerms] = {}
+        """Of the customers whose terms decide."""
         self.misses = 0
+        self._scratch: hazmat.KeyPointer | None = None
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._customers)
 
-    def admit(self, customer: bytes, generation: int, dek_row: bytes, epoch: int) -> CachedDek:
+    def admit(self, customer: bytes, generation: int, dek_row: bytes, epoch: int) -> Known:
         """Unwraps a DEK, its row read from the keyring of `epoch`, into the cache.
 
-        The caller then verifies the customer row and sets `row`.
+        No row is verified with it yet, so it lets no read pass: the caller verifies one, and keeps it.
 
         Raises:
             IntegrityFailedError: the keyring row is not this customer's generation, or was changed.
@@ -108,35 +75,37 @@ class DekCache:
             self._keyrings.at(epoch).unwrap_dek(dek_row, region, number, Generation(generation), dek)
             subkeys.derive_seal_key(dek, self._suite, seal)
             locator = self._keyed(dek, subkeys.derive_locator_key, customer)
+            known = Known(slot, hazmat.address_of(seal), generation, locator)
+            self._customers.keep(customer, known)
         except BaseException:
             self._pool.release(slot)
             raise
-        entry = CachedDek(slot, seal, generation, b"", locator)
-        self._entries[customer] = entry
-        return entry
+        return known
 
-    def row_mac(self, entry: CachedDek, data: bytes) -> bytes:
-        """MAC of a customer row under the entry's DEK."""
-        return self._keyed(self._pool.pointer(entry.slot), subkeys.derive_row_mac_key, data)
+    def row_mac(self, known: Known, data: bytes) -> bytes:
+        """MAC of a customer row under the customer's DEK."""
+        return self._keyed(self._pool.pointer(known.slot), subkeys.derive_row_mac_key, data)
 
-    def open_other_suite(
-        self, entry: CachedDek, opener: hazmat.Opener, suite: int, nonce: bytes, ciphertext: bytes, aad: bytes
+    def open(
+        self, known: Known, opener: hazmat.Opener, suite: int, nonce: bytes, ciphertext: bytes, aad: bytes
     ) -> bytes:
-        """Opens a record whose suite is not the cached one.
+        """Opens a record of any suite.
 
         Raises:
             IntegrityFailedError: the record was changed or is another's.
         """
+        if suite == self._suite:
+            return opener.open(suite, self._pool.pointer(known.slot, 32), nonce, ciphertext, aad)
         slot = self._pool.acquire()
         try:
             key = self._pool.pointer(slot)
-            subkeys.derive_seal_key(self._pool.pointer(entry.slot), suite, key)
+            subkeys.derive_seal_key(self._pool.pointer(known.slot), suite, key)
             return opener.open(suite, key, nonce, ciphertext, aad)
         finally:
             self._pool.release(slot)
 
     def open_sheet(
-        self, entry: CachedDek, opener: hazmat.Opener, vault_id: bytes, customer: bytes, sealed: bytes
+        self, known: Known, opener: hazmat.Opener, vault_id: bytes, customer: bytes, sealed: bytes
     ) -> bytes:
         """The plaintext of a customer's sheet.
 
@@ -146,7 +115,7 @@ class DekCache:
         slot = self._pool.acquire()
         try:
             key = self._pool.pointer(slot)
-            subkeys.derive_sheet_key(self._pool.pointer(entry.slot), key)
+            subkeys.derive_sheet_key(self._pool.pointer(known.slot), key)
             sheet = SealedSheet.unpack(sealed)
             aad = sheet_aad(vault_id, customer, sheet.header())
             return opener.open(XCHACHA20_POLY1305, key, sheet.nonce, sheet.ciphertext, aad)
@@ -155,40 +124,36 @@ class DekCache:
 
     def evict(self, customer: bytes) -> None:
         """Zeroes and forgets one customer's DEK, if held."""
-        entry = self._entries.pop(customer, None)
-        if entry is not None:
-            self._pool.release(entry.slot)
+        known = self._customers.find(customer)
+        if known is not None:
+            self._customers.forget(customer)
+            self.terms.pop(customer, None)
+            self._pool.release(known.slot)
 
     def clear(self) -> None:
         """Zeroes everything."""
-        for customer in list(self._entries):
+        while (customer := self._customers.oldest()) is not None:
             self.evict(customer)
 
     def close(self) -> None:
         """Zeroes everything and gives the guarded memory back."""
         self.clear()
+        self._scratch = None
         self._pool.close()
 
     def _make_room(self) -> None:
-        wanted = max(1, len(self._entries) // 32)
-        for customer, entry in list(self._entries.items()):
-            if entry.used:
-                entry.used = False
-                del self._entries[customer]  # to the end of the clock
-                self._entries[customer] = entry
-                continue
-            self.evict(customer)
-            wanted -= 1
-            if wanted == 0:
+        for _ in range(max(1, len(self) // 32)):
+            customer = self._customers.oldest()
+            if customer is None:
                 return
-        for customer in list(self._entries)[:wanted]:
             self.evict(customer)
 
     def _keyed(self, dek: hazmat.KeyPointer, derive: Derive, data: bytes) -> bytes:
-        slot = self._pool.acquire()
+        """A hash of `data` under a subkey, which stands in the scratch slot meanwhile."""
+        if self._scratch is None:
+            self._scratch = self._pool.pointer(self._pool.acquire())
+        derive(dek, self._scratch)
         try:
-            key = self._pool.pointer(slot)
-            derive(dek, key)
-            return hazmat.keyed_hash(key, data)
+            return hazmat.keyed_hash(self._scratch, data)
         finally:
-            self._pool.release(slot)
+            hazmat.wipe(self._scratch)

@@ -1,12 +1,13 @@
 """The situation of a customer whose row alone does not tell it: terms from the sheet, judged by time.
 
 Terms are read once, when the row is verified, and have to be those that the row was saved with. What they
-amount to for a purpose is kept with the cached key until the next of their ends.
+amount to for a purpose is kept with them until the next of their ends.
 """
 
 from vault.crypto.hazmat import Opener
 from vault.errors import DataLossError, IntegrityFailedError
-from vault.hotpath.dekcache import CachedDek, DekCache
+from vault.hotpath.dekcache import DekCache, KnownTerms
+from vault.hotpath.known import Known
 from vault.model.consent import ConsentState
 from vault.policy.reads import CONSENT_BITS, Reads
 from vault.store.layout import CustomerRow, RowState
@@ -17,7 +18,7 @@ from vault.store.terms import Terms, terms_digest
 
 def read_terms(
     cache: DekCache,
-    entry: CachedDek,
+    known: Known,
     opener: Opener,
     owner: tuple[bytes, bytes],
     row: CustomerRow,
@@ -33,24 +34,20 @@ def read_terms(
     raw = snapshot.sheet(customer)
     if raw is None:
         raise DataLossError("the sheet of a live customer is missing")
-    terms = Sheet.unpack(cache.open_sheet(entry, opener, vault_id, customer, raw), raw[0]).terms
-    if terms_digest(terms, lambda data: cache.row_mac(entry, data)) != row.restrictions:
+    terms = Sheet.unpack(cache.open_sheet(known, opener, vault_id, customer, raw), raw[0]).terms
+    if terms_digest(terms, lambda data: cache.row_mac(known, data)) != row.restrictions:
         raise IntegrityFailedError
     return terms
 
 
-def judge_terms(entry: CachedDek, reads: Reads, now_ms: int) -> None:
-    """Sets the entry's place for a batch, by its terms and the time."""
-    serial, until_ms = entry.placed
-    if serial == reads.serial and not 0 < until_ms <= now_ms:
-        return
-    terms, purpose = entry.terms, reads.purpose_no
-    known = entry.situations.get(purpose)
-    if terms is not None and (known is None or 0 < known[1] <= now_ms):
-        row = CustomerRow.unpack(entry.row)
+def judge_terms(known: Known, kept: KnownTerms, reads: Reads, now_ms: int) -> None:
+    """Sets a customer's place for the decisions of a batch, by its terms and the time."""
+    purpose = reads.purpose_no
+    found = kept.situations.get(purpose)
+    if found is None or 0 < found[1] <= now_ms:
+        row = CustomerRow.unpack(known.row)
         said = ConsentState(row.consents >> reads.consent_shift & CONSENT_BITS)
         restricted = row.state is RowState.RESTRICTED
-        known = terms.situation(purpose, now_ms, said, row.jurisdiction, restricted)
-        entry.situations[purpose] = known
-    if known is not None:
-        entry.place, entry.placed = reads.place(known[0]), (reads.serial, known[1])
+        found = kept.terms.situation(purpose, now_ms, said, row.jurisdiction, restricted)
+        kept.situations[purpose] = found
+    known.place, known.serial, known.until_ms = reads.place(found[0]), reads.serial, found[1]

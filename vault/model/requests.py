@@ -83,8 +83,8 @@ class EntryResult(NamedTuple):
 class Revealed:
     """A detokenized batch: parallel to the tokens; `""` and `Reveal.NONE` where a denial stands."""
 
-    values: list[str]
-    reveals: list[int]
+    values: Sequence[str]
+    reveals: Sequence[int]
     denials: list[Denial]
 
     def __repr__(self) -> str:

@@ -28,7 +28,7 @@ from vault.errors import (
     VaultError,
 )
 from vault.model.requests import Caller
-from vault.server import metrics
+from vault.server import metrics, wire
 from vault.server.anchors import Anchors
 from vault.server.identity import peer_of
 from vault.server.logs import frames_of, log
@@ -41,7 +41,7 @@ _NO_DEADLINE_SECONDS = 1e9  # gRPC says "infinite" as a very distant time
 class Work(Protocol):
     """A servicer's method."""
 
-    def __call__(self, caller: Caller, request: Any) -> Message:
+    def __call__(self, caller: Caller, request: Any) -> Message | bytes:
         """Answers `request`, or raises a `VaultError`."""
         ...
 
@@ -60,7 +60,7 @@ class Calls:
         """A unary handler that answers `method` (its short name) by `work`."""
         tally = metrics.GATHERING.tally(method)
 
-        def behaviour(request: Message | VaultError, context: grpc.ServicerContext) -> Message:  # noqa: RET503
+        def behaviour(request: Any, context: grpc.ServicerContext) -> Message | bytes:  # noqa: RET503
             started = time.perf_counter()
             principal, ok = "", False
             tally.begin()
@@ -84,8 +84,9 @@ class Calls:
             metrics.CALLS.labels(method, code_for(reason).name, reason.value).inc()
             context.abort_with_status(to_grpc(status))
 
+        read: Callable[[bytes], Any] = wire.parse if method == "Detokenize" else request_type.FromString
         return grpc.unary_unary_rpc_method_handler(
-            behaviour, request_deserializer=self._parser(request_type), response_serializer=_serialize
+            behaviour, request_deserializer=self._parser(read), response_serializer=wire.serialize
         )
 
     def _principal(self, method: str, context: grpc.ServicerContext) -> str:
@@ -95,10 +96,10 @@ class Calls:
             self._vault.record_refusal("", method, error)
             raise
 
-    def _parser(self, request_type: type[Message]) -> Callable[[bytes], Message | VaultError]:
+    def _parser(self, read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
         limit = self._message_bytes
 
-        def parse(data: bytes) -> Message | VaultError:
+        def parse(data: bytes) -> Any:
             if len(data) > limit:
                 return LimitExceededError(
                     "the message is larger than message_bytes",
@@ -107,7 +108,7 @@ class Calls:
                     size=str(len(data)),
                 )
             try:
-                return request_type.FromString(data)
+                return read(data)
             except DecodeError:
                 return InvalidRequestError("the request is not a well-formed message; texts are UTF-8")
 
@@ -137,7 +138,7 @@ def _ms_since(started: float) -> float:
     return round((time.perf_counter() - started) * 1000, 2)
 
 
-def _well_formed(request: Message | VaultError) -> Message:
+def _well_formed(request: Any) -> Any:
     if isinstance(request, VaultError):
         raise request
     return request
@@ -153,7 +154,3 @@ def _deadline(context: grpc.ServicerContext) -> float | None:
     if remaining <= 0 or not context.is_active():
         raise DeadlineExceededError("the caller gave up before the work began")
     return None if remaining > _NO_DEADLINE_SECONDS else time.monotonic() + remaining
-
-
-def _serialize(response: Message) -> bytes:
-    return response.SerializeToString()

@@ -106,6 +106,11 @@ class Snapshot(ValuesReader):
             raise translate(error, self._environment.path) from error
 
     @property
+    def number(self) -> int:
+        """The number of the commit that it shows."""
+        return self._transaction.id()
+
+    @property
     def meta(self) -> Meta:
         """The meta row, verified: its checksum, and that it is of this very commit. Not to be changed."""
         meta = self._meta

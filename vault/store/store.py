@@ -225,6 +225,11 @@ class Store:
         if self._shared.followers is not None:
             self._shared.followers.require_going_over(self._shared.ledger, public_key)
 
+    @property
+    def values_path(self) -> Path:
+        """The directory of the plane `values`."""
+        return self._shared.values.path
+
     def snapshot(self) -> Snapshot:
         """A read transaction of `values`, begun on entering its context."""
         return Snapshot(self._shared.values, self._shared.metas)

@@ -75,7 +75,7 @@ def opened_elsewhere(deployment: Deployment, process_name: str = "other") -> Ite
 def _read(desk: Desk, tokens: list[str], purpose: str, reveal: int) -> dict[str, Any]:
     revealed = desk.read(tokens, purpose, Reveal(reveal))
     denials = [(denial.index, denial.reason.value) for denial in revealed.denials]
-    return {"values": revealed.values, "reveals": revealed.reveals, "denials": denials}
+    return {"values": list(revealed.values), "reveals": list(revealed.reveals), "denials": denials}
 
 
 def _store(desk: Desk, external_id: str, fields: dict[str, str], request_id: str = "") -> dict[str, Any]:

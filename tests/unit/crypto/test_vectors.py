@@ -140,9 +140,9 @@ def test_tokens(case: Case, convert: Any) -> None:
         assert codec.encode(TokenParts(*numbers)) == case["token"]
         assert codec.decode(text) == TokenParts(*numbers)
         block = bytes.fromhex(case["block"])
-        assert codec.decipher_batch([text]) == [(block[:2], block[2:7], block[7:10])]
+        assert codec.decipher_batch([text]) == block
     else:
         error = {"malformed": TokenMalformedError, "unknown": TokenUnknownError}[case["result"]]
         with pytest.raises(error):
             codec.decode(text)
-        assert codec.decipher_batch([text]) == [None]
+        assert codec.decipher_batch([text]) == tokens.NO_BLOCK

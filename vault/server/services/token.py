@@ -8,7 +8,7 @@ from vault.core.vault import Vault
 from vault.errors import InvalidRequestError
 from vault.model.requests import Caller, Entry, EntryResult
 from vault.model.secret import Secret
-from vault.server import convert, convert_issued, metrics
+from vault.server import convert, convert_issued, metrics, wire
 from vault.server import convert_answers as answers
 
 
@@ -36,18 +36,20 @@ class TokenService:
         with self._vault.turn():
             return pb.BatchTokenizeResponse(results=[convert.entry_result(each) for each in results])
 
-    def detokenize(self, caller: Caller, request: pb.DetokenizeRequest) -> pb.DetokenizeResponse:
+    def detokenize(self, caller: Caller, request: wire.DetokenizeCall) -> bytes:
         """Opens tokens for a purpose. The hot path: no work per value here."""
-        tokens = list(request.tokens)
-        reveal, basis = convert.to_reveal(request.reveal), convert.to_basis(request.lawful_basis)
-        revealed = self._vault.detokenize(caller, tokens, request.purpose, reveal, basis, request.domain)
-        response = pb.DetokenizeResponse(values=revealed.values, reveals=revealed.reveals)  # type: ignore[arg-type]
-        if revealed.denials:
-            convert.add_denials(response.errors, revealed.denials)
-            for denial in revealed.denials:
-                metrics.DENIED.labels(denial.reason.value).inc()
-        metrics.GATHERING.reveal(len(tokens) - len(revealed.denials))
-        return response
+        tokens, asked = request.tokens, request.message
+        reveal, basis = convert.to_reveal(asked.reveal), convert.to_basis(asked.lawful_basis)
+        revealed = self._vault.detokenize(caller, tokens, asked.purpose, reveal, basis, asked.domain)
+        denials = revealed.denials
+        for denial in denials:
+            metrics.DENIED.labels(denial.reason.value).inc()
+        metrics.GATHERING.reveal(len(tokens) - len(denials))
+        return wire.answer(
+            revealed.values,
+            revealed.reveals,
+            (lambda response: convert.add_denials(response.errors, denials)) if denials else None,
+        )
 
     def pseudonymize(self, caller: Caller, request: pb.PseudonymizeRequest) -> pb.PseudonymizeResponse:
         """Join keys of a domain."""

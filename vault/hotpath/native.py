@@ -1,0 +1,358 @@
+"""The compiled loop; see `loop` for what it does, `loop.c` for how.
+
+Rules:
+- It is used only where it was built, is of the version and has the layouts that this module is written for,
+  on machines whose LMDB files it can read: 64 bits, little-endian.
+- It reads beside the caller's own read transaction, which is open meanwhile and keeps the pages.
+"""
+
+import sys
+from array import array
+from collections.abc import Collection
+from pathlib import Path
+from struct import Struct
+from typing import Any, Final
+
+from cffi import FFI
+
+from vault.audit.records import MASKED
+from vault.crypto.hazmat import open_function
+from vault.crypto.suites import SUITES
+from vault.errors import IntegrityFailedError, StorageStoppedError
+from vault.hotpath.known import Known
+from vault.hotpath.loop import (
+    BLOCK_BYTES,
+    EXPIRED,
+    MASK_GROWTH,
+    REPLY_FULL,
+    TOKEN_UNKNOWN,
+    Found,
+    Groups,
+    Helper,
+    ReadLoop,
+)
+from vault.hotpath.portable import DENIAL_CODES, PortableLoop
+from vault.model.texts import PackedTexts
+from vault.policy.reads import CONSENT_BITS, Reads
+from vault.store.environment import DATA_FILE, MAP_BYTES
+from vault.store.snapshot import Snapshot
+from vault.store.store import Store
+
+LIBRARY: Final = Path(__file__).with_name("_loop.so")
+_VERSION: Final = 1
+_CUSTOMER: Final = Struct("=QQQqIHBB6s16s54s4x")
+_LIVE, _TERMS = 1, 2
+_ADMIT, _JUDGE, _PLACE, _UNUSUAL, _SETTLE = range(1, 6)
+_NO_MEMORY: Final = -2
+_KEPT_DECISIONS: Final = 64
+_HASH: Final = 0x9E3779B1
+
+_ffi: Final = FFI()
+_ffi.cdef("""
+    typedef struct cv_loop cv_loop;
+    typedef struct { const unsigned char *data; size_t size; } cv_span;
+    typedef struct { unsigned char token_unknown, reply_full, expired, denials[256]; } cv_codes;
+    typedef struct {
+        const unsigned char *blocks, *domains;
+        const uint32_t *places;
+        const uint16_t *numbers;
+        const unsigned char *verdicts;
+        uint64_t serial;
+        int64_t now_ms;
+        uint64_t room;
+        uint32_t count, places_mask, consent_shift, failed;
+        uint32_t at, slot, missed, heads, unsettled, reserved;
+        uint64_t taken, written, grouped;
+        const unsigned char *allowed;
+        uint16_t run, run_code;
+        unsigned char current[6];
+    } cv_job;
+    typedef struct {
+        const unsigned char *texts;
+        const uint32_t *ends;
+        const unsigned char *outcomes, *classes, *groups;
+        const uint32_t *heads, *missed;
+    } cv_found;
+    int cv_version(void);
+    size_t cv_customer_bytes(void);
+    size_t cv_job_bytes(void);
+    int cv_open(const char *path, size_t map_bytes, void *open, unsigned suite, size_t nonce_bytes,
+        size_t tag_bytes, const char *vault_id, unsigned char region, const cv_codes *codes,
+        cv_loop **opened);
+    void cv_close(cv_loop *);
+    int cv_begin(cv_loop *, uint64_t moment);
+    void cv_end(cv_loop *, uint64_t written);
+    int cv_row(cv_loop *, const char *key, size_t size, cv_span *found);
+    int cv_read(cv_loop *, cv_job *);
+    int cv_tell(cv_loop *, cv_job *, unsigned char field_class, unsigned char outcome, const char *text,
+        size_t size);
+    void cv_found_of(const cv_loop *, cv_found *);
+    int64_t cv_find(const cv_loop *, const char *id);
+    void *cv_customer(const cv_loop *, uint32_t slot);
+    int cv_keep(cv_loop *, uint32_t slot, const char *kept);
+    int64_t cv_forget(cv_loop *, const char *id);
+    int64_t cv_oldest(cv_loop *);
+    uint32_t cv_live(const cv_loop *);
+    uint64_t cv_lookups(const cv_loop *);
+""")
+
+
+class NativeCustomers:
+    """`Customers` in the compiled loop's memory: 120 bytes for each, and 8 in its index."""
+
+    def __init__(self, library: Any, loop: Any) -> None:
+        self._library = library
+        self._loop = loop
+
+    def __len__(self) -> int:
+        return int(self._library.cv_live(self._loop))
+
+    def find(self, customer: bytes) -> Known | None:
+        """As `Customers.find`."""
+        slot = self._library.cv_find(self._loop, customer)
+        return None if slot < 0 else self.at(slot)[1]
+
+    def keep(self, customer: bytes, known: Known) -> None:
+        """As `Customers.keep`."""
+        packed = _CUSTOMER.pack(
+            known.address, known.consents, known.serial, known.until_ms, known.place, known.generation,
+            _LIVE | (_TERMS if known.by_terms else 0), known.uses, customer, known.locator, known.row,
+        )  # fmt: skip
+        if self._library.cv_keep(self._loop, known.slot, packed) != 0:
+            raise MemoryError
+
+    def forget(self, customer: bytes) -> None:
+        """As `Customers.forget`."""
+        if self._library.cv_forget(self._loop, customer) < 0:
+            raise KeyError
+
+    def oldest(self) -> bytes | None:
+        """As `Customers.oldest`."""
+        slot = self._library.cv_oldest(self._loop)
+        return None if slot < 0 else self.at(slot)[0]
+
+    def at(self, slot: int) -> tuple[bytes, Known]:
+        """Who is kept in a slot."""
+        raw = _ffi.buffer(self._library.cv_customer(self._loop, slot), _CUSTOMER.size)
+        address, consents, serial, until_ms, place, generation, flags, uses, customer, locator, row = (
+            _CUSTOMER.unpack_from(raw)
+        )
+        by_terms = bool(flags & _TERMS)
+        return customer, Known(
+            slot, address, generation, locator, row, place, consents, by_terms, serial, until_ms, uses
+        )
+
+
+class NativeLoop:
+    """`ReadLoop`, compiled."""
+
+    def __init__(self, library: Any, suite: int, vault_id: bytes, region: int, plane: Path) -> None:
+        """Maps the file of the environment in the directory `plane`.
+
+        Raises:
+            StorageStoppedError: it cannot be mapped.
+        """
+        self._library = library
+        self._decisions: dict[int, _Decisions] = {}
+        self._domains: dict[Collection[int], Any] = {}
+        self._written = 0
+        codes: Any = _ffi.new("cv_codes *")
+        codes.token_unknown, codes.reply_full, codes.expired = TOKEN_UNKNOWN, REPLY_FULL, EXPIRED
+        for verdict, code in DENIAL_CODES.items():
+            codes.denials[verdict] = code
+        known, opened = SUITES[suite], _ffi.new("cv_loop **")
+        failed = library.cv_open(
+            str(plane / DATA_FILE).encode(), MAP_BYTES, _ffi.cast("void *", open_function(suite)), suite,
+            known.nonce_bytes, known.tag_bytes, vault_id, region, codes, opened,
+        )  # fmt: skip
+        self._loop = opened[0]
+        if failed:
+            self.close()
+            raise StorageStoppedError("the store cannot be mapped for reading")
+        self._job: Any = _ffi.new("cv_job *")
+        self._found: Any = _ffi.new("cv_found *")
+        self.customers = NativeCustomers(library, self._loop)
+
+    @property
+    def lookups(self) -> int:
+        """As `ReadLoop.lookups`."""
+        return int(self._library.cv_lookups(self._loop))
+
+    def begin(self, snapshot: Snapshot) -> bool:
+        """As `ReadLoop.begin`."""
+        there = self._library.cv_begin(self._loop, snapshot.number)
+        if there < 0:
+            raise IntegrityFailedError
+        if not there:
+            return False
+        self._written = 0
+        return True
+
+    def read(
+        self, blocks: bytes, domains: Collection[int], reads: Reads, room: int, now_ms: int, helper: Helper
+    ) -> Found:
+        """As `ReadLoop.read`."""
+        job, call, loop = self._job, self._library.cv_read, self._loop
+        _ffi.memmove(job, _ZERO_JOB, _JOB_BYTES)
+        count = job.count = len(blocks) // BLOCK_BYTES
+        job.blocks = _ffi.from_buffer(blocks)
+        job.domains = self._domains_of(domains)
+        job.serial, job.now_ms, job.room, job.consent_shift = reads.serial, now_ms, room, reads.consent_shift
+        decisions = self._decisions_of(reads)
+        decisions.give(job)
+        while stopped := call(loop, job):
+            if stopped == _ADMIT:
+                job.failed = helper.admit(_ffi.buffer(job.current)[:])
+            elif stopped == _JUDGE:
+                helper.judge(_ffi.buffer(job.current)[:])
+            elif stopped == _PLACE:
+                known = self._known_at(job)
+                reads.of(known.place | known.consents >> reads.consent_shift & CONSENT_BITS)
+                decisions.renew(reads)
+                decisions.give(job)
+            elif stopped == _UNUSUAL:
+                self._tell(job, blocks, reads, helper)
+            elif stopped == _SETTLE:
+                self._settle(job, helper)
+            elif stopped == _NO_MEMORY:
+                raise MemoryError
+            else:
+                raise IntegrityFailedError
+        self._written = max(self._written, job.written)
+        found = self._found
+        self._library.cv_found_of(loop, found)
+        buffer = _ffi.buffer
+        return Found(
+            PackedTexts(buffer(found.texts, job.written)[:], array("I", buffer(found.ends, 4 * count)[:])),
+            buffer(found.outcomes, count)[:],
+            buffer(found.classes, count)[:],
+            Groups(buffer(found.groups, job.grouped)[:], array("I", buffer(found.heads, 4 * job.heads)[:])),
+            array("I", buffer(found.missed, 4 * job.missed)[:]),
+            job.taken,
+        )
+
+    def row(self, key: bytes) -> bytes | None:
+        """One row of the table, within a batch; for tests of the reading of pages.
+
+        Raises:
+            IntegrityFailedError: a page is damaged.
+        """
+        found: Any = _ffi.new("cv_span *")
+        there = self._library.cv_row(self._loop, key, len(key), found)
+        if there < 0:
+            raise IntegrityFailedError
+        return _ffi.buffer(found.data, found.size)[:] if there else None
+
+    def end(self) -> None:
+        """As `ReadLoop.end`."""
+        self._library.cv_end(self._loop, self._written)
+
+    def close(self) -> None:
+        """As `ReadLoop.close`."""
+        if self._loop:
+            self._library.cv_close(self._loop)
+            self._loop = None
+
+    def _settle(self, job: Any, helper: Helper) -> None:
+        """Counts values that are to be masked with what their masks take."""
+        found, at = self._found, job.at
+        self._library.cv_found_of(self._loop, found)
+        while job.unsettled:
+            at -= 1
+            if found.outcomes[at] == MASKED:
+                start, end = found.ends[at - 1] if at else 0, found.ends[at]
+                text = _ffi.buffer(found.texts + start, end - start)[:].decode()
+                mask = helper.masked(found.classes[at], text)
+                job.taken -= (end - start + 1) * MASK_GROWTH - len(mask.encode())
+                job.unsettled -= 1
+
+    def _known_at(self, job: Any) -> Known:
+        return self.customers.at(job.slot)[1]
+
+    def _tell(self, job: Any, blocks: bytes, reads: Reads, helper: Helper) -> None:
+        """Answers for the token where the loop stands."""
+        at, known = BLOCK_BYTES * job.at, self._known_at(job)
+        key = blocks[at : at + 1] + blocks[at + 2 : at + 10]
+        levels = reads.of(known.place | known.consents >> reads.consent_shift & CONSENT_BITS)
+        if job.taken >= job.room:
+            self._settle(job, helper)
+        field_class, outcome, text = helper.unusual(known, key, levels, full=job.taken >= job.room)
+        encoded = text.encode()
+        if self._library.cv_tell(self._loop, job, field_class, outcome, encoded, len(encoded)) != 0:
+            raise MemoryError
+        self._written = max(self._written, job.written)
+
+    def _decisions_of(self, reads: Reads) -> "_Decisions":
+        decisions = self._decisions.get(reads.serial)
+        if decisions is None:
+            if len(self._decisions) >= _KEPT_DECISIONS:
+                self._decisions.clear()
+            decisions = self._decisions[reads.serial] = _Decisions()
+        if decisions.size != len(reads.numbers):
+            decisions.renew(reads)
+        return decisions
+
+    def _domains_of(self, domains: Collection[int]) -> Any:
+        known = self._domains.get(domains)
+        if known is None:
+            if len(self._domains) >= _KEPT_DECISIONS:
+                self._domains.clear()
+            known = self._domains[domains] = _ffi.from_buffer(
+                bytes(number in domains for number in range(256))
+            )
+        return known
+
+
+class _Decisions:
+    """A `Reads` as the loop looks it up: by a hash table of places, open addressing."""
+
+    def __init__(self) -> None:
+        self.size = -1
+        self._mask = 0
+        self._places: Any = None
+        self._numbers: Any = None
+        self._verdicts: Any = None
+
+    def renew(self, reads: Reads) -> None:
+        """Takes over what was worked out by now."""
+        self.size = len(reads.numbers)
+        bits = max(3, (2 * self.size).bit_length())
+        self._mask = (1 << bits) - 1
+        places, numbers = array("I", bytes(4 << bits)), array("H", bytes(2 << bits))
+        for place, number in reads.numbers.items():
+            at = (place * _HASH & 0xFFFFFFFF) & self._mask
+            while places[at]:
+                at = at + 1 & self._mask
+            places[at], numbers[at] = place + 1, number
+        self._places = _ffi.from_buffer("uint32_t[]", places)
+        self._numbers = _ffi.from_buffer("uint16_t[]", numbers)
+        self._verdicts = _ffi.from_buffer(reads.tables)
+
+    def give(self, job: Any) -> None:
+        """Points the job to it."""
+        job.places, job.numbers, job.verdicts = self._places, self._numbers, self._verdicts
+        job.places_mask = self._mask
+
+
+_JOB_BYTES: Final = _ffi.sizeof("cv_job")
+_ZERO_JOB: Final = bytes(_JOB_BYTES)
+
+
+def load(library: Path = LIBRARY) -> Any | None:
+    """The compiled loop, or None where it was not built, or does not fit."""
+    try:
+        loaded: Any = _ffi.dlopen(str(library))
+    except OSError:  # not built, or built for another machine
+        return None
+    if sys.maxsize < 2**32 or sys.byteorder != "little" or loaded.cv_version() != _VERSION:
+        return None
+    alike = loaded.cv_customer_bytes() == _CUSTOMER.size and loaded.cv_job_bytes() == _JOB_BYTES
+    return loaded if alike else None
+
+
+def read_loop(store: Store, suite: int, region: int) -> ReadLoop:
+    """The compiled loop over a store where it was built, else the one in Python."""
+    library = load()
+    if library is None:
+        return PortableLoop(suite, store.vault_id, region)
+    return NativeLoop(library, suite, store.vault_id, region, store.values_path)
