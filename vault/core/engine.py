@@ -275,7 +275,6 @@ def _open_parts(
         budgets=budgets,
         loop=loop,
         reply_bytes=settings.limits.reply_bytes,
-        waiting_reads=settings.limits.waiting_reads,
     )
     closing.callback(hot.close)
     forgetting = Forgetting(store, hot)

@@ -59,6 +59,7 @@ __all__ = [
     "self_test",
     "sign",
     "verify",
+    "wipe",
 ]
 
 _lib: Final = _sodium.lib
@@ -143,6 +144,11 @@ def pointer_at(address: int) -> KeyPointer:
 def fill_random(destination: KeyPointer, size: int) -> None:
     """Writes `size` bytes of the kernel's randomness at `destination`: a new key, born in place."""
     _lib.randombytes(destination, size)
+
+
+def wipe(key: KeyPointer) -> None:
+    """Zeroes a key of 32 bytes."""
+    _lib.sodium_memzero(key, KEY_BYTES)
 
 
 def constant_time_equal(left: bytes, right: bytes) -> bool:

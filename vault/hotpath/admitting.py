@@ -1,11 +1,14 @@
 """Lets customers into the cache: a row that is new or has changed is verified before anything is opened.
 
 Rules:
+- The keyring is looked into once for a batch, after the batch's own snapshot began; anew only if a DEK is
+  missing there.
 - A missing DEK is judged under the write lock (`Judge`), for a shred may be half way through.
 - A row that does not verify evicts the customer's key.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from vault.audit.records import reason_code
 from vault.crypto.hazmat import Opener, constant_time_equal
@@ -14,7 +17,7 @@ from vault.hotpath.dekcache import DekCache, KnownTerms
 from vault.hotpath.situations import read_terms
 from vault.policy.reads import row_place
 from vault.store.layout import JURISDICTION_AT, ROW_MAC_BYTES, CustomerRow, RowFlag, RowState
-from vault.store.snapshot import Snapshot
+from vault.store.snapshot import KeyringSnapshot, Snapshot
 from vault.store.store import Store
 
 _ROW = bytes(3)  # value_no of the customer row
@@ -28,39 +31,62 @@ class StaleSnapshotError(Exception):
     """A generation that the snapshot shows was replaced and destroyed since: look again, newly."""
 
 
+class BatchKeys:
+    """The keyring as one batch sees it, opened when it is needed first."""
+
+    __slots__ = ("_closing", "_reader", "_store")
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._closing: AbstractContextManager[KeyringSnapshot] | None = None
+        self._reader: KeyringSnapshot | None = None
+
+    def dek(self, customer: bytes, generation: int) -> tuple[bytes, int] | None:
+        """A wrapped DEK and the epoch of its keyring, or None."""
+        if self._reader is None:
+            self._closing = self._store.keyring()
+            self._reader = self._closing.__enter__()
+        found = self._reader.dek(customer[0], int.from_bytes(customer[1:], "big"), generation)
+        return None if found is None else (found, self._reader.epoch)
+
+    def close(self) -> None:
+        """Gives the keyring back; `dek` opens it anew."""
+        closing, self._closing, self._reader = self._closing, None, None
+        if closing is not None:
+            closing.__exit__(None, None, None)
+
+
 class Admission:
     """Verifies customers' rows for one process."""
 
     def __init__(
         self,
-        store: Store,
         cache: DekCache,
         opener: Opener,
         vault_id: bytes,
         judge: Judge,
         tombstone_mac: Callable[[bytes], bytes],
     ) -> None:
-        self._store = store
         self._cache = cache
         self._opener = opener
         self._vault_id = vault_id
         self._judge = judge
         self._tombstone_mac = tombstone_mac
 
-    def admit(self, customer: bytes, snapshot: Snapshot) -> int:
+    def admit(self, customer: bytes, snapshot: Snapshot, keys: BatchKeys) -> int:
         """Lets a customer in with its row as it is now: 0, or the code of the reason why it is not.
 
         Raises:
             StaleSnapshotError: the snapshot is too old for its key.
         """
         try:
-            self._verify(customer, snapshot)
+            self._verify(customer, snapshot, keys)
         except VaultError as error:
             self._cache.evict(customer)
             return reason_code(error.reason)
         return 0
 
-    def _verify(self, customer: bytes, snapshot: Snapshot) -> None:
+    def _verify(self, customer: bytes, snapshot: Snapshot, keys: BatchKeys) -> None:
         row = snapshot.get(customer + _ROW)
         if row is None:
             raise DataLossError("a genuine token's customer is missing from the store")
@@ -75,7 +101,7 @@ class Admission:
         cache = self._cache
         known = cache.find(customer)
         if known is None or known.generation != parsed.dek_generation:
-            dek_row, epoch = self._dek_row(customer, parsed.dek_generation)
+            dek_row, epoch = self._dek_row(customer, parsed.dek_generation, keys)
             known = cache.admit(customer, parsed.dek_generation, dek_row, epoch)
         if not constant_time_equal(cache.row_mac(known, message), mac):
             raise IntegrityFailedError
@@ -93,13 +119,16 @@ class Admission:
         known.place = row_place(jurisdiction, parsed.state is RowState.RESTRICTED)
         cache.keep(customer, known)
 
-    def _dek_row(self, customer: bytes, generation: int) -> tuple[bytes, int]:
+    def _dek_row(self, customer: bytes, generation: int, keys: BatchKeys) -> tuple[bytes, int]:
         """A wrapped DEK, and the epoch of the keyring that it was read from."""
-        for judged in (False, True):
-            with self._store.keyring() as keyring:
-                found = keyring.dek(customer[0], int.from_bytes(customer[1:], "big"), generation)
-            if found is not None:
-                return found, keyring.epoch
-            if not judged:
-                self._judge(customer)
-        raise StaleSnapshotError
+        found = keys.dek(customer, generation)
+        if found is None:
+            keys.close()
+            found = keys.dek(customer, generation)
+        if found is None:
+            keys.close()
+            self._judge(customer)
+            found = keys.dek(customer, generation)
+        if found is None:
+            raise StaleSnapshotError
+        return found

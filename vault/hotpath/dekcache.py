@@ -51,6 +51,7 @@ class DekCache:
         self.terms: dict[bytes, KnownTerms] = {}
         """Of the customers whose terms decide."""
         self.misses = 0
+        self._scratch: hazmat.KeyPointer | None = None
 
     def __len__(self) -> int:
         return len(self._customers)
@@ -137,6 +138,7 @@ class DekCache:
     def close(self) -> None:
         """Zeroes everything and gives the guarded memory back."""
         self.clear()
+        self._scratch = None
         self._pool.close()
 
     def _make_room(self) -> None:
@@ -147,10 +149,11 @@ class DekCache:
             self.evict(customer)
 
     def _keyed(self, dek: hazmat.KeyPointer, derive: Derive, data: bytes) -> bytes:
-        slot = self._pool.acquire()
+        """A hash of `data` under a subkey, which stands in the scratch slot meanwhile."""
+        if self._scratch is None:
+            self._scratch = self._pool.pointer(self._pool.acquire())
+        derive(dek, self._scratch)
         try:
-            key = self._pool.pointer(slot)
-            derive(dek, key)
-            return hazmat.keyed_hash(key, data)
+            return hazmat.keyed_hash(self._scratch, data)
         finally:
-            self._pool.release(slot)
+            hazmat.wipe(self._scratch)

@@ -87,7 +87,6 @@ class HotPath:
         budgets: Budgets,
         loop: ReadLoop,
         reply_bytes: int,
-        waiting_reads: int,
     ) -> None:
         self._store = store
         self._codec = codec
@@ -100,10 +99,9 @@ class HotPath:
         self.reply_bytes = reply_bytes
         self._loop = loop
         opener = Opener()
-        admission = Admission(store, cache, opener, vault_id, judge, tombstone_mac)
-        self._tools = Tools(cache, admission, opener, vault_id, mask)
+        admission = Admission(cache, opener, vault_id, judge, tombstone_mac)
+        self._tools = Tools(store, cache, admission, opener, vault_id, mask)
         self._turn = threading.Lock()
-        self._waiting = threading.BoundedSemaphore(waiting_reads)
 
     def detokenize(
         self,
@@ -125,7 +123,7 @@ class HotPath:
             SuspendedError: the principal is revoked.
             AuditUnavailableError: the access could not be recorded; nothing is revealed.
             BudgetExceededError: the batch goes beyond a budget of the principal; nothing is revealed.
-            OverloadedError: too many batches are waiting.
+            OverloadedError: keys or single-use tokens of the batch change too fast.
             DeadlineExceededError: the caller's deadline passed before its turn.
         """
         return self.in_turn(
@@ -153,21 +151,16 @@ class HotPath:
         Raises:
             OverloadedError, DeadlineExceededError: as `detokenize`.
         """
-        if not self._waiting.acquire(blocking=False):
-            raise OverloadedError("too many reads are waiting in this process")
-        try:
-            blocks = self._codec.decipher_batch(tokens, foreign)
-            known = foreign.reasons if foreign is not None else {}
-            used: frozenset[bytes] | None = frozenset() if uses else None
-            for _ in range(_ATTEMPTS):
-                try:
-                    return self._turned(caller, tokens, blocks, known, used, work)
-                except UnusedError as unused:
-                    keys = unused.keys
-                used = (used or frozenset()) | self._consume(caller, keys)
-            raise OverloadedError("tokens of this batch are being used elsewhere")
-        finally:
-            self._waiting.release()
+        blocks = self._codec.decipher_batch(tokens, foreign)
+        known = foreign.reasons if foreign is not None else {}
+        used: frozenset[bytes] | None = frozenset() if uses else None
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._turned(caller, tokens, blocks, known, used, work)
+            except UnusedError as unused:
+                keys = unused.keys
+            used = (used or frozenset()) | self._consume(caller, keys)
+        raise OverloadedError("tokens of this batch are being used elsewhere")
 
     def forget(self, customer: bytes) -> None:
         """Zeroes the cached DEK of a customer (6 bytes), as after a shred elsewhere."""
@@ -264,7 +257,10 @@ class HotPath:
         if indexes is not None and len(indexes) < len(batch.tokens):
             blocks = b"".join([blocks[BLOCK_BYTES * at : BLOCK_BYTES * (at + 1)] for at in indexes])
         helper = BatchHelper(self._tools, reads, batch.snapshot, batch.issued, batch.now_ms)
-        found = self._loop.read(blocks, batch.grants.domains, reads, room, batch.now_ms, helper)
+        try:
+            found = self._loop.read(blocks, batch.grants.domains, reads, room, batch.now_ms, helper)
+        finally:
+            helper.close()
         outcomes = found.outcomes
         if found.missed:
             told = bytearray(outcomes)

@@ -12,7 +12,7 @@ from vault.audit.records import MASKED, PLAIN, reason_code
 from vault.crypto.hazmat import Opener
 from vault.crypto.suites import suite_of_record
 from vault.errors import IntegrityFailedError, Reason
-from vault.hotpath.admitting import Admission
+from vault.hotpath.admitting import Admission, BatchKeys
 from vault.hotpath.dekcache import DekCache
 from vault.hotpath.issued import Follower
 from vault.hotpath.known import Known
@@ -23,6 +23,7 @@ from vault.policy.reads import Reads
 from vault.store.aliases import Alias
 from vault.store.layout import HEADER, ValueFlag
 from vault.store.snapshot import Snapshot
+from vault.store.store import Store
 
 _INTEGRITY_FAILED: Final = reason_code(Reason.INTEGRITY_FAILED)
 _ROW: Final = bytes(3)  # value_no of the customer row
@@ -35,6 +36,7 @@ Item = tuple[int, int, str]
 class Tools:
     """What one process opens the unusual with."""
 
+    store: Store
     cache: DekCache
     admission: Admission
     opener: Opener
@@ -45,10 +47,11 @@ class Tools:
 class BatchHelper:
     """`Helper` of one batch."""
 
-    __slots__ = ("_issued", "_now_ms", "_reads", "_snapshot", "_tools")
+    __slots__ = ("_issued", "_keys", "_now_ms", "_reads", "_snapshot", "_tools")
 
     def __init__(self, tools: Tools, reads: Reads, snapshot: Snapshot, issued: Follower, now_ms: int) -> None:
         self._tools = tools
+        self._keys: BatchKeys | None = None
         self._reads = reads
         self._snapshot = snapshot
         self._issued = issued
@@ -56,7 +59,14 @@ class BatchHelper:
 
     def admit(self, customer: bytes) -> int:
         """As `Helper.admit`."""
-        return self._tools.admission.admit(customer, self._snapshot)
+        if self._keys is None:
+            self._keys = BatchKeys(self._tools.store)
+        return self._tools.admission.admit(customer, self._snapshot, self._keys)
+
+    def close(self) -> None:
+        """Gives back what was opened for the batch."""
+        if self._keys is not None:
+            self._keys.close()
 
     def judge(self, customer: bytes) -> None:
         """As `Helper.judge`."""

@@ -1,14 +1,15 @@
 """The one way into every call.
 
-In this order: name the principal and look whether its CA is still let in; give up when the caller has (deadline
-passed or call cancelled); wait for a turn (`gate`), after which the caller is looked for again; parse the request,
-do the work, serialize the answer, give the turn back; map the error, count. Calls of the short way have waited
-for their turn before (`inbox`). A servicer's method is `(Caller, request) -> response` and knows nothing of gRPC.
+In this order: name the principal and look whether its CA is still let in; give up when the caller has
+(deadline passed or call cancelled); wait for a turn (`gate`), and look for the caller again; parse the
+request, do the work, serialize the answer, give the turn back; map the error, count. Calls of the short way
+have waited before (`inbox`). A servicer's method is `(Caller, request) -> response`, and knows nothing of
+gRPC.
 
-Requests are parsed here instead of by gRPC: nothing is parsed of a call that is refused, threads that wait do
-not fight for the interpreter over it, and a malformed one is not answered with an untyped INTERNAL. gRPC's own
-limit stands above the configured one, so that a message somewhat too large gets its typed error; only one beyond
-`HARD_LIMIT_FACTOR` times the limit is cut off by gRPC itself.
+Requests are parsed here instead of by gRPC: nothing is parsed of a call that is refused, threads that wait
+do not fight for the interpreter over it, and a malformed one is not answered with an untyped INTERNAL.
+gRPC's own limit stands above the configured one, so that a message somewhat too large gets its typed error;
+only one beyond `HARD_LIMIT_FACTOR` times the limit is cut off by gRPC itself.
 """
 
 import time
@@ -86,10 +87,11 @@ class Calls:
             try:
                 principal = self._principal(method, context)
                 reply = answer(request, Caller(principal, _deadline(context)), context)
-                ok = True
-                return reply
             except Exception as error:  # noqa: BLE001 - the edge: nothing of it may reach the caller
                 status, reason = self._failed(method, principal, started, error)
+            else:
+                ok = True
+                return reply
             finally:
                 tally.end(time.perf_counter() - started, ok=ok)
             metrics.CALLS.labels(method, code_for(reason).name, reason.value).inc()

@@ -120,6 +120,7 @@ class Gate:
     def _refused(self, refusal: Refusal, principal: str) -> OverloadedError:
         return self._refusals.error(refusal, principal, self.wait_seconds())
 
+
 class Turn:
     """A turn, given back at the end of the context."""
 

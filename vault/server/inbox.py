@@ -2,18 +2,18 @@
 
 Rules:
 - As long as little waits, calls go in the order in which they came, and nobody asks whose they are: `FEW`
-  small ones, or one of any size. More than that forms a `Line`, with shares and turns by principal. Those that
-  came before it go first, and while there is a line, whoever comes joins it.
-- A call that may not wait is refused: where it can be known by then, before its request is read; else before it
-  is parsed.
+  small ones, or one of any size. More than that forms a `Line`, with shares and turns by principal. Those
+  that came before it go first, and while there is a line, whoever comes joins it.
+- A call that may not wait is refused: where it can be known by then, before its request is read; else before
+  it is parsed.
 - A call that is cancelled while it waits in the line gives up its place.
 """
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Generic, Protocol, TypeVar
 
 from vault.errors import OverloadedError, UnauthenticatedError
 from vault.server import metrics
@@ -23,7 +23,18 @@ from vault.server.refusals import Refusals
 FEW: Final = 32
 _NOBODY: Final = ""  # all those together who do not say who they are; they are refused when it is their turn
 
-Call = TypeVar("Call")
+Properties = Mapping[str, Sequence[bytes]]
+
+
+class Arrived(Protocol):
+    """A call, of which this much has to be known."""
+
+    def auth_context(self) -> Properties:
+        """The properties of the caller's connection."""
+        ...
+
+
+Call = TypeVar("Call", bound=Arrived)
 
 
 class Inbox(Generic[Call]):
@@ -33,10 +44,12 @@ class Inbox(Generic[Call]):
         name: For metrics.
         calls: How many may wait.
         items: What may wait.
-        principal_of: Says whose a call is, or raises `UnauthenticatedError`.
+        principal_of: Names a caller by the properties of its connection, or raises `UnauthenticatedError`.
     """
 
-    def __init__(self, name: str, *, calls: int, items: int, principal_of: Callable[[Call], str]) -> None:
+    def __init__(
+        self, name: str, *, calls: int, items: int, principal_of: Callable[[Properties], str]
+    ) -> None:
         self._line: Line[Call] = Line(calls=calls, weight=items, clock=time.monotonic)
         self._lock = threading.Lock()
         self._first: deque[Call] = deque()
@@ -97,16 +110,22 @@ class Inbox(Generic[Call]):
         with self._lock:
             self._line.done(place)
 
-    def leave(self, place: Place[Call]) -> None:
-        """Its caller has gone."""
+    def leave(self, place: Place[Call]) -> bool:
+        """Its caller has gone; whether it was still waiting."""
         with self._lock:
-            if place.waiting:
-                self._line.leave(place)
-                self._refusals.late(place.principal)
+            if not place.waiting:
+                return False
+            self._line.leave(place)
+            self._refusals.late(place.principal)
+            return True
+
+    def full(self, call: Call) -> OverloadedError:
+        """For a call that comes beyond what the server holds."""
+        return self._refused(Refusal.FULL, self._name_of(call))
 
     def _name_of(self, call: Call) -> str:
         try:
-            return self._principal_of(call)
+            return self._principal_of(call.auth_context())
         except UnauthenticatedError:
             return _NOBODY
 

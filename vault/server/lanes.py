@@ -1,8 +1,8 @@
 """Which calls queue with which, so that a flood of one kind does not hold up another.
 
 Rules:
-- Reads (Detokenize) take turns, one at a time: on the short way (`shortway`, `inbox`), or where the version of
-  gRPC is not known, in a lane of their own here. Ordinary calls share `server.threads` turns.
+- Reads (Detokenize) take turns, one at a time: on the short way (`shortway`, `inbox`), or where the version
+  of gRPC is not known, in a lane of their own here. Ordinary calls share `server.threads` turns.
 - Urgent calls end something, or are what an administrator needs to end a flood. They have threads of their
   own and no shares, and are refused only when too many of them wait.
 - Health and reflection are outside of all this.
@@ -179,6 +179,11 @@ class Lanes(grpc.ServerInterceptor):
         self._of_path: dict[str, Lane] = {}
         self._at_once = _AtOnce(1)
         self._refusals = {lane: self._refusal(lane) for lane in self._by_name.values()}
+
+    @property
+    def threads(self) -> ThreadPoolExecutor:
+        """Those of ordinary calls."""
+        return self._by_name[LaneName.ORDINARY].threads
 
     def of(self, method: str) -> Lane | None:
         """Where a method, by its short name, has to queue; None: it goes the short way."""

@@ -28,7 +28,9 @@ CALLS = Counter("cvault_calls", "Calls answered.", ("method", "code", "reason"))
 SECONDS = Histogram(
     "cvault_call_seconds", "Time from a call's start to its answer.", ("method",), buckets=_SECONDS
 )
-IN_PROGRESS = Gauge("cvault_calls_in_progress", "Calls being worked on, or at a gate.", multiprocess_mode="livesum")
+IN_PROGRESS = Gauge(
+    "cvault_calls_in_progress", "Calls being worked on, or at a gate.", multiprocess_mode="livesum"
+)
 WAITING_CALLS = Gauge(
     "cvault_waiting_calls", "Calls that wait for their turn.", ("line",), multiprocess_mode="livesum"
 )

@@ -23,7 +23,7 @@ _WORDS: Final = {
 
 
 class Refusals:
-    """Of one line, by its name. Any thread may call; of those that come at once some may not be in the log."""
+    """Of one line, by its name. Any thread may call; of those that come at once the log may miss some."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -7,7 +7,8 @@ itself. That halves what a call costs beside its work.
 Rules:
 - Only calls of the methods named go this way. All others go gRPC's own, by gRPC's own code.
 - What gRPC has ready is taken before the next call is answered, at most `EVENTS_AT_ONCE` events: so calls
-  that come meanwhile count as waiting, are refused beyond the server's limit, and are known to be cancelled.
+  that come meanwhile count as waiting, and are known to be cancelled.
+- Calls wait in an `Inbox`, which refuses those that may not: before their message is read, or parsed.
 - A leader that waits steps aside for another thread: where it says so itself (`step_aside`, for a commit), at
   once; else when one call has taken `PATIENCE_SECONDS`, twice that at most. It ends its call, then stands by.
 - Nothing of a call is shared between threads but under the server's lock, or by a deque's own.
@@ -18,7 +19,6 @@ versions of `TESTED`; with any other, `start` leaves every call to gRPC (`is_kno
 
 import threading
 import time
-from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
@@ -27,8 +27,10 @@ from grpc import _server
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from vault.errors import OverloadedError
+from vault.server.inbox import Inbox, Properties
+from vault.server.line import Place
 from vault.server.logs import frames_of, log
-from vault.server.status import status_of, to_grpc
+from vault.server.status import overloaded
 
 TESTED: Final = ("1.85.",)
 EVENTS_AT_ONCE: Final = 32
@@ -62,20 +64,24 @@ class _AbortedError(Exception):
 class _Call:
     """One call, and what its method sees of it: the part of `grpc.ServicerContext` that `calls` uses."""
 
-    __slots__ = ("_due", "_event", "_state", "cancelled", "handler", "request")
+    __slots__ = ("_due", "_event", "_properties", "_state", "cancelled", "handler", "place", "request")
 
     def __init__(self, state: Any, event: Any, handler: Any) -> None:
         self._state = state
         self._event = event
         self._due = 0  # batches of operations that are under way
+        self._properties: Properties | None = None
         self.handler = handler
+        self.place: Place[_Call] | None = None
         self.request: bytes | None = None
         self.cancelled = False
 
-    def auth_context(self) -> Mapping[str, Sequence[bytes]]:
+    def auth_context(self) -> Properties:
         """The properties of the caller's connection."""
-        found: Mapping[bytes, Sequence[bytes]] = cygrpc.auth_context(self._event.call) or {}
-        return {key.decode(): values for key, values in found.items()}
+        if self._properties is None:
+            found: Mapping[bytes, Sequence[bytes]] = cygrpc.auth_context(self._event.call) or {}
+            self._properties = {key.decode(): values for key, values in found.items()}
+        return self._properties
 
     def time_remaining(self) -> float:
         """Seconds until the caller gives up."""
@@ -102,11 +108,6 @@ class _Call:
             self._due -= 1
             return (None, ()) if self._due else (self, ())
 
-    def closed(self, event: Any) -> _Finished:
-        """The caller has its answer, or has given up."""
-        self.cancelled = event.batch_operations[0].cancelled()
-        return self.over()
-
     def sent(self, _event: Any) -> _Finished:
         """The answer is on its way."""
         return self.over()
@@ -125,19 +126,22 @@ class _Lead:
 class ShortWay:
     """Serves a `grpc.Server` whose methods and ports were added and which was not started."""
 
-    def __init__(self, server: grpc.Server, methods: Collection[str], threads: int) -> None:
+    def __init__(
+        self, server: grpc.Server, methods: Collection[str], threads: int, inbox: "Inbox[Any]"
+    ) -> None:
         """Takes the server.
 
         Args:
             server: with its methods registered.
             methods: full names (`/package.Service/Method`) of unary ones that go the short way.
             threads: that lead or stand by; so many calls may wait at the same time before none is taken.
+            inbox: where calls wait for their turn.
         """
         self._server = server
         self._state: Any = server._state  # type: ignore[attr-defined]
         self._handlers = {name: self._state.registered_method_handlers[name] for name in methods}
         self._threads = max(2, threads)
-        self._waiting: deque[_Call] = deque()
+        self._inbox: Inbox[_Call] = inbox
         self._lead: _Lead | None = None
         self._watch = threading.Lock()  # held by the one thread that watches the leader
         self._needed = threading.Event()
@@ -188,18 +192,19 @@ class ShortWay:
 
     def _take_and_answer(self, lead: _Lead) -> None:
         """Leads until the server has ended or another thread leads."""
-        poll, waiting, taken = self._state.completion_queue.poll, self._waiting, 0
+        poll, waiting, taken = self._state.completion_queue.poll, self._inbox, 0
         while self._lead is lead:
             event = poll(0 if waiting else time.time() + _POLL_SECONDS)
             if self._state.server_deallocated:
                 _server._begin_shutdown_once(self._state)
             if event.completion_type == _TIMEOUT:
                 taken = EVENTS_AT_ONCE
-            elif self._handle(event):
-                taken += 1
-            else:
+            elif not self._handle(event):
                 self._ended = True
                 return
+            else:
+                # Who has taken over by now may wait in `poll`, and not know of a call that came here.
+                taken = taken + 1 if self._lead is lead else EVENTS_AT_ONCE
             event = None  # gRPC must not find a call that is over still held when it is asked again
             if taken >= EVENTS_AT_ONCE:
                 taken = 0
@@ -221,32 +226,48 @@ class ShortWay:
             return not _server._stop_serving(state)
 
     def _accept(self, call: _Call) -> None:
-        """Waits for the call's message, or refuses it where too many wait. Holds the server's lock."""
-        state = self._state
+        """Waits for the call's message, or refuses it where it could not wait. Holds the server's lock."""
+        state, inbox = self._state, self._inbox
         state.rpc_states.add(call)
-        call.run((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), call.closed)
-        limit = state.maximum_concurrent_rpcs
-        if limit is not None and state.active_rpc_count >= limit:
-            self._refuse(call)
-            return
-        state.active_rpc_count += 1
 
-        def received(event: Any) -> _Finished:
-            call.request = event.batch_operations[0].message()
-            self._waiting.append(call)
+        def closed(event: Any) -> _Finished:
+            """The caller has its answer, or has given up."""
+            call.cancelled = event.batch_operations[0].cancelled()
+            if call.cancelled and call.place is not None and inbox.leave(call.place):
+                self._no_more_active()
             return call.over()
 
+        def received(event: Any) -> _Finished:
+            request = call.request = event.batch_operations[0].message()
+            try:
+                call.place = inbox.put(call, len(request) if request is not None else 0)
+            except OverloadedError as error:
+                call.request = None
+                self._send_status(call, overloaded(error))
+                self._no_more_active()
+            return call.over()
+
+        call.run((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), closed)
+        limit = state.maximum_concurrent_rpcs
+        try:
+            if limit is not None and state.active_rpc_count >= limit:
+                raise inbox.full(call)
+            inbox.check(call)
+        except OverloadedError as error:
+            self._send_status(call, overloaded(error))
+            return
+        state.active_rpc_count += 1
         call.run((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), received)
 
-    def _refuse(self, call: _Call) -> None:
-        error = OverloadedError("too many calls are waiting in this process")
-        self._send_status(call, to_grpc(status_of(error)))
+    def _no_more_active(self) -> None:
+        with self._state.lock:
+            self._state.active_rpc_count -= 1
 
     def _answer_next(self, lead: _Lead) -> None:
-        try:
-            call = self._waiting.popleft()
-        except IndexError:
+        taken = self._inbox.take()
+        if taken is None:
             return
+        call, place = taken
         lead.answering = call
         try:
             self._answer(call)
@@ -254,8 +275,9 @@ class ShortWay:
             log.error("an answer was not sent", exception=type(error).__name__, frames=frames_of(error))
         finally:
             lead.answering = None
-            with self._state.lock:
-                self._state.active_rpc_count -= 1
+            if place is not None:
+                self._inbox.done(place)
+            self._no_more_active()
 
     def _answer(self, call: _Call) -> None:
         handler, request = call.handler, call.request

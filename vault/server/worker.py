@@ -1,9 +1,9 @@
 """A worker: one gRPC server on the shared port, few threads, until it is told to drain.
 
 The sync server with a handful of threads answers unary calls 45 to 80 % faster than asyncio does
-here; processes give the cores, and the kernel spreads connections over them (SO_REUSEPORT). More
-calls than `waiting_reads + waiting_writes` at once are refused. Calls of `SHORT` are answered on the thread
-that takes them from gRPC (`shortway`).
+here; processes give the cores, and the kernel spreads connections over them (SO_REUSEPORT). Calls of `SHORT`
+are answered on the thread that takes them from gRPC (`shortway`), and wait for it in its `inbox`. The others
+wait for their turn in `lanes`; threads beyond a handful exist only while so many calls wait.
 """
 
 import gc
@@ -22,11 +22,13 @@ from vault.crypto.hazmat import GuardedMemory
 from vault.errors import InvalidRequestError, KeyUnavailableError
 from vault.model.controls import BudgetEvent
 from vault.model.ids import Epoch
-from vault.server import child, metrics
+from vault.server import child, metrics, shortway
 from vault.server.anchors import Anchors
 from vault.server.calls import HARD_LIMIT_FACTOR, Calls
 from vault.server.child import Child
 from vault.server.control import Message
+from vault.server.inbox import Inbox
+from vault.server.lanes import LaneName, Lanes
 from vault.server.logs import log
 from vault.server.services import bind
 from vault.server.shortway import ShortWay
@@ -47,14 +49,26 @@ class Worker:
         self._vault = Vault.open(start.data_dir, settings, edks, process_name=start.name)
         self._vault.engine.committer.observe = metrics.count_commit
         self._vault.engine.budgets.notify = tell_budget_event
+        limits = settings.limits
+        short = SHORT if shortway.is_known() else ()
+        self._lanes = Lanes(settings, {path.rpartition("/")[2] for path in short})
         self._server = grpc.server(
-            ThreadPoolExecutor(settings.server.threads, thread_name_prefix="call"),
+            self._lanes.threads,
             options=options(settings),
-            maximum_concurrent_rpcs=settings.limits.waiting_reads + settings.limits.waiting_writes,
+            maximum_concurrent_rpcs=self._lanes.most_calls,
+            interceptors=[self._lanes],
         )
         files = TlsFiles.of(start.data_dir, settings.server)
-        calls = Calls(self._vault, settings.limits.message_bytes, _anchors(files))
-        names = bind(self._server, self._vault, calls)
+        anchors = _anchors(files)
+        names = bind(
+            self._server, self._vault, Calls(self._vault, limits.message_bytes, anchors, self._lanes)
+        )
+        inbox: Inbox[Any] = Inbox(
+            LaneName.READ.value,
+            calls=limits.waiting_reads,
+            items=limits.waiting_items,
+            principal_of=anchors.principal,
+        )
         self._names = (_WHOLE_SERVER, *names)
         self._pools = ThreadPoolExecutor(1, "health"), ThreadPoolExecutor(1, "reflection")
         self._health = health.HealthServicer(experimental_thread_pool=self._pools[0])
@@ -67,7 +81,7 @@ class Worker:
         except RuntimeError as error:
             raise KeyUnavailableError(f"cannot listen on {start.address}") from error
         _spare_what_stays()
-        way = ShortWay(self._server, SHORT, settings.server.threads)
+        way = ShortWay(self._server, short, settings.server.threads, inbox)
         self._vault.engine.committer.before_wait = way.step_aside
         metrics.GATHERING.start()
         way.start()
@@ -90,6 +104,7 @@ class Worker:
         """Takes no new calls, finishes those begun, closes the vault."""
         self._health.enter_graceful_shutdown()
         self._server.stop(grace_seconds).wait()
+        self._lanes.close()
         metrics.GATHERING.stop()
         self._vault.close()
         for pool in self._pools:

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.scenarios.support.deployment import by_id
-from vault.errors import DeadlineExceededError, LimitExceededError, OverloadedError, Reason
+from vault.errors import DeadlineExceededError, LimitExceededError, Reason
 from vault.model.access import Reveal
 from vault.model.requests import Caller
 
@@ -184,22 +184,6 @@ def test_a_deadline_is_looked_at_again_after_waiting_for_a_turn(deployment, fres
             time.sleep(0.2)
         reading.join()
         assert isinstance(outcome[0], DeadlineExceededError)
-
-
-def test_more_waiting_reads_than_configured_are_turned_away(deployment, configure, fresh_name):
-    configure("limits", "waiting_reads = 2")
-    with deployment.opened() as desks:
-        (token,) = desks.crm.tokens(fresh_name, {"name": "x"})
-        with desks.vault.engine.hot._turn:
-            readers = [threading.Thread(target=desks.crm.read, args=([token],)) for _ in range(2)]
-            for reader in readers:
-                reader.start()
-            time.sleep(0.1)
-            with pytest.raises(OverloadedError):
-                desks.crm.read([token])
-        for reader in readers:
-            reader.join()
-        assert desks.crm.plain(token) == "x"
 
 
 def test_threads_that_read_at_once_each_get_their_own_values(deployment, fresh_name):

@@ -16,12 +16,15 @@ from customervault.v1 import token_service_pb2 as pb
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
+from vault.config import ServerSettings, Settings
 from vault.crypto import certificates
 from vault.errors import Reason, StorageFullError, TokenUnknownError, VaultError
 from vault.model.requests import Caller
 from vault.server import logs
 from vault.server.anchors import Anchors
 from vault.server.calls import HARD_LIMIT_FACTOR, Calls
+from vault.server.inbox import Inbox
+from vault.server.lanes import Lanes
 from vault.server.shortway import ShortWay
 
 CANARY = "Canary-7f3a@example.org"
@@ -47,17 +50,22 @@ class Endpoint:
         self.work: Work = lambda *_: pb.InspectTokenResponse()
         self.refusals = Refusals()
         self.authority = authority
-        calls = Calls(self.refusals, MESSAGE_BYTES, Anchors([cas], look_seconds=0.0))  # type: ignore[arg-type]
+        short = ["InspectToken"] if way == "short" else []
+        self.lanes = Lanes(Settings(server=ServerSettings(threads=1)), short)
+        anchors = Anchors([cas], look_seconds=0.0)
+        calls = Calls(self.refusals, MESSAGE_BYTES, anchors, self.lanes)  # type: ignore[arg-type]
         handler = calls.handler("InspectToken", pb.InspectTokenRequest, lambda c, r: self.work(c, r))
         self._server = grpc.server(
             futures.ThreadPoolExecutor(1),
             options=[("grpc.max_receive_message_length", HARD_LIMIT_FACTOR * MESSAGE_BYTES)],
+            interceptors=[self.lanes],
         )
         self._server.add_registered_method_handlers("test.Test", {"InspectToken": handler})
+        self.lanes.watch("/test.Test/InspectToken")
         credentials = grpc.ssl_server_credentials([(pair.key, pair.certificate)], authority.pem, True)
         self._port = self._server.add_secure_port("127.0.0.1:0", credentials)
-        methods = ["/test.Test/InspectToken"] if way == "short" else []
-        ShortWay(self._server, methods, self.at_once).start()
+        inbox: Inbox[Any] = Inbox("test", calls=100, items=100_000, principal_of=anchors.principal)
+        ShortWay(self._server, [f"/test.Test/{name}" for name in short], self.at_once, inbox).start()
         self.channel = self.connect("crm")
 
     def connect(self, name: str) -> grpc.Channel:
@@ -85,6 +93,7 @@ class Endpoint:
     def close(self) -> None:
         self.channel.close()
         self._server.stop(None).wait()
+        self.lanes.close()
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from vault.errors import DeadlineExceededError, OverloadedError
-from vault.server.gate import TOKEN_BYTES, Gate
+from vault.server.gate import Gate
+from vault.server.line import TOKEN_BYTES
 
 BULK = 1000 * TOKEN_BYTES
 SMALL = TOKEN_BYTES
@@ -114,41 +115,6 @@ def test_who_waits_beyond_its_deadline_does_nothing_and_frees_its_place(
     assert begun == []
 
 
-def test_bulk_lends_its_turn_to_small_calls_and_goes_on(gate: Gate, threads: ThreadPoolExecutor) -> None:
-    order: list[str] = []
-    with gate.turn("bulk", BULK, None):
-        assert not gate.wanted()
-        gate.lend()  # to nobody
-        small = queue(gate, threads, lambda: order.append("small"))
-        assert gate.wanted()
-        assert not threads.submit(gate.wanted).result(10)  # another thread does not hold the turn
-        gate.lend()
-        order.append("bulk")
-        small.result(10)
-    assert order == ["small", "bulk"]
-
-
-def test_a_loan_is_short_and_others_wait_for_the_next(gate: Gate, threads: ThreadPoolExecutor) -> None:
-    done: list[int] = []
-    gate = Gate("test", turns=1, calls=30, items=50_000)
-    with gate.turn("bulk", BULK, None):
-        futures = [queue(gate, threads, lambda: done.append(1)) for _ in range(12)]
-        gate.lend()
-        assert 0 < len(done) < 12
-    for future in futures:
-        future.result(10)
-    assert len(done) == 12
-
-
-def test_a_thread_that_holds_no_bulk_lends_nothing(gate: Gate, threads: ThreadPoolExecutor) -> None:
-    with gate.turn("a", SMALL, None):
-        small = queue(gate, threads, lambda: None)
-        assert not gate.wanted()
-        gate.lend()
-        assert not small.done()
-    small.result(10)
-
-
 def test_many_threads_lose_no_turn(threads: ThreadPoolExecutor) -> None:
     gate = Gate("test", turns=1, calls=100, items=10**6)
     inside = threading.Lock()
@@ -157,10 +123,6 @@ def test_many_threads_lose_no_turn(threads: ThreadPoolExecutor) -> None:
     def work(number: int) -> None:
         size = BULK if number % 5 == 0 else SMALL
         with gate.turn(f"p{number % 3}", size, None):
-            assert inside.acquire(blocking=False)
-            inside.release()
-            if gate.wanted():
-                gate.lend()
             assert inside.acquire(blocking=False)
             done.append(number)
             inside.release()

@@ -17,7 +17,7 @@ from vault.config import Limits, ServerSettings, Settings
 from vault.server import gate
 from vault.server.anchors import Anchors
 from vault.server.calls import Calls
-from vault.server.lanes import READS, URGENT, LaneName, Lanes, lane_of
+from vault.server.lanes import READS, URGENT, Lane, LaneName, Lanes, lane_of
 from vault.server.services import _FILES
 
 METHODS = {
@@ -47,6 +47,15 @@ def test_every_method_that_is_named_is_one_of_the_api() -> None:
 )
 def test_what_ends_something_does_not_queue_with_the_rest(method: str, lane: LaneName) -> None:
     assert lane_of(method) is lane
+
+
+def test_methods_of_the_short_way_have_no_lane() -> None:
+    by_threads, short = Lanes(Settings()), Lanes(Settings(), READS)
+    lane = by_threads.of("Detokenize")
+    assert lane is not None
+    assert lane.name is LaneName.READ
+    assert short.of("Detokenize") is None
+    assert short.of("BatchTokenize") is not None
 
 
 class Busy:
@@ -81,13 +90,18 @@ class Busy:
         """One call at work and as many waiting as may."""
         sent = [self.call()]
         assert self.begun.acquire(timeout=10)
-        gate_of = self.lanes[LaneName.ORDINARY].gate
+        gate_of = self.lane().gate
         assert gate_of is not None
         for waiting in (1, 2):
             sent.append(self.call())
             while gate_of._line.waiting_calls < waiting:
                 assert not sent[-1].done()
         return sent
+
+    def lane(self) -> Lane:
+        lane = self.lanes.of("InspectToken")
+        assert lane is not None
+        return lane
 
     def close(self) -> None:
         self.go.set()
@@ -97,7 +111,8 @@ class Busy:
 
 
 @pytest.fixture
-def busy(authority: Any, server_pair: Any, tmp_path: Path) -> Iterator[Busy]:
+def busy(authority: Any, server_pair: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Busy]:
+    monkeypatch.setattr(gate, "_ALONE_SECONDS", 3600.0)
     path = tmp_path / "ca.crt"
     path.write_bytes(authority.pem)
     running = Busy(authority, server_pair, path)
@@ -144,4 +159,4 @@ def test_the_door_refuses_who_floods_alone_but_asks_second_attempts_who_they_are
     assert (refused("door") - door, refused("full") - full) == (14, 2)
     assert reason_of(busy.call(metadata=(("cvault-attempt", "2"),))) == "OVERLOADED"
     assert refused("full") - full == 3
-    assert len(busy.lanes[LaneName.ORDINARY].threads._here) <= 4
+    assert busy.lane().threads.present <= 4

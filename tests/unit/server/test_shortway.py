@@ -11,6 +11,7 @@ import pytest
 from grpc_status import rpc_status
 
 from vault.server import shortway
+from vault.server.inbox import Inbox
 from vault.server.shortway import ShortWay, is_known
 
 SECONDS = 20.0
@@ -30,7 +31,8 @@ class Served:
         )
         self.server.add_registered_method_handlers("test.Test", {"Short": handler, "Long": handler})
         port = self.server.add_insecure_port("127.0.0.1:0")
-        self.way = ShortWay(self.server, ["/test.Test/Short"], threads)
+        inbox: Inbox[Any] = Inbox("short", calls=100, items=100_000, principal_of=lambda _: "crm")
+        self.way = ShortWay(self.server, ["/test.Test/Short"], threads, inbox)
         self.way.start()
         self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
 
