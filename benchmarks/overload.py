@@ -40,10 +40,11 @@ from customervault.inputs import Field
 from customervault.v1 import customer_service_pb2 as customers_api
 from customervault.v1 import token_service_pb2 as api
 
-from benchmarks.detokenize_rate import Cores, pin_workers
-from benchmarks.load import METHOD, PURPOSE, Target
+from benchmarks.calls import DETOKENIZE, PURPOSE
+from benchmarks.cores import Cores
+from benchmarks.load import Target
 from benchmarks.machine import facts, line
-from benchmarks.processes import cpu_seconds
+from benchmarks.processes import cpu_seconds, pin
 from benchmarks.throwaway import ThrowAwayVault, ending_on_sigterm, throwaway_vault
 
 SHRED_METHOD = "/customervault.v1.CustomerService/BatchShredCustomers"
@@ -103,7 +104,7 @@ class _Line:
         for channel in self.channels:
             grpc.channel_ready_future(channel).result(10)
 
-    def methods(self, path: str = METHOD) -> "list[grpc.UnaryUnaryMultiCallable[bytes, bytes]]":
+    def methods(self, path: str = DETOKENIZE) -> "list[grpc.UnaryUnaryMultiCallable[bytes, bytes]]":
         return [channel.unary_unary(path) for channel in self.channels]
 
 
@@ -274,7 +275,7 @@ class _Bench:
         self._senders = senders
         ready = vault.ready
         files = ready.certificates["dev"]
-        self._target = Target(ready.address, "", ready.ca, files["certificate"], files["key"])
+        self._target = Target(ready.address, ready.ca, files["certificate"], files["key"])
         self._workers = ready.workers
         with vault.connect(timeout=60.0) as client:
             stored = fill(client, _READ_CUSTOMERS, "read")
@@ -370,7 +371,8 @@ def bench(seconds: float, runs: int) -> Iterator[_Bench]:
     """A vault of its own with one worker, filled."""
     cores = Cores.of_machine()
     with throwaway_vault(workers=1) as (vault, _), ExitStack() as stack:
-        pin_workers(vault, cores)
+        for pid in vault.ready.workers:
+            pin(pid, cores.server)
         context = multiprocessing.get_context("spawn")
         senders = stack.enter_context(
             ProcessPoolExecutor(2, mp_context=context, initializer=_pin, initargs=(cores.client,))

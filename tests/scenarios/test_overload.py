@@ -124,7 +124,8 @@ def test_a_flood_is_refused_with_a_hint_and_the_other_principal_gets_through(
     refused = counted(metrics, "cvault_refused_total", line="read")
     assert refused == flood.codes[grpc.StatusCode.RESOURCE_EXHAUSTED]
     assert counted(metrics, "cvault_refused_total", why="share") > 0
-    assert counted(metrics, "cvault_waiting_calls", line="read") == 0
+    while counted(server.metrics(), "cvault_waiting_calls", line="read"):  # written a few times a second
+        time.sleep(0.05)
     assert "calls refused for load" in server.log()
 
 
