@@ -11,6 +11,7 @@ Rules:
 """
 
 import hashlib
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +22,7 @@ from vault.tlog.proving import TILE_HEIGHT, TILE_LEAVES
 
 TILE_BYTES: Final = TILE_LEAVES * HASH_BYTES
 MAX_ENTRY_BYTES: Final = 2**16 - 1
+_PAIR: Final = struct.Struct(f"{2 * HASH_BYTES}s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,9 @@ def entries_path(index: int, width: int = TILE_LEAVES) -> str:
 
 def tile_root(hashes: bytes) -> bytes:
     """The root over a full tile."""
-    sha256 = hashlib.sha256
+    sha256, pairs = hashlib.sha256, _PAIR.iter_unpack
     while len(hashes) > HASH_BYTES:
-        step = 2 * HASH_BYTES
-        hashes = b"".join(
-            [sha256(b"\x01" + hashes[at : at + step]).digest() for at in range(0, len(hashes), step)]
-        )
+        hashes = b"".join([sha256(b"\x01" + pair).digest() for (pair,) in pairs(hashes)])
     return hashes
 
 
@@ -116,11 +115,16 @@ class Edge:
             raise IntegrityFailedError(file="tile")
         return edge
 
-    def append(self, hashes: bytes) -> list[Tile]:
-        """Adds leaf hashes, joined; returns the tiles that they fill."""
+    def append(self, hashes: bytes, level: int = 0) -> list[Tile]:
+        """Adds leaf hashes, joined; returns the tiles that they fill.
+
+        With a level, they are the roots of complete subtrees of 2^(8 * level) leaves, and the size so far is
+        a multiple of that.
+        """
         filled: list[Tile] = []
-        before, level = self.size, 0
-        self.size += len(hashes) // HASH_BYTES
+        before = self.size
+        self.size += len(hashes) // HASH_BYTES << TILE_HEIGHT * level
+        self._levels += [bytearray() for _ in range(len(self._levels), level)]
         while hashes:
             if level == len(self._levels):
                 self._levels.append(bytearray())

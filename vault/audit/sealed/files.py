@@ -56,6 +56,7 @@ class TreeFiles:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._prefix = f"{root}/"
         self._unsynced: set[Path] = set()
 
     def write(self, name: str, content: bytes) -> None:
@@ -102,9 +103,12 @@ class TreeFiles:
         Raises:
             IntegrityFailedError: the tile is missing, or too short.
         """
-        size = width * HASH_BYTES
-        content = self._any(tile_path(level, index), width, lambda found: len(found) >= size)
-        if content is not None:
+        size, name = width * HASH_BYTES, tile_path(level, index)
+        if width == TILE_LEAVES:
+            content = _read(self._prefix + name)
+        else:
+            content = self._any(name, width, lambda found: len(found) >= size)
+        if content is not None and len(content) >= size:
             return content[:size]
         raise IntegrityFailedError(file="tile", level=str(level), index=str(index))
 
@@ -115,10 +119,13 @@ class TreeFiles:
             IntegrityFailedError: it is missing, or cannot be decompressed.
         """
         name = entries_path(index)
-        content = self._any(name, width, lambda found: width == TILE_LEAVES or _holds(found, width))
+        if width == TILE_LEAVES:
+            content = _read(self._prefix + name)
+        else:
+            content = self._any(name, width, lambda found: _holds(found, width))
         if content is not None:
             return content
-        packed = _read(self.root / f"{name}.gz")
+        packed = _read(f"{self._prefix}{name}.gz")
         if packed is None:
             raise IntegrityFailedError(file="entries", index=str(index))
         return decompress(packed)
@@ -152,7 +159,7 @@ class TreeFiles:
         return _read(self.root / name) or b""
 
     def _any(self, name: str, width: int, enough: Callable[[bytes], bool]) -> bytes | None:
-        """The narrowest file that holds `width` hashes or entries of a tile, and is not half written."""
+        """The narrowest file that holds `width` hashes or entries of a partial tile."""
         for _ in range(_TRIES):  # between a listing and a reading, a partial tile may give way to a wider one
             for path in _candidates(self.root, name, width):
                 content = _read(path)
@@ -196,10 +203,8 @@ def _holds(bundle: bytes, width: int) -> bool:
 
 
 def _candidates(root: Path, name: str, width: int) -> list[Path]:
-    """Where `width` hashes or entries of a tile may stand, best first."""
+    """Where `width` hashes or entries of a partial tile may stand, best first."""
     full = root / name
-    if width == TILE_LEAVES:
-        return [full]
     partial = full.with_name(f"{full.name}.p")
     try:
         wider = sorted((int(each.name), each) for each in partial.iterdir() if int(each.name) >= width)
@@ -208,9 +213,10 @@ def _candidates(root: Path, name: str, width: int) -> list[Path]:
     return [*(path for _, path in wider), full]
 
 
-def _read(path: Path) -> bytes | None:
+def _read(path: Path | str) -> bytes | None:
     try:
-        return path.read_bytes()
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
     except FileNotFoundError:
         return None
 
