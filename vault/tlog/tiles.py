@@ -91,6 +91,34 @@ def split_entries(bundle: bytes) -> list[bytes]:
     return entries
 
 
+class Bundle:
+    """A bundle whose entries are found as they are asked for: one costs a walk over those before it, once."""
+
+    __slots__ = ("_starts", "raw")
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self._starts = [0]
+
+    def __getitem__(self, at: int) -> bytes:
+        """The entry at a place, from 0.
+
+        Raises:
+            IntegrityFailedError: the bundle ends before its end.
+        """
+        raw, starts = self.raw, self._starts
+        try:
+            for each in range(len(starts) - 1, at + 1):
+                start = starts[each]
+                starts.append(start + 2 + (raw[start] << 8 | raw[start + 1]))
+        except IndexError as error:
+            raise IntegrityFailedError(file="entries") from error
+        end = starts[at + 1]
+        if end > len(raw):
+            raise IntegrityFailedError(file="entries")
+        return raw[starts[at] + 2 : end]
+
+
 class Edge:
     """The right edge of a growing tree."""
 

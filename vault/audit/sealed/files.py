@@ -158,6 +158,14 @@ class TreeFiles:
         """A file of rows that grows behind the sealer; empty where it is not begun."""
         return _read(self.root / name) or b""
 
+    def rows_at(self, name: str, size: int, numbers: Iterable[int]) -> dict[int, bytes]:
+        """Some rows of such a file; those behind its end are cut, or empty."""
+        try:
+            with (self.root / name).open("rb", buffering=0) as file:
+                return {each: os.pread(file.fileno(), size, each * size) for each in numbers}
+        except FileNotFoundError:
+            return {}
+
     def _any(self, name: str, width: int, enough: Callable[[bytes], bool]) -> bytes | None:
         """The narrowest file that holds `width` hashes or entries of a partial tile."""
         for _ in range(_TRIES):  # between a listing and a reading, a partial tile may give way to a wider one
