@@ -91,32 +91,44 @@ def split_entries(bundle: bytes) -> list[bytes]:
     return entries
 
 
-class Bundle:
-    """A bundle whose entries are found as they are asked for: one costs a walk over those before it, once."""
+class Entries:
+    """A bundle, or a stretch of one, whose entries are found one by one.
 
-    __slots__ = ("_starts", "raw")
+    The first look-up of an entry walks over those before it.
+    """
 
-    def __init__(self, raw: bytes) -> None:
-        self.raw = raw
+    __slots__ = ("_content", "_starts")
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
         self._starts = [0]
+
+    def start(self, at: int) -> int:
+        """Where the entry at a place, from 0, begins with its length; behind the last one, where that ends.
+
+        Raises:
+            IntegrityFailedError: there are not so many.
+        """
+        content, starts = self._content, self._starts
+        start = starts[-1]
+        try:
+            for _ in range(len(starts), at + 1):
+                start += 2 + (content[start] << 8 | content[start + 1])
+                starts.append(start)
+        except IndexError as error:
+            raise IntegrityFailedError(file="entries") from error
+        if starts[at] > len(content):
+            raise IntegrityFailedError(file="entries")
+        return starts[at]
 
     def __getitem__(self, at: int) -> bytes:
         """The entry at a place, from 0.
 
         Raises:
-            IntegrityFailedError: the bundle ends before its end.
+            IntegrityFailedError: it is not there.
         """
-        raw, starts = self.raw, self._starts
-        try:
-            for each in range(len(starts) - 1, at + 1):
-                start = starts[each]
-                starts.append(start + 2 + (raw[start] << 8 | raw[start + 1]))
-        except IndexError as error:
-            raise IntegrityFailedError(file="entries") from error
-        end = starts[at + 1]
-        if end > len(raw):
-            raise IntegrityFailedError(file="entries")
-        return raw[starts[at] + 2 : end]
+        end = self.start(at + 1)
+        return self._content[self._starts[at] + 2 : end]
 
 
 class Edge:

@@ -10,7 +10,7 @@
     state  lock           see `state`; the lock is held by whoever seals
 
 - `principals` has bit n set if a record's principal is n modulo 64.
-- Full bundles are compressed when the sealer has time: gzip, at the same path with ".gz" behind it.
+- Full bundles are compressed when the sealer has time: see `bundles`, at the same path with ".gz" behind it.
 - A reader takes a partial tile as wide as its state says, and if that is gone, the wider or full one, whose
   bytes begin the same. A full tile that no state covers may be half written.
 - Spans, traits and index are made from the bundles, and can be made again. Nothing signs them.
@@ -18,11 +18,11 @@
 
 import os
 import struct
-import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from vault.audit.sealed.bundles import Bundle, compress
 from vault.errors import IntegrityFailedError
 from vault.store.files import sync_directory
 from vault.tlog.merkle import HASH_BYTES
@@ -38,8 +38,6 @@ TRAITS: Final = "traits"
 INDEX: Final = "index"
 LOCK: Final = "lock"
 SPAN: Final = struct.Struct(">QQQ")
-_GZIP: Final = 31  # zlib's number for a gzip header
-_LEVEL: Final = 1  # locators are random: higher levels cost 2.5 times as much and save 1 %
 _TRIES: Final = 3
 
 
@@ -118,17 +116,25 @@ class TreeFiles:
         Raises:
             IntegrityFailedError: it is missing, or cannot be decompressed.
         """
+        return self.stored(index, width).content
+
+    def stored(self, index: int, width: int) -> Bundle:
+        """The same, not decompressed yet.
+
+        Raises:
+            IntegrityFailedError: it is missing.
+        """
         name = entries_path(index)
         if width == TILE_LEAVES:
             content = _read(self._prefix + name)
         else:
             content = self._any(name, width, lambda found: _holds(found, width))
         if content is not None:
-            return content
+            return Bundle(content)
         packed = _read(f"{self._prefix}{name}.gz")
         if packed is None:
             raise IntegrityFailedError(file="entries", index=str(index))
-        return decompress(packed)
+        return Bundle(None, packed)
 
     def is_raw(self, index: int) -> bool:
         """Whether a full bundle is not compressed yet."""
@@ -183,24 +189,6 @@ class TreeFiles:
         for each in reversed(missing):
             each.mkdir(mode=0o700)
             self._unsynced.add(each.parent)
-
-
-def compress(content: bytes) -> bytes:
-    """A gzip file; the same content always gives the same bytes."""
-    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
-    return packer.compress(content) + packer.flush()
-
-
-def decompress(packed: bytes) -> bytes:
-    """The content of a gzip file.
-
-    Raises:
-        IntegrityFailedError: it is none, or damaged.
-    """
-    try:
-        return zlib.decompress(packed, _GZIP)
-    except zlib.error as error:
-        raise IntegrityFailedError(file="entries") from error
 
 
 def _holds(bundle: bytes, width: int) -> bool:

@@ -19,6 +19,7 @@ from typing import Final
 
 from vault.audit.folding import concerns
 from vault.audit.records import Record, readable
+from vault.audit.sealed.bundles import Bundle
 from vault.audit.sealed.checkpoints import TiledLog
 from vault.audit.sealed.files import INDEX, TRAITS, TREE, Span, TreeFiles
 from vault.audit.sealed.index import Index
@@ -27,7 +28,7 @@ from vault.audit.sealed.retention import first_held
 from vault.audit.sealed.state import State
 from vault.errors import IntegrityFailedError
 from vault.tlog.proving import TILE_LEAVES
-from vault.tlog.tiles import Bundle, split_entries
+from vault.tlog.tiles import split_entries
 
 _KEPT_BUNDLES: Final = 64
 
@@ -106,7 +107,7 @@ class SealedLog:
         Raises:
             EntryRemovedError, IntegrityFailedError: see `entry`.
         """
-        return self._bundle(bundle).raw
+        return self._bundle(bundle).content
 
     def leaf(self, number: int) -> SealedRecord:
         """The record that begins at a leaf, or of which the leaf is a part.
@@ -187,7 +188,7 @@ class SealedLog:
         if index < self.first // TILE_LEAVES:
             raise EntryRemovedError(file="entries", index=str(index))
         try:
-            return Bundle(self.files.bundle(index, min(TILE_LEAVES, self.size - index * TILE_LEAVES)))
+            return self.files.stored(index, min(TILE_LEAVES, self.size - index * TILE_LEAVES))
         except IntegrityFailedError:
             if index < first_held(self.files.root) // TILE_LEAVES:  # removed meanwhile
                 raise EntryRemovedError(file="entries", index=str(index)) from None

@@ -101,7 +101,7 @@ class Scanning:
         Raises:
             EntryRemovedError, IntegrityFailedError: see `SealedLog.entry`.
         """
-        self.cost += BUNDLE_COST + len(self.log.raw(index))
+        self.cost += BUNDLE_COST
         wanted = self._wanted
         for leaf, entry in self._candidates(index):
             if leaf < start_leaf or entry[0] not in (WHOLE, FIRST):
@@ -118,11 +118,14 @@ class Scanning:
     def _candidates(self, index: int) -> Iterator[tuple[int, bytes]]:
         """The leaves of a bundle that may hold what is wanted, by index or by the locators' bytes."""
         log, locators, first = self.log, self._wanted.locators, index * TILE_LEAVES
+        if locators is not None and first < self._indexed:
+            yield from ((leaf, log.entry(leaf)) for leaf in self._leaves.get(index, ()))
+            return
+        content = log.raw(index)
+        self.cost += len(content)
         if locators is None:
             yield from enumerate(log.entries(index), first)
-        elif first < self._indexed:
-            yield from ((leaf, log.entry(leaf)) for leaf in self._leaves.get(index, ()))
-        elif may_mention(log.raw(index), locators):
+        elif may_mention(content, locators):
             for leaf, entry in enumerate(log.entries(index), first):
                 if entry[0] == FIRST or any(locator in entry for locator in locators):
                     yield leaf, entry
