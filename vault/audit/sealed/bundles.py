@@ -26,6 +26,7 @@ _BEGINS: Final = (
     + _EXTRA.pack(_TABLE_BYTES + 4, b"CV", _TABLE_BYTES)
 )
 _HEAD_BYTES: Final = len(_BEGINS) + _TABLE_BYTES
+_WHOLE: Final = -1  # the number of the stretch that is everything
 _GZIP: Final = 31  # zlib's number for a gzip header; negative: for none
 _LEVEL: Final = 1  # locators are random: higher levels cost 2.5 times as much and save 1 %
 
@@ -59,10 +60,11 @@ class Bundle:
         Raises:
             IntegrityFailedError: it is not there, or cannot be decompressed.
         """
-        number, place = divmod(at, STRETCH) if self._has_table else (0, at)
+        by_stretch = self._has_table and self._content is None
+        number, place = divmod(at, STRETCH) if by_stretch else (_WHOLE, at)
         stretch = self._stretches.get(number)
         if stretch is None:
-            content = _stretch(self._packed, number) if self._has_table else self.content
+            content = _stretch(self._packed, number) if by_stretch else self.content
             stretch = self._stretches[number] = Entries(content)
         return stretch[place]
 
