@@ -7,6 +7,6 @@
 - `retention`: removes old entries, and says so.
 - `index`: from customers to leaves; `upkeep`: makes it, and compresses, when there is time.
 - `log`: reads all this; `scanning`: passes over what holds no match.
-- `verifying`: checks all this, without a vault; `parts`: each part on its own, `shares`: by several processes,
-  `following`: whether records follow each other.
+- `verifying`: checks all this, without a vault; `parts`: each part on its own, `shares`: by several
+  processes; `following`: whether records follow each other.
 """
