@@ -24,10 +24,12 @@ from benchmarks.processes import cpu_seconds, descendants, pin
 from benchmarks.sizes import Size
 from benchmarks.throwaway import ThrowAwayVault
 from vault.crypto.suites import SUITES, XCHACHA20_POLY1305
+from vault.hotpath.dekcache import SLOT_BYTES
 
 BATCHES = (1, 10, 100, 1000)
 SHAPES = ("contact", "random")
 _LEAST_CPU = 1e-3
+_CACHE_BYTES = 64 << 20  # of keys, as a vault has by default
 _MOST_CALLS = 30_000  # that a client holds of one shape and size,
 _MOST_VALUES = 20_000_000  # and values in them
 
@@ -165,8 +167,9 @@ class Stage:
 
     @contextmanager
     def serving(self, source: Filled, *, denominators: bool = True) -> Iterator[Serving]:
-        """Serves a filled vault, with one worker on one core."""
-        settings = f'[storage]\nsuite = "{SUITES[source.suite].name}"\n'
+        """Serves a filled vault, with one worker on one core and room for every customer's key."""
+        key_bytes = max(_CACHE_BYTES, SLOT_BYTES * source.customers * 21 // 20)
+        settings = f'[storage]\nsuite = "{SUITES[source.suite].name}"\ndek_cache_bytes = {key_bytes}\n'
         with ExitStack() as stack:
             vault = stack.enter_context(self.started(source.folder, 1, self.cores.server, settings))
             sending = stack.enter_context(load(cores=self.cores.client))

@@ -108,17 +108,19 @@ def _unsealed(segment: Segment, sealed: Sealed, search: Search) -> Iterator[Sift
 
 
 def _sealed(log: SealedLog, search: Search) -> Iterator[Sifted]:
-    bundles = [
-        range(index * TILE_LEAVES, (index + 1) * TILE_LEAVES)
-        for index, span in log.spans()
-        if search.may_be_in(span)
-    ]
-    for leaves in [*bundles, range(log.size // TILE_LEAVES * TILE_LEAVES, log.size)]:
-        for leaf in leaves:
-            entry = log.entry(leaf)
+    matches = search.matches
+    for index in _bundles(log, search):
+        for leaf, entry in enumerate(log.entries(index), index * TILE_LEAVES):
             if entry[0] not in (WHOLE, FIRST):
                 continue
             stamp = stamp_of(entry)
-            if search.matches(stamp):
+            if matches(stamp):
                 record = readable(content_of(entry)) if entry[0] == WHOLE else log.leaf(leaf).record
                 yield Sifted(record, sealed=True, time_ms=stamp[1])
+
+
+def _bundles(log: SealedLog, search: Search) -> Iterator[int]:
+    """The bundles that can hold a match: full ones, then the one that is not."""
+    yield from (index for index, span in log.spans() if search.may_be_in(span))
+    if log.size % TILE_LEAVES:
+        yield log.size // TILE_LEAVES

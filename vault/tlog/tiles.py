@@ -11,6 +11,7 @@ Rules:
 """
 
 import hashlib
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +22,7 @@ from vault.tlog.proving import TILE_HEIGHT, TILE_LEAVES
 
 TILE_BYTES: Final = TILE_LEAVES * HASH_BYTES
 MAX_ENTRY_BYTES: Final = 2**16 - 1
+_PAIR: Final = struct.Struct(f"{2 * HASH_BYTES}s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,9 @@ def entries_path(index: int, width: int = TILE_LEAVES) -> str:
 
 def tile_root(hashes: bytes) -> bytes:
     """The root over a full tile."""
-    sha256 = hashlib.sha256
+    sha256, pairs = hashlib.sha256, _PAIR.iter_unpack
     while len(hashes) > HASH_BYTES:
-        step = 2 * HASH_BYTES
-        hashes = b"".join(
-            [sha256(b"\x01" + hashes[at : at + step]).digest() for at in range(0, len(hashes), step)]
-        )
+        hashes = b"".join([sha256(b"\x01" + pair).digest() for (pair,) in pairs(hashes)])
     return hashes
 
 
@@ -92,6 +91,46 @@ def split_entries(bundle: bytes) -> list[bytes]:
     return entries
 
 
+class Entries:
+    """A bundle, or a stretch of one, whose entries are found one by one.
+
+    The first look-up of an entry walks over those before it.
+    """
+
+    __slots__ = ("_content", "_starts")
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._starts = [0]
+
+    def start(self, at: int) -> int:
+        """Where the entry at a place, from 0, begins with its length; behind the last one, where that ends.
+
+        Raises:
+            IntegrityFailedError: there are not so many.
+        """
+        content, starts = self._content, self._starts
+        start = starts[-1]
+        try:
+            for _ in range(len(starts), at + 1):
+                start += 2 + (content[start] << 8 | content[start + 1])
+                starts.append(start)
+        except IndexError as error:
+            raise IntegrityFailedError(file="entries") from error
+        if starts[at] > len(content):
+            raise IntegrityFailedError(file="entries")
+        return starts[at]
+
+    def __getitem__(self, at: int) -> bytes:
+        """The entry at a place, from 0.
+
+        Raises:
+            IntegrityFailedError: it is not there.
+        """
+        end = self.start(at + 1)
+        return self._content[self._starts[at] + 2 : end]
+
+
 class Edge:
     """The right edge of a growing tree."""
 
@@ -116,11 +155,16 @@ class Edge:
             raise IntegrityFailedError(file="tile")
         return edge
 
-    def append(self, hashes: bytes) -> list[Tile]:
-        """Adds leaf hashes, joined; returns the tiles that they fill."""
+    def append(self, hashes: bytes, level: int = 0) -> list[Tile]:
+        """Adds leaf hashes, joined; returns the tiles that they fill.
+
+        With a level, they are the roots of complete subtrees of 2^(8 * level) leaves, and the size so far is
+        a multiple of that.
+        """
         filled: list[Tile] = []
-        before, level = self.size, 0
-        self.size += len(hashes) // HASH_BYTES
+        before = self.size
+        self.size += len(hashes) // HASH_BYTES << TILE_HEIGHT * level
+        self._levels += [bytearray() for _ in range(len(self._levels), level)]
         while hashes:
             if level == len(self._levels):
                 self._levels.append(bytearray())

@@ -13,6 +13,7 @@ import pytest
 
 from vault.audit import records
 from vault.audit.layout import parse_name
+from vault.audit.sealed.bundles import Bundle, compress
 from vault.audit.sealed.checkpoints import audit_key
 from vault.audit.sealed.files import SPAN
 from vault.audit.sealed.index import entries_of
@@ -397,3 +398,19 @@ def test_audit_tree(case: Case) -> None:
     assert SPAN.pack(min(times), max(times), sum(bits)).hex() == case["span"]
     run = sorted(each for n, body in enumerate(bodies) for each in entries_of(locators_of(body), n))
     assert b"".join(run).hex() == case["run"]
+
+
+@each_case("audit_bundle_v1.json")
+def test_audit_bundle(case: Case) -> None:
+    head, packed = unhex(case, "head", "packed")
+    assert packed.startswith(head)
+    entries = [bytes([number]) for number in range(256)]
+    bundle = Bundle(None, packed)
+    assert [bundle[at] for at in range(256)] == entries
+    assert bundle.content == join_entries(entries)
+    lengths = slice(16, 48)  # the table, whose lengths are the compressor's
+    made = compress(join_entries(entries))
+    assert made[:16] == head[:16]
+    assert [made[lengths][at : at + 4] for at in (4, 12, 20, 28)] == [
+        head[lengths][at : at + 4] for at in (4, 12, 20, 28)
+    ]

@@ -10,7 +10,7 @@
     state  lock           see `state`; the lock is held by whoever seals
 
 - `principals` has bit n set if a record's principal is n modulo 64.
-- Full bundles are compressed when the sealer has time: gzip, at the same path with ".gz" behind it.
+- Full bundles are compressed when the sealer has time: see `bundles`, at the same path with ".gz" behind it.
 - A reader takes a partial tile as wide as its state says, and if that is gone, the wider or full one, whose
   bytes begin the same. A full tile that no state covers may be half written.
 - Spans, traits and index are made from the bundles, and can be made again. Nothing signs them.
@@ -18,11 +18,11 @@
 
 import os
 import struct
-import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from vault.audit.sealed.bundles import Bundle, compress
 from vault.errors import IntegrityFailedError
 from vault.store.files import sync_directory
 from vault.tlog.merkle import HASH_BYTES
@@ -38,8 +38,6 @@ TRAITS: Final = "traits"
 INDEX: Final = "index"
 LOCK: Final = "lock"
 SPAN: Final = struct.Struct(">QQQ")
-_GZIP: Final = 31  # zlib's number for a gzip header
-_LEVEL: Final = 1  # locators are random: higher levels cost 2.5 times as much and save 1 %
 _TRIES: Final = 3
 
 
@@ -56,6 +54,7 @@ class TreeFiles:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._prefix = f"{root}/"
         self._unsynced: set[Path] = set()
 
     def write(self, name: str, content: bytes) -> None:
@@ -102,9 +101,12 @@ class TreeFiles:
         Raises:
             IntegrityFailedError: the tile is missing, or too short.
         """
-        size = width * HASH_BYTES
-        content = self._any(tile_path(level, index), width, lambda found: len(found) >= size)
-        if content is not None:
+        size, name = width * HASH_BYTES, tile_path(level, index)
+        if width == TILE_LEAVES:
+            content = _read(self._prefix + name)
+        else:
+            content = self._any(name, width, lambda found: len(found) >= size)
+        if content is not None and len(content) >= size:
             return content[:size]
         raise IntegrityFailedError(file="tile", level=str(level), index=str(index))
 
@@ -114,14 +116,25 @@ class TreeFiles:
         Raises:
             IntegrityFailedError: it is missing, or cannot be decompressed.
         """
+        return self.stored(index, width).content
+
+    def stored(self, index: int, width: int) -> Bundle:
+        """The same, not decompressed yet.
+
+        Raises:
+            IntegrityFailedError: it is missing.
+        """
         name = entries_path(index)
-        content = self._any(name, width, lambda found: width == TILE_LEAVES or _holds(found, width))
+        if width == TILE_LEAVES:
+            content = _read(self._prefix + name)
+        else:
+            content = self._any(name, width, lambda found: _holds(found, width))
         if content is not None:
-            return content
-        packed = _read(self.root / f"{name}.gz")
+            return Bundle(content)
+        packed = _read(f"{self._prefix}{name}.gz")
         if packed is None:
             raise IntegrityFailedError(file="entries", index=str(index))
-        return decompress(packed)
+        return Bundle(None, packed)
 
     def is_raw(self, index: int) -> bool:
         """Whether a full bundle is not compressed yet."""
@@ -151,8 +164,16 @@ class TreeFiles:
         """A file of rows that grows behind the sealer; empty where it is not begun."""
         return _read(self.root / name) or b""
 
+    def rows_at(self, name: str, size: int, numbers: Iterable[int]) -> dict[int, bytes]:
+        """Some rows of such a file; those behind its end are cut, or empty."""
+        try:
+            with (self.root / name).open("rb", buffering=0) as file:
+                return {each: os.pread(file.fileno(), size, each * size) for each in numbers}
+        except FileNotFoundError:
+            return {}
+
     def _any(self, name: str, width: int, enough: Callable[[bytes], bool]) -> bytes | None:
-        """The narrowest file that holds `width` hashes or entries of a tile, and is not half written."""
+        """The narrowest file that holds `width` hashes or entries of a partial tile."""
         for _ in range(_TRIES):  # between a listing and a reading, a partial tile may give way to a wider one
             for path in _candidates(self.root, name, width):
                 content = _read(path)
@@ -170,24 +191,6 @@ class TreeFiles:
             self._unsynced.add(each.parent)
 
 
-def compress(content: bytes) -> bytes:
-    """A gzip file; the same content always gives the same bytes."""
-    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
-    return packer.compress(content) + packer.flush()
-
-
-def decompress(packed: bytes) -> bytes:
-    """The content of a gzip file.
-
-    Raises:
-        IntegrityFailedError: it is none, or damaged.
-    """
-    try:
-        return zlib.decompress(packed, _GZIP)
-    except zlib.error as error:
-        raise IntegrityFailedError(file="entries") from error
-
-
 def _holds(bundle: bytes, width: int) -> bool:
     try:
         return len(split_entries(bundle)) >= width
@@ -196,10 +199,8 @@ def _holds(bundle: bytes, width: int) -> bool:
 
 
 def _candidates(root: Path, name: str, width: int) -> list[Path]:
-    """Where `width` hashes or entries of a tile may stand, best first."""
+    """Where `width` hashes or entries of a partial tile may stand, best first."""
     full = root / name
-    if width == TILE_LEAVES:
-        return [full]
     partial = full.with_name(f"{full.name}.p")
     try:
         wider = sorted((int(each.name), each) for each in partial.iterdir() if int(each.name) >= width)
@@ -208,9 +209,10 @@ def _candidates(root: Path, name: str, width: int) -> list[Path]:
     return [*(path for _, path in wider), full]
 
 
-def _read(path: Path) -> bytes | None:
+def _read(path: Path | str) -> bytes | None:
     try:
-        return path.read_bytes()
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
     except FileNotFoundError:
         return None
 

@@ -11,10 +11,12 @@
 - Two customers may share 8 bytes, so who looks a leaf up here compares the whole locator in its record.
 """
 
+import math
 import mmap
 import os
 import re
 import struct
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -28,6 +30,8 @@ LEAF_BYTES: Final = 5
 ENTRY_BYTES: Final = KEY_BYTES + LEAF_BYTES
 FANOUT: Final = 8
 _ENTRIES = struct.Struct(f"{ENTRY_BYTES}s")
+_AT_ONCE = 16  # entries of a key
+_READ_AT_ONCE = 1 << 10
 _SLICES = 256  # of the key space, by first byte
 _NAME = re.compile(r"(\d{13})-(\d{13})\.run\Z")
 
@@ -107,9 +111,10 @@ class Index:
         runs = self.runs()
         found: set[int] = set()
         for run in runs:
-            with _mapped(run.path) as content:
+            with run.path.open("rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size // ENTRY_BYTES
                 for key in keys:
-                    found.update(_leaves(content, key))
+                    found.update(_leaves(file.fileno(), size, key))
         return found, runs[-1].end if runs else 0
 
     def _merge(self, runs: Sequence[Run]) -> None:
@@ -154,11 +159,38 @@ def _slices(maps: Sequence["_Map"]) -> Iterator[bytes]:
         yield b"".join(merged)
 
 
-def _leaves(content: "_Map", key: bytes) -> Iterator[int]:
-    at = _position(content, key) * ENTRY_BYTES
-    while content[at : at + KEY_BYTES] == key:
-        yield int.from_bytes(content[at + KEY_BYTES : at + ENTRY_BYTES], "big")
-        at += ENTRY_BYTES
+def _leaves(descriptor: int, size: int, key: bytes) -> Iterator[int]:
+    """The leaves behind a key, of a run of so many entries."""
+    at, step = _first_not_below(descriptor, size, key), _AT_ONCE
+    while at < size:
+        block = os.pread(descriptor, step * ENTRY_BYTES, at * ENTRY_BYTES)
+        for each in range(0, len(block), ENTRY_BYTES):
+            if block[each : each + KEY_BYTES] != key:
+                return
+            yield int.from_bytes(block[each + KEY_BYTES : each + ENTRY_BYTES], "big")
+        at += step
+        step *= 2
+
+
+def _first_not_below(descriptor: int, size: int, key: bytes) -> int:
+    """The number of the first entry that is not below a key.
+
+    Locators are random, so it is looked for where it should stand if there were one of each. A customer with
+    very many entries moves all behind; then it is found by halving.
+    """
+    low, high = 0, size
+    expected, away = size * int.from_bytes(key, "big") >> 8 * KEY_BYTES, 2 * math.isqrt(size) + 16
+    probes = [expected - away, expected + away]
+    while high - low > _READ_AT_ONCE or probes:
+        at = probes.pop() if probes else (low + high) // 2
+        if low <= at < high:
+            if os.pread(descriptor, KEY_BYTES, at * ENTRY_BYTES) < key:
+                low = at + 1
+            else:
+                high = at
+    block = os.pread(descriptor, (high - low) * ENTRY_BYTES, low * ENTRY_BYTES)
+    entries = range(0, len(block), ENTRY_BYTES)
+    return low + bisect_left(entries, key, key=lambda start: block[start : start + KEY_BYTES])
 
 
 def _position(content: "_Map", key: bytes) -> int:

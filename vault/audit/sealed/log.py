@@ -19,6 +19,7 @@ from typing import Final
 
 from vault.audit.folding import concerns
 from vault.audit.records import Record, readable
+from vault.audit.sealed.bundles import Bundle
 from vault.audit.sealed.checkpoints import TiledLog
 from vault.audit.sealed.files import INDEX, TRAITS, TREE, Span, TreeFiles
 from vault.audit.sealed.index import Index
@@ -98,7 +99,15 @@ class SealedLog:
         Raises:
             EntryRemovedError, IntegrityFailedError: see `entry`.
         """
-        return self._bundle(bundle)
+        return split_entries(self.raw(bundle))[: self.size - bundle * TILE_LEAVES]
+
+    def raw(self, bundle: int) -> bytes:
+        """A bundle as it is; it may hold leaves beyond the log's end.
+
+        Raises:
+            EntryRemovedError, IntegrityFailedError: see `entry`.
+        """
+        return self._bundle(bundle).content
 
     def leaf(self, number: int) -> SealedRecord:
         """The record that begins at a leaf, or of which the leaf is a part.
@@ -171,22 +180,25 @@ class SealedLog:
     def _unindexed(self, wanted: frozenset[bytes], start: int) -> Iterator[SealedRecord]:
         """Records that may be about a customer, of the leaves that the index has not reached."""
         for index in range(start // TILE_LEAVES, -(-self.size // TILE_LEAVES)):
-            raw = self.files.bundle(index, min(TILE_LEAVES, self.size - index * TILE_LEAVES))
-            # a long record's locator may be cut in two by the parts
-            if any(locator in raw for locator in wanted) or FULL_LENGTH in raw:
+            if may_mention(self.raw(index), wanted):
                 first = max(start, index * TILE_LEAVES)
                 yield from self.records(first, (index + 1) * TILE_LEAVES)
 
-    def _read_bundle(self, index: int) -> list[bytes]:
+    def _read_bundle(self, index: int) -> Bundle:
         if index < self.first // TILE_LEAVES:
             raise EntryRemovedError(file="entries", index=str(index))
-        width = min(TILE_LEAVES, self.size - index * TILE_LEAVES)
         try:
-            return split_entries(self.files.bundle(index, width))[:width]
+            return self.files.stored(index, min(TILE_LEAVES, self.size - index * TILE_LEAVES))
         except IntegrityFailedError:
             if index < first_held(self.files.root) // TILE_LEAVES:  # removed meanwhile
                 raise EntryRemovedError(file="entries", index=str(index)) from None
             raise
+
+
+def may_mention(raw: bytes, locators: Iterable[bytes]) -> bool:
+    """Whether a bundle's bytes may hold a record that concerns a customer."""
+    # a long record's locator may be cut in two by the parts
+    return any(locator in raw for locator in locators) or FULL_LENGTH in raw
 
 
 def _concerns(found: SealedRecord, locators: frozenset[bytes]) -> bool:

@@ -14,7 +14,7 @@ from vault.audit.filtering import Wanted
 from vault.audit.layout import FOREVER_MS
 from vault.audit.sealed.files import SPAN, SPANS, Span
 from vault.audit.sealed.leaves import FIRST, WHOLE, content_of, stamp_of
-from vault.audit.sealed.log import SealedLog, SealedRecord
+from vault.audit.sealed.log import SealedLog, SealedRecord, may_mention
 from vault.audit.sealed.traits import row_at
 from vault.errors import IntegrityFailedError
 from vault.tlog.proving import TILE_LEAVES
@@ -37,7 +37,6 @@ class Scanning:
         self.cost = 0
         self._wanted = wanted
         self._full = log.size // TILE_LEAVES
-        self._spans = log.files.rows(SPANS)
         asks_traits = wanted.actions or wanted.purpose or wanted.field_class or wanted.decision
         self._traits = log.traits() if asks_traits else b""
         self._leaves: dict[int, list[int]] = {}  # by bundle, as far as the index goes
@@ -46,6 +45,13 @@ class Scanning:
             found, self._indexed = log.candidates(wanted.locators)
             for leaf in found:
                 self._leaves.setdefault(leaf // TILE_LEAVES, []).append(leaf)
+        self._some_spans: dict[int, bytes] = {}
+        self._spans = b""
+        if wanted.locators is None:
+            self._spans = log.files.rows(SPANS)
+        else:
+            full = [each for each in self.bundles() if each < self._full]
+            self._some_spans = log.files.rows_at(SPANS, SPAN.size, full)
 
     @property
     def is_spent(self) -> bool:
@@ -71,6 +77,8 @@ class Scanning:
         if index >= self._full:
             return EVERYTHING
         try:
+            if index in self._some_spans:
+                return Span(*SPAN.unpack(self._some_spans[index]))
             return Span(*SPAN.unpack_from(self._spans, index * SPAN.size))
         except struct.error:
             raise IntegrityFailedError(file=SPANS) from None
@@ -93,27 +101,34 @@ class Scanning:
         Raises:
             EntryRemovedError, IntegrityFailedError: see `SealedLog.entry`.
         """
-        entries = self.log.entries(index)
-        self.cost += BUNDLE_COST + sum(map(len, entries))
-        wanted, first = self._wanted, index * TILE_LEAVES
-        for leaf in self._candidates(index, len(entries)):
-            entry = entries[leaf - first]
+        self.cost += BUNDLE_COST
+        wanted = self._wanted
+        for leaf, entry in self._candidates(index):
             if leaf < start_leaf or entry[0] not in (WHOLE, FIRST):
                 continue
             if not wanted.start_ms <= stamp_of(entry)[1] < wanted.end_ms:
                 continue
-            if not wanted.may_match(content_of(entry)) or not self._mentioned(leaf, entry):
+            if not wanted.may_match(content_of(entry)):
                 continue
             found = self.log.leaf(leaf)
             self.cost += len(found.body)
             if found.record is None or wanted.matches(found.record):
                 yield found
 
-    def _candidates(self, index: int, count: int) -> list[int]:
-        first = index * TILE_LEAVES
-        if self._wanted.locators is None or first >= self._indexed:
-            return list(range(first, first + count))
-        return self._leaves.get(index, [])
+    def _candidates(self, index: int) -> Iterator[tuple[int, bytes]]:
+        """The leaves of a bundle that may hold what is wanted, by index or by the locators' bytes."""
+        log, locators, first = self.log, self._wanted.locators, index * TILE_LEAVES
+        if locators is not None and first < self._indexed:
+            yield from ((leaf, log.entry(leaf)) for leaf in self._leaves.get(index, ()))
+            return
+        content = log.raw(index)
+        self.cost += len(content)
+        if locators is None:
+            yield from enumerate(log.entries(index), first)
+        elif may_mention(content, locators):
+            for leaf, entry in enumerate(log.entries(index), first):
+                if entry[0] == FIRST or any(locator in entry for locator in locators):
+                    yield leaf, entry
 
     def _concerns(self, index: int) -> bool:
         return (
@@ -121,10 +136,3 @@ class Scanning:
             or index in self._leaves
             or (index + 1) * TILE_LEAVES > self._indexed
         )
-
-    def _mentioned(self, leaf: int, entry: bytes) -> bool:
-        """Whether the wanted locators' bytes occur, where the index has not looked for them."""
-        locators = self._wanted.locators
-        if locators is None or leaf < self._indexed or entry[0] == FIRST:
-            return True
-        return any(locator in entry for locator in locators)

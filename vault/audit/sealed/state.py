@@ -18,6 +18,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -71,15 +72,20 @@ class State:
             raw = (directory / STATE_FILE).read_bytes()
         except FileNotFoundError:
             return cls()
-        try:
-            content = json.loads(raw)
-            if content.pop("checksum") != _checksum(content) or content.pop("format") != _FORMAT:
-                raise IntegrityFailedError(file=STATE_FILE)
-            content["segments"] = {name: Sealed(*each) for name, each in content["segments"].items()}
-            content["dropped"] = {name: tuple(each) for name, each in content["dropped"].items()}
-            return cls(**content)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise IntegrityFailedError(file=STATE_FILE) from error
+        return _parsed(raw)
+
+
+@lru_cache(maxsize=2)  # who reads a log again and again mostly finds it as it was
+def _parsed(raw: bytes) -> State:
+    try:
+        content = json.loads(raw)
+        if content.pop("checksum") != _checksum(content) or content.pop("format") != _FORMAT:
+            raise IntegrityFailedError(file=STATE_FILE)
+        content["segments"] = {name: Sealed(*each) for name, each in content["segments"].items()}
+        content["dropped"] = {name: tuple(each) for name, each in content["dropped"].items()}
+        return State(**content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IntegrityFailedError(file=STATE_FILE) from error
 
 
 def _checksum(content: Mapping[str, object]) -> str:

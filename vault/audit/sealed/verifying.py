@@ -15,8 +15,7 @@ What is sealed cannot be bent; what a worker was kept from writing at all, nobod
 checkpoint from elsewhere, an old copy of everything looks whole: give the witness's newest one as `seen`.
 """
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -24,16 +23,16 @@ from typing import Final
 from vault.audit.sealed.checkpoints import TiledLog, read_note
 from vault.audit.sealed.files import CHECKPOINT, COSIGNED, TreeFiles
 from vault.audit.sealed.following import Following
+from vault.audit.sealed.parts import Part
 from vault.audit.sealed.retention import Truncation, read_truncation
+from vault.audit.sealed.shares import sharing
 from vault.errors import IntegrityFailedError, InvalidRequestError
 from vault.tlog import notes
 from vault.tlog.checkpoints import Checkpoint
 from vault.tlog.notes import Note, VerifierKey
-from vault.tlog.proving import TILE_LEAVES
-from vault.tlog.tiles import Edge, split_entries
+from vault.tlog.tiles import Edge, Tile
 
 CLOCKS_SECONDS: Final = 300
-_PROGRESS_BUNDLES: Final = 64
 _MAX_PROBLEMS: Final = 20
 
 Progress = Callable[[int, int], None]
@@ -67,6 +66,7 @@ def verify(
     witnesses: Sequence[VerifierKey] = (),
     seen: Sequence[bytes] = (),
     progress: Progress | None = None,
+    processes: int = 0,
 ) -> Report:
     """Checks the log in a directory of tiles.
 
@@ -76,9 +76,11 @@ def verify(
         witnesses: whose cosignature is required.
         seen: notes of checkpoints that were seen before, by the witness or by whoever asks.
         progress: is told how far it is.
+        processes: how many hash the entries; 0: as many as there are cores, for a log that is worth it.
 
     Raises:
         OSError: a file cannot be read.
+        AuditUnavailableError: a process that hashed entries ended early.
     """
     report, files = Report(), TreeFiles(root)
     try:
@@ -96,8 +98,9 @@ def verify(
     if truncation and truncation.size > checkpoint.size:
         report.error("entries were removed from a larger tree than the checkpoint's")
     following = Following(report.first)
-    if not _check_tree(files, checkpoint, following, report, progress or _silent):
-        return report
+    with sharing(files, checkpoint.size, report.first, processes) as parts:
+        if not _check_tree(files, parts, checkpoint, following, report, progress or _silent):
+            return report
     log = TiledLog(files, checkpoint.size)
     _check_truncation(truncation, log, report)
     cosigned_s = _check_witnesses(root, keys, witnesses, log, report)
@@ -115,51 +118,36 @@ def _silent(_done: int, _size: int) -> None:
 
 
 def _check_tree(
-    files: TreeFiles, checkpoint: Checkpoint, following: Following, report: Report, progress: Progress
-) -> bool:
-    """Hashes everything again; returns whether the tree is the checkpoint's."""
-    edge, size, sha256 = Edge(), checkpoint.size, hashlib.sha256
-    whole = True
-    for index in range(-(-size // TILE_LEAVES)):
-        first = index * TILE_LEAVES
-        width = min(TILE_LEAVES, size - first)
-        try:
-            hashes = files.hashes(0, index, width)
-            if first >= report.first:
-                entries = split_entries(files.bundle(index, width))[:width]
-                made = b"".join([sha256(b"\x00" + entry).digest() for entry in entries])
-                if made != hashes:
-                    whole = False
-                    report.error(
-                        f"an entry is not the one that was sealed: leaves {first} to {first + width - 1}"
-                    )
-                    hashes = made.ljust(len(hashes), b"\x00")[: len(hashes)]
-                following.add(first, entries)
-        except IntegrityFailedError as error:
-            report.error(
-                f"missing or damaged: {error.details.get('file')}, leaves {first} to {first + width - 1}"
-            )
-            return False
-        for tile in edge.append(hashes):
-            if tile.level and _stored(files, tile.level, tile.index, TILE_LEAVES) != tile.hashes:
+    files: TreeFiles, parts: Iterable[Part], checkpoint: Checkpoint, following: Following, report: Report,
+    progress: Progress,
+) -> bool:  # fmt: skip
+    """Puts the parts together; returns whether the tree is the checkpoint's."""
+    edge = Edge()
+
+    def check(tiles: Iterable[Tile]) -> None:
+        for tile in tiles:
+            if _stored(files, tile) != tile.hashes:
                 report.error(f"a tile is not that of its entries: level {tile.level}, number {tile.index}")
-                whole = False
-        if not index % _PROGRESS_BUNDLES:
-            progress(first + width, size)
-    for tile in edge.partials():
-        if _stored(files, tile.level, tile.index, tile.width) != tile.hashes:
-            report.error(f"a tile is not that of its entries: level {tile.level}, number {tile.index}")
-            whole = False
+
+    for part in parts:
+        for text in part.errors:
+            report.error(text)
+        if part.is_cut:
+            return False
+        for end, links in part.links:
+            following.add(end, links)
+        check(edge.append(part.roots, level=1))
+        edge.append(part.hashes)
+        progress(part.end, checkpoint.size)
+    check(edge.partials())
     if edge.root() != checkpoint.root:
         report.error("the root of all entries is not the one that was signed")
-        whole = False
-    progress(size, size)
-    return whole
+    return not report.errors
 
 
-def _stored(files: TreeFiles, level: int, index: int, width: int) -> bytes:
+def _stored(files: TreeFiles, tile: Tile) -> bytes:
     try:
-        return files.hashes(level, index, width)
+        return files.hashes(tile.level, tile.index, tile.width)
     except IntegrityFailedError:
         return b""
 
