@@ -247,16 +247,16 @@ class ShortWay:
                 self._no_more_active()
             return call.over()
 
-        call.run((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), closed)
         limit = state.maximum_concurrent_rpcs
         try:
             if limit is not None and state.active_rpc_count >= limit:
                 raise inbox.full(call)
             inbox.check(call)
         except OverloadedError as error:
-            self._send_status(call, overloaded(error))
+            self._send_status(call, overloaded(error), alone=True)
             return
         state.active_rpc_count += 1
+        call.run((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), closed)
         call.run((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), received)
 
     def _no_more_active(self) -> None:
@@ -306,16 +306,18 @@ class ShortWay:
                 call.sent,
             )
 
-    def _send_status(self, call: _Call, status: grpc.Status) -> None:
+    def _send_status(self, call: _Call, status: grpc.Status, *, alone: bool = False) -> None:
         if not call.cancelled:
-            _send(call, _CODES[status.code], status.details.encode(), status.trailing_metadata)
+            details = status.details.encode()
+            _send(call, _CODES[status.code], details, status.trailing_metadata, alone=alone)
 
 
-def _send(call: _Call, code: Any, details: bytes, trailing: Any) -> None:
-    call.run(
-        (
-            cygrpc.SendInitialMetadataOperation(None, _NO_FLAGS),
-            cygrpc.SendStatusFromServerOperation(trailing, code, details, _NO_FLAGS),
-        ),
-        call.sent,
+def _send(call: _Call, code: Any, details: bytes, trailing: Any, *, alone: bool = False) -> None:
+    """Ends a call; `alone` if nothing was begun for it, so that all of it is one batch of operations."""
+    operations: tuple[Any, ...] = (
+        cygrpc.SendInitialMetadataOperation(None, _NO_FLAGS),
+        cygrpc.SendStatusFromServerOperation(trailing, code, details, _NO_FLAGS),
     )
+    if alone:
+        operations = (*operations, cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS))
+    call.run(operations, call.sent)
