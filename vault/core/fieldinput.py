@@ -41,6 +41,7 @@ class PreparedEntry:
     external_id: bytes = field(default=b"", repr=False)
     fields: list[PreparedField] = field(default_factory=list)
     error: VaultError | None = None
+    surrogates: bool = False  # whether a field is to be answered with one
 
 
 def check_batch(entries: Sequence[Entry], limits: Limits) -> None:
@@ -80,6 +81,8 @@ def prepare_entry(entry: Entry, catalog: FieldCatalog, limits: Limits) -> Prepar
                     "field class and label stand twice in this entry", field="fields"
                 )
             seen.add((made.field_class, made.label))
+        if made.brought:
+            prepared.surrogates = True
         prepared.fields.append(made)
     return prepared
 

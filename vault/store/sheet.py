@@ -50,12 +50,6 @@ class SheetField(NamedTuple):
     index_hash: bytes = b""
     labels: tuple[str, ...] = ()
 
-    def pack(self) -> bytes:
-        """The field's part of the plaintext."""
-        value_no, field_class, fingerprint, index_hash, labels = self
-        head = (value_no << 8 | field_class).to_bytes(4, "big") + fingerprint
-        return head + _short(index_hash) + _packed_labels(labels)
-
     def __repr__(self) -> str:
         return f"<value {self.value_no} of field class {self.field_class}>"
 
@@ -95,7 +89,15 @@ class Sheet:
         head = (
             len(self.external_id).to_bytes(2, "big") + self.external_id + len(self.fields).to_bytes(2, "big")
         )
-        lines = b"".join([each.pack() for each in self.fields])
+        lines = b"".join(
+            [
+                (value_no << 8 | field_class).to_bytes(4, "big")
+                + fingerprint
+                + (_short(index_hash) if index_hash else b"\0")
+                + _packed_labels(labels)
+                for value_no, field_class, fingerprint, index_hash, labels in self.fields
+            ]
+        )
         past = len(self.past_locators).to_bytes(2, "big") + b"".join(self.past_locators)
         if self.surrogates:
             past += len(self.surrogates).to_bytes(2, "big") + b"".join(

@@ -3,7 +3,7 @@
 Iterators must be read to their end before the same table is written: make a list first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import lmdb
 
@@ -27,6 +27,12 @@ class PlaneWriter(ValuesReader, KeyringReader):
         self._transaction.put(key, row, db=self._tables["values"])
         self._values_changed = True
         self.writes += 1
+
+    def put_values(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
+        """Writes several rows as `put_value` does, in the order of their keys."""
+        self._transaction.cursor(db=self._tables["values"]).putmulti(rows)
+        self._values_changed = True
+        self.writes += len(rows)
 
     def delete_value(self, key: bytes) -> bool:
         """Removes a row at a value key; returns whether it was there."""
