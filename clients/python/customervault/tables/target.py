@@ -1,8 +1,8 @@
 """Where rows go. Everything else of a table job knows only this."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
 
 from customervault.tables.plan import Place
 from customervault.tables.source import Record
@@ -19,13 +19,15 @@ class Refusal:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoredField:
+class StoredField(NamedTuple):
     """What became of one cell; `token`, or the opened value, takes its place."""
 
     outcome: Outcome
-    token: str = field(default="", repr=False)
+    token: str = ""
     refusal: Refusal | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self.outcome} cell>"
 
 
 @dataclass(frozen=True, slots=True)
