@@ -7,7 +7,7 @@ from 1; reading can begin at any position that a source has given out.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from customervault.tables.errors import BrokenInputError as BrokenInputError
 from customervault.tables.layout import Layout
@@ -18,16 +18,14 @@ _MAX_EXTERNAL_ID_BYTES = 256
 _JURISDICTION = re.compile("[A-Z]{2}\\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """Where a record begins."""
 
     offset: int
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One row that can be sent.
 
     Attributes:
@@ -102,8 +100,7 @@ def broken_at(line: int) -> BrokenInputError:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """A row of the copy: the row that was read, and what takes the place of its cells.
 
     Attributes:

@@ -30,8 +30,7 @@ class StoredField(NamedTuple):
         return f"<{self.outcome} cell>"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRow:
+class StoredRow(NamedTuple):
     """What became of one row.
 
     Attributes:
@@ -45,6 +44,9 @@ class StoredRow:
     created: bool = False
     fields: Sequence[StoredField] = ()
     refusal: Refusal | None = None
+
+    def __repr__(self) -> str:
+        return "<stored row>" if self.refusal is None else "<refused row>"
 
 
 class Target(Protocol):
