@@ -411,8 +411,8 @@ def _fingerprinted(entries: Sequence[Entry], domain: str, atomic: bool, form: To
     for entry in entries:
         parts += [entry.customer.external_id, entry.customer.token, entry.jurisdiction]
         parts.append(len(entry.fields).to_bytes(4, "big"))
-        for given in entry.fields:
-            parts += [given.field_class, given.label, given.value]
-            if given.surrogate is not None:
-                parts += [b"surrogate", given.surrogate]
+        for field_class, value, label, surrogate in entry.fields:
+            parts += (field_class, label, value.reveal())
+            if surrogate is not None:
+                parts += (b"surrogate", surrogate)
     return parts
