@@ -9,10 +9,9 @@ a fresh MAC and a fresh seal. The DEK is open in guarded memory only within `Boo
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 from vault.core.indexkeys import IndexKeys
-from vault.core.records import open_record, seal_record, seal_records
+from vault.core.records import open_record, seal_record
 from vault.core.searchindex import Pair, SearchIndex, pairs_of
 from vault.core.secrets import VaultSecrets
 from vault.crypto import hazmat
@@ -29,7 +28,6 @@ from vault.keys.opendek import DekOpener, OpenDek
 from vault.model.consent import ConsentState
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, Generation, Region, ValueNo
 from vault.store.layout import (
-    VALUE_KEY_BYTES,
     CustomerRow,
     RowFlag,
     RowState,
@@ -289,7 +287,15 @@ class Book:
         wrapped = self._keyrings.at(session.epoch).wrap_dek(dek.pointer, self._region, number, generation)
         session.put_dek(self._region, number, generation, wrapped)
         session.index_put(hashed, customer_key(self._region, number))
-        row = _first_row(generation, session.meta.incarnation, jurisdiction, now_ms)
+        row = CustomerRow(
+            state=RowState.ACTIVE,
+            dek_generation=generation,
+            row_version=0,
+            next_counter=1,
+            counter_incarnation=session.meta.incarnation,
+            created_ms=now_ms,
+            jurisdiction=jurisdiction,
+        )
         counter = (row.counter_incarnation, row.next_counter)
         return OpenCustomer(number, row, external_id, {}, (), dek, counter, created=True, changed=True)
 
@@ -332,17 +338,6 @@ class Book:
             expires_s=expires_s,
         )
         session.put_value(key, record)
-
-    def put_first_values(
-        self, session: WriteSession, customer: OpenCustomer, values: Sequence[tuple[int, int, bytes]]
-    ) -> None:
-        """Seals and writes new values of a customer: number, number of the field class, plaintext."""
-        first = int.from_bytes(value_key(self._region, customer.number), "big")
-        keyed = [
-            ((first | value_no).to_bytes(VALUE_KEY_BYTES, "big"), field_class, plaintext)
-            for value_no, field_class, plaintext in values
-        ]
-        session.put_values(seal_records(customer.dek, self._suite, self._vault_id, keyed))
 
     def rectify(
         self,
@@ -532,16 +527,3 @@ class Book:
             raise DataLossError("the sheet of a live customer is missing")
         aad = sheet_aad(self._vault_id, key, raw[:3])
         return raw[0], opener.open(XCHACHA20_POLY1305, sheet_key, raw[3:27], raw[27:], aad)
-
-
-@lru_cache(maxsize=256)  # those admitted together differ in their jurisdiction only
-def _first_row(generation: Generation, incarnation: int, jurisdiction: str, now_ms: int) -> CustomerRow:
-    return CustomerRow(
-        state=RowState.ACTIVE,
-        dek_generation=generation,
-        row_version=0,
-        next_counter=1,
-        counter_incarnation=incarnation,
-        created_ms=now_ms,
-        jurisdiction=jurisdiction,
-    )

@@ -1,8 +1,5 @@
 """Sealing and opening of single value records outside the hot path. Layout: `store.layout`."""
 
-from collections.abc import Sequence
-from functools import lru_cache
-
 from vault.crypto import hazmat
 from vault.crypto.suites import suite_of_record
 from vault.errors import IntegrityFailedError
@@ -37,29 +34,8 @@ def seal_record(
     return header + hazmat.seal(suite, dek.seal_key, plaintext, owner + header)
 
 
-def seal_records(
-    dek: OpenDek, suite: int, vault_id: bytes, values: Sequence[tuple[bytes, int, bytes]]
-) -> list[tuple[bytes, bytes]]:
-    """New values' keys (9 bytes) and records, as `seal_record` makes each; version 1, without end.
-
-    Args:
-        dek: the customer's open DEK; its suite must be `suite`.
-        suite: number of the AEAD.
-        vault_id: 16 bytes.
-        values: key, number of the field class, plaintext.
-    """
-    generation = dek.generation
-    headers = [_first_header(suite, field_class, generation) for _, field_class, _ in values]
-    parts = [
-        (plaintext, vault_id + key + header)
-        for (key, _, plaintext), header in zip(values, headers, strict=True)
-    ]
-    sealed = hazmat.seal_each(suite, dek.seal_key, parts)
-    return [(value[0], header + rest) for value, header, rest in zip(values, headers, sealed, strict=True)]
-
-
-@lru_cache(maxsize=1024)  # few classes, and nearly every customer is of the first generation
-def _first_header(suite: int, field_class: int, generation: int) -> bytes:
+def first_header(suite: int, field_class: int, generation: int) -> bytes:
+    """The header of a new value's record: of version 1, without flags and end."""
     return HEADER.pack(suite, field_class, 0, 1, generation, 0)
 
 

@@ -163,6 +163,7 @@ class Tokenizing:
                 for outcome, _ in answer.get("fields", ()):
                     counts[outcome] += 1
                 answers.append(answer)
+            admitting.flush()
         if corrected:
             session.append(ValuesCorrected(self._engine.region, tuple(corrected)))
         # Storing into a field that is held answers whether it was equal: a comparison, so counted.
@@ -193,6 +194,8 @@ class Tokenizing:
         book, hashed = self._engine.book, b""
         if entry.external_id:
             hashed = book.external_hash(session, entry.external_id)
+            if hashed in admitting:
+                admitting.flush()
             number = book.lookup_hashed(session, hashed)
             if number is not None and book.row(session, number) is None:
                 number = None  # an index row that a crash left behind
@@ -206,10 +209,9 @@ class Tokenizing:
         if entry.surrogates:
             customer = admitting.open(entry, hashed)
             return self._store(session, grants, customer, numbers, entry, locators, corrected)
-        customer, fields = admitting.store(entry, hashed)
-        book.save(session, customer)
-        locators.append(customer.dek.locator(book.key(customer.number)))
-        return {"customer": customer.number, "created": True, "fields": fields}
+        number, locator, fields = admitting.store(entry, hashed)
+        locators.append(locator)
+        return {"customer": number, "created": True, "fields": fields}
 
     def _store(
         self,
