@@ -235,9 +235,14 @@ def seal_each(suite: int, key: KeyPointer, parts: Sequence[tuple[bytes, bytes]])
     The random nonces of all are asked of the kernel at once: asking is as dear as sealing a short text.
     """
     raw_seal, nonce_bytes, tag_bytes = _sealer(suite)
-    nonces = random_bytes(nonce_bytes * len(parts)) if parts else b""
     scratch, sealed, at = _scratch, [], 0
     out, view, most = scratch.out, scratch.view, _SCRATCH_BYTES - tag_bytes
+    wanted = nonce_bytes * len(parts)
+    if wanted <= _SCRATCH_BYTES:
+        _lib.randombytes(out, wanted)
+        nonces = view[:wanted]
+    else:
+        nonces = random_bytes(wanted)
     for plaintext, aad in parts:
         size = len(plaintext)
         nonce = nonces[at : at + nonce_bytes]

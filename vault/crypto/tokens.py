@@ -27,6 +27,8 @@ BLOCK_BYTES: Final = 16
 CHECK: Final = bytes(6)
 MAX_TOKEN_CHARS: Final = 40
 
+_CHECK_BITS: Final = 8 * len(CHECK)
+
 _BODY_CHARS: Final = 2 * BLOCK_BYTES
 _TEXT: Final = re.compile(r"[cC][vV]([1-9][0-9]{0,4})_([0-9a-fA-F]{32})")
 _BLOCK: Final = Struct(">2s5s3s6s")
@@ -57,10 +59,10 @@ def blocks(region: int, domain: int, customer_no: int, value_nos: Sequence[int])
     Raises:
         ValueError: a number is outside its field.
     """
-    first = int.from_bytes(block(region, domain, customer_no, 0)[:10], "big")
+    first = int.from_bytes(block(region, domain, customer_no, 0), "big")
     if value_nos and not 0 <= min(value_nos) <= max(value_nos) < 2**24:
         raise ValueError("value number out of range")
-    return [(first | value_no).to_bytes(10, "big") + CHECK for value_no in value_nos]
+    return [(first | value_no << _CHECK_BITS).to_bytes(BLOCK_BYTES, "big") for value_no in value_nos]
 
 
 def place_block(region: int, customer_no: int) -> bytes:

@@ -21,7 +21,6 @@ from typing import Final
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumberDesc
 
 _NEVER: Final = re.compile(r"(?!)")
-_ANYTHING: Final = re.compile("")
 _TYPES: Final = (
     "premium_rate",
     "toll_free",
@@ -40,7 +39,7 @@ _TYPES: Final = (
 class _Region:
     """One region: the digits that lead to it, and its patterns by length, as far as they were needed."""
 
-    leading: "re.Pattern[str]"
+    leading: "re.Pattern[str] | None"  # None where there are none to match
     decides: bool  # whether the leading digits alone say that the number is of this region
     metadata: PhoneMetadata
     patterns: "dict[int, re.Pattern[str]]" = field(default_factory=dict)
@@ -68,7 +67,7 @@ class CallingCode:
     def knows(self, national: str) -> bool:
         """Whether a national significant number (digits, leading zeros included) is valid."""
         for region in self.regions:
-            if region.leading.match(national):
+            if region.leading is None or region.leading.match(national):
                 if region.knows(national):
                     return True
                 if region.decides:
@@ -87,7 +86,7 @@ def calling_code(code: int) -> CallingCode | None:
     alone = len(names) == 1
     regions = [
         _Region(
-            _ANYTHING if alone or plan.leading_digits is None else re.compile(plan.leading_digits),
+            None if alone or plan.leading_digits is None else re.compile(plan.leading_digits),
             alone or plan.leading_digits is not None,
             plan,
         )

@@ -9,6 +9,7 @@ the general parser (about 25 µs of 28); `numbering` judges whether they are val
 """
 
 import re
+from functools import lru_cache
 
 from phonenumbers import (
     COUNTRY_CODE_TO_REGION_CODE,
@@ -79,13 +80,19 @@ def _international(text: str) -> str | None:
     if not _PLAIN_INTERNATIONAL.match(text):
         return None
     stored = text.translate(_SEPARATORS)
-    length = 1 + country_code_length(stored[1:])
-    plan: CallingCode | None = calling_code(int(stored[1:length]))
+    plan, length = _plan(stored[1:4])
     national = stored[length:]
     # What is dialled at home only is stripped by `parse`; numbers this short or long are its business too.
     if plan is None or not 4 <= len(national) <= 14 or plan.prefix.match(national):
         return None
     return stored if plan.knows(national) else None
+
+
+@lru_cache(maxsize=1024)
+def _plan(begin: str) -> tuple[CallingCode | None, int]:
+    """The plan of a number of which these are the first three digits, and where its national part begins."""
+    length = country_code_length(begin)
+    return calling_code(int(begin[:length])), 1 + length
 
 
 def _prepared(number: PhoneNumber, national: str) -> Prepared:
