@@ -42,11 +42,12 @@ _MOST_FIELDS = 2**16 - 3  # beside the external id, by the value counter's two b
 
 
 class _Known(NamedTuple):
-    """A field class, its number, and the header of its records."""
+    """A field class, its number, the header of its records, and whether anything is found by its values."""
 
     field_class: FieldClass
     number: int
     header: bytes
+    digested: bool
 
 
 _Value = tuple[int, bytes, bytes]
@@ -162,14 +163,14 @@ class Admitting:
                 results.append([_EMPTY, 0])
                 continue
             at += 1
-            known = self._class(made.field_class)
+            known = self._known.get(made.field_class) or self._class(made.field_class)
             place = (known.number, prints[at])
             try:
                 line_at = held.get(place)
                 if line_at is not None:
                     results.append([_UNCHANGED, _label(lines, line_at, made.label)])
                     continue
-                digest = self._digest(lines, known, made)
+                digest = self._digest(lines, known, made) if known.digested else b""
             except VaultError as error:
                 made.error = error  # refused alone: the customer keeps the other fields
                 results.append([_REFUSED, error.reason.value])
@@ -184,8 +185,7 @@ class Admitting:
     def _digest(self, lines: list[SheetField], known: _Known, made: PreparedField) -> bytes:
         search = self._engine.book.search
         digest = search.digest(known.field_class, made.normalized)
-        if digest:
-            search.require_room(self._session, lines, known.number, digest)
+        search.require_room(self._session, lines, known.number, digest)
         return digest
 
     def _put(
@@ -223,11 +223,10 @@ class Admitting:
         self._sheets.append((key, _SHEET_HEAD + sealed_sheet))
 
     def _class(self, name: str) -> _Known:
-        known = self._known.get(name)
-        if known is None:
-            engine, number = self._engine, self._numbers[name]
-            known = _Known(engine.catalog.get(name), number, first_header(engine.suite, number, _FIRST))
-            self._known[name] = known
+        engine, number = self._engine, self._numbers[name]
+        header = first_header(engine.suite, number, _FIRST)
+        digested = name in engine.book.search.searchable.digested
+        known = self._known[name] = _Known(engine.catalog.get(name), number, header, digested)
         return known
 
 

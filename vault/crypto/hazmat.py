@@ -309,8 +309,9 @@ def derive_subkey(master: KeyPointer, subkey_id: int, context: bytes, destinatio
 
 def derive_subkeys(master: KeyPointer, context: bytes, wanted: Sequence[tuple[int, KeyPointer]]) -> None:
     """Writes several 32-byte subkeys: pairs of a number and a destination, as `derive_subkey`."""
+    labels = _kdf_labels
     for subkey_id, destination in wanted:
-        salt, personal = _kdf_labels(subkey_id, context)
+        salt, personal = labels(subkey_id, context)
         if _blake2b(destination, KEY_BYTES, _NULL, 0, master, KEY_BYTES, salt, personal) != 0:
             raise KeyUnavailableError("key derivation failed")
 

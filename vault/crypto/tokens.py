@@ -16,6 +16,7 @@ import re
 from binascii import unhexlify
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct
 from typing import Final, cast
 
@@ -27,7 +28,7 @@ BLOCK_BYTES: Final = 16
 CHECK: Final = bytes(6)
 MAX_TOKEN_CHARS: Final = 40
 
-_CHECK_BITS: Final = 8 * len(CHECK)
+_VALUE_NO_AT: Final = 7
 
 _BODY_CHARS: Final = 2 * BLOCK_BYTES
 _TEXT: Final = re.compile(r"[cC][vV]([1-9][0-9]{0,4})_([0-9a-fA-F]{32})")
@@ -59,10 +60,15 @@ def blocks(region: int, domain: int, customer_no: int, value_nos: Sequence[int])
     Raises:
         ValueError: a number is outside its field.
     """
-    first = int.from_bytes(block(region, domain, customer_no, 0), "big")
-    if value_nos and not 0 <= min(value_nos) <= max(value_nos) < 2**24:
+    head = block(region, domain, customer_no, 0)[:_VALUE_NO_AT]
+    return [head + _tail(value_no) for value_no in value_nos]
+
+
+@lru_cache(maxsize=1024)  # most customers have the same few numbers
+def _tail(value_no: int) -> bytes:
+    if not 0 <= value_no < 2**24:
         raise ValueError("value number out of range")
-    return [(first | value_no << _CHECK_BITS).to_bytes(BLOCK_BYTES, "big") for value_no in value_nos]
+    return value_no.to_bytes(3, "big") + CHECK
 
 
 def place_block(region: int, customer_no: int) -> bytes:
