@@ -179,13 +179,21 @@ class Book:
 
     def lookup(self, index: WriteSession | KeyringSnapshot, external_id: bytes) -> CustomerNo | None:
         """The customer that the index gives for an external id, live or not."""
-        found = index.index_lookup(self._index_keys.external_hash(index, external_id))
+        return self.lookup_hashed(index, self._index_keys.external_hash(index, external_id))
+
+    def lookup_hashed(self, index: WriteSession | KeyringSnapshot, hashed: bytes) -> CustomerNo | None:
+        """As `lookup`, for the hash of an external id that `external_hash` made."""
+        found = index.index_lookup(hashed)
         if found is None:
             return None
         region, number = split_customer_key(found)
         if region != self._region:
             raise IntegrityFailedError
         return number
+
+    def external_hash(self, index: WriteSession | KeyringSnapshot, external_id: bytes) -> bytes:
+        """The key (16 bytes) of an external id in the index."""
+        return self._index_keys.external_hash(index, external_id)
 
     def row(self, reader: WriteSession | Snapshot, number: CustomerNo) -> CustomerRow | None:
         """A customer's row, not yet verified."""
@@ -261,29 +269,35 @@ class Book:
             key = value_key(self._region, number, CUSTOMER_ROW)
             session.put_value(key, packed + dek.row_mac(self._vault_id + key + packed))
 
-    @contextmanager
-    def create(
-        self, session: WriteSession, external_id: bytes, jurisdiction: str, now_ms: int
-    ) -> Iterator[OpenCustomer]:
-        """A new customer: number, DEK and index row are written; `save` writes the rest."""
+    def admit(
+        self,
+        session: WriteSession,
+        dek: OpenDek,
+        external_id: bytes,
+        hashed: bytes,
+        jurisdiction: str,
+        now_ms: int,
+    ) -> OpenCustomer:
+        """A new customer: number, DEK and index row are written; `save` writes the rest.
+
+        `dek` is a new one, and `hashed` what `external_hash` gives.
+        """
         number = CustomerNo(session.next_customer_no())
-        generation = Generation(1)
-        with self._deks.new(generation) as dek:
-            wrapped = self._keyrings.at(session.epoch).wrap_dek(dek.pointer, self._region, number, generation)
-            session.put_dek(self._region, number, generation, wrapped)
-            hashed = self._index_keys.external_hash(session, external_id)
-            session.index_put(hashed, customer_key(self._region, number))
-            row = CustomerRow(
-                state=RowState.ACTIVE,
-                dek_generation=generation,
-                row_version=0,
-                next_counter=1,
-                counter_incarnation=session.meta.incarnation,
-                created_ms=now_ms,
-                jurisdiction=jurisdiction,
-            )
-            counter = (row.counter_incarnation, row.next_counter)
-            yield OpenCustomer(number, row, external_id, {}, (), dek, counter, created=True, changed=True)
+        generation = dek.generation
+        wrapped = self._keyrings.at(session.epoch).wrap_dek(dek.pointer, self._region, number, generation)
+        session.put_dek(self._region, number, generation, wrapped)
+        session.index_put(hashed, customer_key(self._region, number))
+        row = CustomerRow(
+            state=RowState.ACTIVE,
+            dek_generation=generation,
+            row_version=0,
+            next_counter=1,
+            counter_incarnation=session.meta.incarnation,
+            created_ms=now_ms,
+            jurisdiction=jurisdiction,
+        )
+        counter = (row.counter_incarnation, row.next_counter)
+        return OpenCustomer(number, row, external_id, {}, (), dek, counter, created=True, changed=True)
 
     def take_value_no(self, session: WriteSession, customer: OpenCustomer, limit: int) -> ValueNo:
         """The customer's next value number; numbers are never used again.

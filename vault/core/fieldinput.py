@@ -41,6 +41,7 @@ class PreparedEntry:
     external_id: bytes = field(default=b"", repr=False)
     fields: list[PreparedField] = field(default_factory=list)
     error: VaultError | None = None
+    surrogates: bool = False  # whether a field is to be answered with one
 
 
 def check_batch(entries: Sequence[Entry], limits: Limits) -> None:
@@ -75,11 +76,14 @@ def prepare_entry(entry: Entry, catalog: FieldCatalog, limits: Limits) -> Prepar
     for given in entry.fields:
         made = _prepare_field(given, entry.jurisdiction, catalog, limits)
         if made.error is None and not made.empty:
-            if (made.field_class, made.label) in seen:
+            place = (made.field_class, made.label)
+            if place in seen:
                 made.error = InvalidRequestError(
                     "field class and label stand twice in this entry", field="fields"
                 )
-            seen.add((made.field_class, made.label))
+            seen.add(place)
+        if made.brought:
+            prepared.surrogates = True
         prepared.fields.append(made)
     return prepared
 
@@ -98,9 +102,10 @@ def prepare_value(field_class: FieldClass, value: Secret, jurisdiction: str, lim
             size = len(text.encode())
         except UnicodeEncodeError:
             raise InvalidRequestError("a value is valid Unicode", field="value") from None
-    check_limit("value_bytes", size, limits.value_bytes)
+    if size > limits.value_bytes:
+        check_limit("value_bytes", size, limits.value_bytes)
     stored, normalized = prepare(field_class, text, jurisdiction)
-    return PreparedField("", field_class.name, stored.encode(), normalized, empty=not stored)
+    return PreparedField("", field_class.name, stored.encode(), normalized, None, not stored)
 
 
 def fingerprint_content(field_class: FieldClass | None, stored: bytes) -> bytes:
@@ -137,17 +142,18 @@ def _prepare_field(
     given: FieldInput, jurisdiction: str, catalog: FieldCatalog, limits: Limits
 ) -> PreparedField:
     try:
-        if not is_label(given.label):
+        name, value, label, surrogate = given
+        if label and not is_label(label):
             raise InvalidRequestError("a label has at most 32 characters of a-z, 0-9, _ and -", field="label")
-        field_class = catalog.get(given.field_class)
-        if field_class.name == EXTERNAL_ID:
+        field_class = catalog.get(name)
+        if name == EXTERNAL_ID:
             raise InvalidRequestError(
                 "the external id is given as the customer, not as a field", field="field_class"
             )
-        made = prepare_value(field_class, given.value, jurisdiction, limits)
-        if given.surrogate is not None:
-            made.brought = check_brought(given.surrogate.reveal())
-        made.label = given.label
+        made = prepare_value(field_class, value, jurisdiction, limits)
+        if surrogate is not None:
+            made.brought = check_brought(surrogate.reveal())
+        made.label = label
     except VaultError as error:
         return PreparedField(given.label, error=error)
     return made

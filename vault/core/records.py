@@ -34,6 +34,11 @@ def seal_record(
     return header + hazmat.seal(suite, dek.seal_key, plaintext, owner + header)
 
 
+def first_header(suite: int, field_class: int, generation: int) -> bytes:
+    """The header of a new value's record: of version 1, without flags and end."""
+    return HEADER.pack(suite, field_class, 0, 1, generation, 0)
+
+
 def open_record(dek: OpenDek, opener: hazmat.Opener, owner: bytes, record: bytes) -> bytes:
     """The plaintext of a value record.
 

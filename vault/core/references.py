@@ -1,5 +1,8 @@
 """From what a caller names to a customer: external ids and tokens."""
 
+import re
+from typing import Final
+
 from vault.core.aliases import refuse_alias
 from vault.core.engine import Engine
 from vault.core.surrogates import domains_of
@@ -17,6 +20,8 @@ from vault.policy.decision import Grants
 from vault.store.session import WriteSession
 from vault.store.snapshot import KeyringSnapshot, Snapshot
 
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f]")
+
 
 def external_id_bytes(external_id: Secret) -> bytes:
     """An external id as it is hashed and sealed: UTF-8, as given.
@@ -26,7 +31,7 @@ def external_id_bytes(external_id: Secret) -> bytes:
         LimitExceededError: it is longer than 256 bytes.
     """
     text = external_id.reveal()
-    if not text.strip() or any(ord(char) < 0x20 or ord(char) == 0x7F for char in text):
+    if not text.strip() or not (text.isprintable() or _CONTROL.search(text) is None):
         raise InvalidRequestError("an external id is text without control characters", field="external_id")
     try:
         encoded = text.encode()

@@ -60,7 +60,7 @@ class Request:
         name = principal_id.to_bytes(4, "big") + parse_request_id(request_id)
         self._key = secrets.request_mac(b"id\0" + name)
         self._salt_seed = secrets.request_mac(b"salt\0" + name)
-        texts = [method, *map(_text, body)]
+        texts = [method, *[part if isinstance(part, str) else _text(part) for part in body]]
         # Count and lengths in characters first, so that no two bodies are framed alike. Text that is no valid
         # Unicode is refused elsewhere.
         lengths = array("Q", (len(texts), *map(len, texts))).tobytes()
@@ -109,9 +109,7 @@ class Request:
             self._rows.put(session, TABLE, self._key, head + packed)
 
 
-def _text(part: Part) -> str:
-    if isinstance(part, str):
-        return part
+def _text(part: Secret | bytes | None) -> str:
     if isinstance(part, Secret):
         return part.reveal()
     return "" if part is None else part.decode("latin-1")

@@ -19,11 +19,11 @@ from another vault never changes what is held: a field under whose label another
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from vault.core.admitting import Admitting
 from vault.core.book import OpenCustomer
 from vault.core.directory import FIELD_CLASS
 from vault.core.engine import Engine
 from vault.core.fieldinput import (
-    EXTERNAL_ID,
     PreparedEntry,
     PreparedField,
     check_batch,
@@ -38,7 +38,6 @@ from vault.crypto.tokens import blocks
 from vault.errors import (
     BatchAbortedError,
     CustomerUnknownError,
-    LimitExceededError,
     Reason,
     SurrogateTakenError,
     VaultError,
@@ -66,6 +65,7 @@ class Tokenizing:
     def __init__(self, engine: Engine, trail: Trail) -> None:
         self._engine = engine
         self._trail = trail
+        self._surrogates = any(each.surrogate is not None for each in engine.catalog)
 
     def tokenize(
         self,
@@ -97,9 +97,8 @@ class Tokenizing:
         request = engine.request(grants.id, request_id, method, _fingerprinted(entries, domain, atomic, form))
         prepared = self._prepare(entries)
         for entry in prepared:
-            for made in entry.fields:
-                if made.brought or self._wants_surrogate(made, form):
-                    made.surrogate_domain = domain_id
+            if entry.surrogates or (self._surrogates and form is not TokenForm.TOKEN):
+                self._want_surrogates(entry, form, domain_id)
 
         def job(session: WriteSession) -> list[Answer]:
             remembered = request.recall(session)
@@ -113,11 +112,15 @@ class Tokenizing:
         tokens = self._tokens(answers, domain_id)
         return [_result(answer, entry, tokens) for answer, entry in zip(answers, prepared, strict=True)]
 
-    def _wants_surrogate(self, made: PreparedField, form: TokenForm) -> bool:
-        if made.error is not None or made.empty or form is TokenForm.TOKEN:
-            return False
-        rule = self._engine.catalog.get(made.field_class).surrogate
-        return rule is not None and (rule.always or form is TokenForm.SURROGATE)
+    def _want_surrogates(self, entry: PreparedEntry, form: TokenForm, domain: int) -> None:
+        for made in entry.fields:
+            if made.error is not None or made.empty:
+                continue
+            rule = self._engine.catalog.get(made.field_class).surrogate
+            declared = rule is not None and (rule.always or form is TokenForm.SURROGATE)
+            if made.brought or (declared and form is not TokenForm.TOKEN):
+                made.surrogate_domain = domain
+                entry.surrogates = True
 
     def _prepare(self, entries: Sequence[Entry]) -> list[PreparedEntry]:
         engine, prepared = self._engine, []
@@ -141,21 +144,26 @@ class Tokenizing:
         corrected: list[tuple[int, int, int]] = []
         counts = [0] * (max(Outcome) + 1)
         answers = []
-        for position, entry in enumerate(prepared):
-            try:
-                answer = self._write_entry(session, grants, numbers, entry, locators, corrected)
-            except VaultError as error:
-                answer = {"error": error.reason.value}
-                entry.error = error
-            if atomic and (refusal := _first_refusal(entry)) is not None:
-                raise BatchAbortedError(
-                    f"entry {position} was refused: {refusal}",
-                    index=str(position),
-                    cause=refusal.reason.value,
-                )
-            for outcome, _ in answer.get("fields", ()):
-                counts[outcome] += 1
-            answers.append(answer)
+        with self._engine.deks.fresh() as fresh:
+            admitting = Admitting(self._engine, session, fresh, numbers)
+            for position, entry in enumerate(prepared):
+                try:
+                    answer = self._write_entry(
+                        session, grants, numbers, admitting, entry, locators, corrected
+                    )
+                except VaultError as error:
+                    answer = {"error": error.reason.value}
+                    entry.error = error
+                if atomic and (refusal := _first_refusal(entry)) is not None:
+                    raise BatchAbortedError(
+                        f"entry {position} was refused: {refusal}",
+                        index=str(position),
+                        cause=refusal.reason.value,
+                    )
+                for outcome, _ in answer.get("fields", ()):
+                    counts[outcome] += 1
+                answers.append(answer)
+            admitting.flush()
         if corrected:
             session.append(ValuesCorrected(self._engine.region, tuple(corrected)))
         # Storing into a field that is held answers whether it was equal: a comparison, so counted.
@@ -176,30 +184,34 @@ class Tokenizing:
         session: WriteSession,
         grants: Grants,
         numbers: Mapping[str, int],
+        admitting: Admitting,
         entry: PreparedEntry,
         locators: list[bytes],
         corrected: list[tuple[int, int, int]],
     ) -> Answer:
         if entry.error is not None:
             raise entry.error
-        engine = self._engine
-        number = find(engine, grants, session, entry.customer)
-        if number is not None and entry.external_id and engine.book.row(session, number) is None:
-            number = None  # an index row that a crash left behind
+        book, hashed = self._engine.book, b""
+        if entry.external_id:
+            hashed = book.external_hash(session, entry.external_id)
+            if hashed in admitting:
+                admitting.flush()
+            number = book.lookup_hashed(session, hashed)
+            if number is not None and book.row(session, number) is None:
+                number = None  # an index row that a crash left behind
+        else:
+            number = find(self._engine, grants, session, entry.customer)
         if number is not None:
-            with engine.book.open(session, session, number, entry.external_id) as customer:
+            with book.open(session, session, number, entry.external_id) as customer:
                 return self._store(session, grants, customer, numbers, entry, locators, corrected)
         if not entry.external_id:
             raise CustomerUnknownError("no such customer")
-        if len(entry.fields) >= engine.settings.limits.fields_per_customer:
-            raise LimitExceededError("too many fields for one customer", limit="fields_per_customer")
-        now = engine.now_ms()
-        with engine.book.create(session, entry.external_id, entry.jurisdiction, now) as customer:
-            own = engine.book.take_value_no(session, customer, engine.settings.limits.fields_per_customer)
-            fingerprint = customer.dek.fingerprint(b"external_id\0" + entry.external_id)
-            customer.put_entry(SheetField(own, numbers[EXTERNAL_ID], fingerprint, b"", ("",)))
-            engine.book.put_value(session, customer, own, numbers[EXTERNAL_ID], entry.external_id)
+        if entry.surrogates:
+            customer = admitting.open(entry, hashed)
             return self._store(session, grants, customer, numbers, entry, locators, corrected)
+        number, locator, fields = admitting.store(entry, hashed)
+        locators.append(locator)
+        return {"customer": number, "created": True, "fields": fields}
 
     def _store(
         self,
@@ -401,8 +413,8 @@ def _fingerprinted(entries: Sequence[Entry], domain: str, atomic: bool, form: To
     for entry in entries:
         parts += [entry.customer.external_id, entry.customer.token, entry.jurisdiction]
         parts.append(len(entry.fields).to_bytes(4, "big"))
-        for given in entry.fields:
-            parts += [given.field_class, given.label, given.value]
-            if given.surrogate is not None:
-                parts += [b"surrogate", given.surrogate]
+        for field_class, value, label, surrogate in entry.fields:
+            parts += (field_class, label, value.reveal())
+            if surrogate is not None:
+                parts += (b"surrogate", surrogate)
     return parts

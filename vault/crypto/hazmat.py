@@ -50,11 +50,13 @@ __all__ = [
     "fill_random",
     "hkdf_sha256",
     "keyed_hash",
+    "keyed_hashes",
     "load_key",
     "open_secret_to",
     "public_key",
     "random_bytes",
     "seal",
+    "seal_each",
     "seal_secret_at",
     "self_test",
     "sign",
@@ -233,12 +235,7 @@ def seal(suite: int, key: KeyPointer, plaintext: bytes, aad: bytes) -> bytes:
         InvalidRequestError: no such suite.
         KeyUnavailableError: this CPU cannot do the suite.
     """
-    known = _SEALERS.get(suite)
-    if known is None:
-        raise InvalidRequestError("no such AEAD suite")
-    if suite == AES_256_GCM:
-        _require_cpu(suite)
-    raw_seal, nonce_bytes, tag_bytes = known
+    raw_seal, nonce_bytes, tag_bytes = _sealer(suite)
     size = len(plaintext)
     total = nonce_bytes + size + tag_bytes
     if total > _SCRATCH_BYTES:
@@ -253,6 +250,42 @@ def seal(suite: int, key: KeyPointer, plaintext: bytes, aad: bytes) -> bytes:
     return view[:total]  # type: ignore[no-any-return]
 
 
+def seal_each(suite: int, key: KeyPointer, parts: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+    """Seals pairs of plaintext and associated data under one key, each as `seal` does; raises as that.
+
+    The random nonces of all are asked of the kernel at once: asking is as dear as sealing a short text.
+    """
+    raw_seal, nonce_bytes, tag_bytes = _sealer(suite)
+    scratch, sealed, at = _scratch, [], 0
+    out, view, most = scratch.out, scratch.view, _SCRATCH_BYTES - tag_bytes
+    wanted = nonce_bytes * len(parts)
+    if wanted <= _SCRATCH_BYTES:
+        _lib.randombytes(out, wanted)
+        nonces = view[:wanted]
+    else:
+        nonces = random_bytes(wanted)
+    for plaintext, aad in parts:
+        size = len(plaintext)
+        nonce = nonces[at : at + nonce_bytes]
+        at += nonce_bytes
+        if size > most:
+            sealed.append(seal(suite, key, plaintext, aad))
+            continue
+        if raw_seal(out, _NULL, plaintext, size, aad, len(aad), _NULL, nonce, key) != 0:
+            raise KeyUnavailableError("sealing failed")
+        sealed.append(nonce + view[: size + tag_bytes])
+    return sealed
+
+
+def _sealer(suite: int) -> tuple[Callable[..., int], int, int]:
+    known = _SEALERS.get(suite)
+    if known is None:
+        raise InvalidRequestError("no such AEAD suite")
+    if suite == AES_256_GCM:
+        _require_cpu(suite)
+    return known
+
+
 def _require_cpu(suite: int) -> None:
     # OpenSSL could do it in software, but would keep the key schedule in its own, unlocked heap.
     if suite == AES_256_GCM and not AES_GCM_AVAILABLE:
@@ -261,11 +294,15 @@ def _require_cpu(suite: int) -> None:
 
 def seal_secret_at(key: KeyPointer, source: KeyPointer, size: int, aad: bytes) -> bytes:
     """Wraps `size` bytes of key material: nonce (24) | XChaCha20-Poly1305 ciphertext | tag (16)."""
-    out = _new_uncleared(_BYTES, SECRET_OVERHEAD_BYTES + size)
+    total = SECRET_OVERHEAD_BYTES + size
+    if total > _SCRATCH_BYTES:
+        raise ValueError("a secret is short")
+    scratch = _scratch
+    out, sealed = scratch.out, scratch.behind_nonce[_XCHACHA_NONCE]
     _lib.randombytes(out, _XCHACHA_NONCE)
-    if _xchacha_seal(out + _XCHACHA_NONCE, _NULL, source, size, aad, len(aad), _NULL, out, key) != 0:
+    if _xchacha_seal(sealed, _NULL, source, size, aad, len(aad), _NULL, out, key) != 0:
         raise KeyUnavailableError("wrapping failed")
-    return bytes(_ffi.buffer(out))
+    return scratch.view[:total]  # type: ignore[no-any-return]
 
 
 def open_secret_to(key: KeyPointer, sealed: bytes, aad: bytes, destination: KeyPointer, size: int) -> None:
@@ -293,8 +330,9 @@ def derive_subkey(master: KeyPointer, subkey_id: int, context: bytes, destinatio
 
 def derive_subkeys(master: KeyPointer, context: bytes, wanted: Sequence[tuple[int, KeyPointer]]) -> None:
     """Writes several 32-byte subkeys: pairs of a number and a destination, as `derive_subkey`."""
+    labels = _kdf_labels
     for subkey_id, destination in wanted:
-        salt, personal = _kdf_labels(subkey_id, context)
+        salt, personal = labels(subkey_id, context)
         if _blake2b(destination, KEY_BYTES, _NULL, 0, master, KEY_BYTES, salt, personal) != 0:
             raise KeyUnavailableError("key derivation failed")
 
@@ -329,6 +367,17 @@ def keyed_hash(key: KeyPointer, data: bytes, size: int = 16) -> bytes:
     if _blake2b(out, size, data, len(data), key, KEY_BYTES, _NULL, _NULL) != 0:
         raise KeyUnavailableError("hashing failed")
     return _scratch.view[:size]  # type: ignore[no-any-return]
+
+
+def keyed_hashes(key: KeyPointer, messages: Sequence[bytes]) -> list[bytes]:
+    """`keyed_hash` (16 bytes) of each message."""
+    scratch, hashes = _scratch, []
+    out, view = scratch.out, scratch.view
+    for message in messages:
+        if _blake2b(out, 16, message, len(message), key, KEY_BYTES, _NULL, _NULL) != 0:
+            raise KeyUnavailableError("hashing failed")
+        hashes.append(view[:16])
+    return hashes
 
 
 def hkdf_sha256(secret: bytes, salt: bytes, info: bytes, size: int) -> bytes:

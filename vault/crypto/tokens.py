@@ -16,6 +16,7 @@ import re
 from binascii import unhexlify
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from vault.crypto.hazmat import AesBlockCipher
@@ -26,6 +27,8 @@ from vault.model.texts import EvenTexts
 BLOCK_BYTES: Final = 16
 CHECK: Final = bytes(6)
 MAX_TOKEN_CHARS: Final = 40
+
+_VALUE_NO_AT: Final = 7
 
 _BODY_CHARS: Final = 2 * BLOCK_BYTES
 _TEXT: Final = re.compile(r"[cC][vV]([1-9][0-9]{0,4})_([0-9a-fA-F]{32})")
@@ -54,10 +57,15 @@ def blocks(region: int, domain: int, customer_no: int, value_nos: Sequence[int])
     Raises:
         ValueError: a number is outside its field.
     """
-    first = int.from_bytes(block(region, domain, customer_no, 0)[:10], "big")
-    if value_nos and not 0 <= min(value_nos) <= max(value_nos) < 2**24:
+    head = block(region, domain, customer_no, 0)[:_VALUE_NO_AT]
+    return [head + _tail(value_no) for value_no in value_nos]
+
+
+@lru_cache(maxsize=1024)  # most customers have the same few numbers
+def _tail(value_no: int) -> bytes:
+    if not 0 <= value_no < 2**24:
         raise ValueError("value number out of range")
-    return [(first | value_no).to_bytes(10, "big") + CHECK for value_no in value_nos]
+    return value_no.to_bytes(3, "big") + CHECK
 
 
 def place_block(region: int, customer_no: int) -> bytes:

@@ -14,9 +14,7 @@ from vault.fields.phone import is_country, prepare_phone
 from vault.fields.text import Prepared, UnfitError, clean, comparable
 
 _PREPARERS: dict[Kind, Callable[[str], Prepared]] = {
-    Kind.NAME: prepare_loose,
     Kind.EMAIL: prepare_email,
-    Kind.ADDRESS: prepare_loose,
     Kind.BIRTH_DATE: prepare_birth_date,
     Kind.NATIONAL_ID: prepare_national_id,
     Kind.IBAN: prepare_iban,
@@ -26,7 +24,10 @@ _PREPARERS: dict[Kind, Callable[[str], Prepared]] = {
 }
 _NOTHING = Prepared("", b"")
 _UTF8_MOST = 4  # bytes of one character
-_OF_SEVERAL_LINES = frozenset({Kind.ADDRESS, Kind.NOTE})
+# Few kinds, compared in turn: an enum's hash is computed in Python, and costs more than the comparisons.
+_LOOSE = (Kind.NAME, Kind.ADDRESS)
+_OF_SEVERAL_LINES = (Kind.ADDRESS, Kind.NOTE)
+_PHONE = Kind.PHONE
 
 
 def prepare(field_class: FieldClass, text: str, country_hint: str = "") -> Prepared:
@@ -59,11 +60,14 @@ def _fit(field_class: FieldClass, cleaned: str, country_hint: str) -> Prepared:
     if len(cleaned) * _UTF8_MOST > field_class.max_bytes:
         _check_size(field_class, cleaned)
     try:
-        if field_class.kind is Kind.PHONE:
+        kind = field_class.kind
+        if kind in _LOOSE:
+            prepared = prepare_loose(cleaned)
+        elif kind is _PHONE:
             country = country_hint if is_country(country_hint) else field_class.default_country
             prepared = prepare_phone(cleaned, country)
         else:
-            prepared = _PREPARERS[field_class.kind](cleaned)
+            prepared = _PREPARERS[kind](cleaned)
         if len(prepared.stored) * _UTF8_MOST > field_class.max_bytes:
             _check_size(field_class, prepared.stored)
     except UnfitError:

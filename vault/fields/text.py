@@ -49,11 +49,12 @@ def clean(text: str, *, lines: bool) -> str:
     """
     if lines and "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if not text.isascii():
+    if text.isascii():
+        text = text.strip()  # of ASCII, the same characters as `_EDGES`
+    else:
         if _SURROGATE.search(text):
             raise UnfitError("holds a lone surrogate")
-        text = unicodedata.normalize("NFC", text)
-    text = text.strip(_EDGES)
+        text = unicodedata.normalize("NFC", text).strip(_EDGES)
     # What is printable holds no control character, and saying so is the quickest of these checks.
     if not text.isprintable() and (_CONTROL_IN_LINES if lines else _CONTROL).search(text):
         raise UnfitError("holds a control character")

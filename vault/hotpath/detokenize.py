@@ -228,7 +228,6 @@ class HotPath:
         `groups` are joined; `missed` are codes of the reasons of tokens without a customer.
         """
         grants = batch.grants
-        unknown = Counter(missed)  # denials without a customer's name
         self._audit.append(
             encode_read(
                 self._audit.next_seq(),
@@ -237,7 +236,7 @@ class HotPath:
                 action | BREAK_GLASS if grants.breaks_glass(purpose) else action,
                 grants.purpose_id(purpose),
                 groups,
-                unknown_counts({_reason(code): count for code, count in unknown.items()}) if unknown else b"",
+                _unknown(missed) if missed else b"",
                 basis,
             )
         )
@@ -334,7 +333,12 @@ class Opened:
 
     def missed_codes(self) -> list[int]:
         """Reason codes of the tokens without a customer."""
-        return [self.outcomes[at] for at in self.found.missed]
+        return [self.outcomes[at] for at in self.found.missed] if self.found.missed else []
+
+
+def _unknown(codes: Sequence[int]) -> bytes:
+    """Denials without a customer's name, as in the access record."""
+    return unknown_counts({_reason(code): count for code, count in Counter(codes).items()})
 
 
 def _reason(code: int) -> Reason:

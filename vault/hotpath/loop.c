@@ -78,9 +78,9 @@ typedef struct {
     uint32_t *index;      /* slot + 1 by hash of the id, 0 where free; linear probing */
     uint32_t index_mask;
 
-    unsigned char *texts, *outcomes, *classes, *groups;
+    unsigned char *texts, *outcomes, *classes, *groups, *whole;
     uint32_t *ends, *missed, *heads;
-    size_t texts_size, batch_size;
+    size_t texts_size, batch_size, whole_size;
 } cv_loop;
 
 enum stop { DONE, ADMIT, JUDGE, PLACE, UNUSUAL, SETTLE, NO_MEMORY = -2 }; /* and DAMAGED */
@@ -102,6 +102,8 @@ typedef struct {
     uint32_t unsettled, reserved; /* how many values to be masked are counted with what masking may add */
     uint64_t taken, written, grouped;
     const unsigned char *allowed;
+    const unsigned char *whole;   /* with DONE: everything that was found, one after the other (`gather`) */
+    uint64_t whole_bytes;
     uint16_t run, run_code;
     unsigned char current[ID];    /* the run's customer */
 } cv_job;
@@ -253,6 +255,9 @@ CV_EXPORT void cv_close(cv_loop *l)
     if (l->texts != NULL)
         explicit_bzero(l->texts, l->texts_size);
     free(l->texts);
+    if (l->whole != NULL)
+        explicit_bzero(l->whole, l->whole_size);
+    free(l->whole);
     free_batch(l);
     free(l->customers);
     free(l->index);
@@ -350,11 +355,13 @@ CV_EXPORT int cv_row(cv_loop *l, const unsigned char *key, size_t size, span *fo
     return row_of(&l->pages, key, size, found);
 }
 
-/* Ends a batch, and wipes the plaintexts of which so many bytes were written. */
-CV_EXPORT void cv_end(cv_loop *l, uint64_t written)
+/* Ends a batch, and wipes the plaintexts: at most so many bytes were written, and laid together. */
+CV_EXPORT void cv_end(cv_loop *l, uint64_t written, uint64_t whole)
 {
     l->pages.leaf = NULL;
     explicit_bzero(l->texts, written < l->texts_size ? written : l->texts_size);
+    if (l->whole != NULL)
+        explicit_bzero(l->whole, whole < l->whole_size ? whole : l->whole_size);
 }
 
 /* ---- The loop ------------------------------------------------------------------------------------------------- */
@@ -501,6 +508,43 @@ static int open_value(cv_loop *l, cv_job *j, const unsigned char *key)
     return DONE;
 }
 
+static unsigned char *laid(unsigned char *at, const void *from, size_t size)
+{
+    memcpy(at, from, size);
+    return at + size;
+}
+
+/*
+ * Lays everything that was found one after the other, so that Python takes it with one copy:
+ *
+ *   ends u32 | heads u32 | missed u32 (native order) | outcomes u8 | classes u8 | groups | texts
+ */
+static int gather(cv_loop *l, cv_job *j)
+{
+    size_t size = 4 * ((size_t)j->count + j->heads + j->missed) + 2 * (size_t)j->count + j->grouped + j->written;
+
+    if (size > l->whole_size) {
+        if (l->whole != NULL)
+            explicit_bzero(l->whole, l->whole_size);
+        free(l->whole);
+        l->whole_size = 0;
+        if ((l->whole = malloc(2 * size)) == NULL)
+            return NO_MEMORY;
+        l->whole_size = 2 * size;
+    }
+    unsigned char *at = l->whole;
+    at = laid(at, l->ends, 4 * (size_t)j->count);
+    at = laid(at, l->heads, 4 * (size_t)j->heads);
+    at = laid(at, l->missed, 4 * (size_t)j->missed);
+    at = laid(at, l->outcomes, j->count);
+    at = laid(at, l->classes, j->count);
+    at = laid(at, l->groups, j->grouped);
+    laid(at, l->texts, j->written);
+    j->whole = l->whole;
+    j->whole_bytes = size;
+    return DONE;
+}
+
 /*
  * Brings what is known of the customers of the next tokens near, for in random order each look at one of them waits
  * for memory: first the place in the index, then the entry, then the key.
@@ -561,7 +605,7 @@ CV_EXPORT int cv_read(cv_loop *l, cv_job *j)
         if (stopped != DONE)
             return stopped;
     }
-    return DONE;
+    return gather(l, j);
 }
 
 CV_EXPORT void cv_found_of(const cv_loop *l, cv_found *found)

@@ -18,7 +18,6 @@ Token by token, in order:
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Final, Protocol, overload
 
@@ -64,19 +63,38 @@ class Groups(Sequence[bytes]):
         return [data[head : head + LOCATOR_BYTES] for head in self._heads]
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Protocol):
     """What tokens have come to; all sequences but `groups` and `missed` are parallel to them."""
 
-    texts: Sequence[str]  # "" where nothing is revealed
-    outcomes: bytes  # PLAIN, MASKED or a reason's code
-    classes: bytes  # field class number; 0 where there is no record
-    groups: Groups
-    missed: Sequence[int]  # tokens in no group, by their number: nothing is known of a customer
-    taken: int  # bytes of the room, where no value is to be masked; else that many at most
+    @property
+    def texts(self) -> Sequence[str]:
+        """The values; "" where nothing is revealed."""
+        ...
 
-    def __repr__(self) -> str:
-        return f"<{len(self.outcomes)} secrets>"
+    @property
+    def outcomes(self) -> bytes:
+        """PLAIN, MASKED or a reason's code."""
+        ...
+
+    @property
+    def classes(self) -> bytes:
+        """Field class numbers; 0 where there is no record."""
+        ...
+
+    @property
+    def groups(self) -> Groups:
+        """As they stand in the access record."""
+        ...
+
+    @property
+    def missed(self) -> Sequence[int]:
+        """Tokens in no group, by their number: nothing is known of a customer."""
+        ...
+
+    @property
+    def taken(self) -> int:
+        """Bytes of the room; where values are to be masked, that many at most."""
+        ...
 
 
 class Helper(Protocol):

@@ -63,7 +63,8 @@ _ffi.cdef("""
         uint32_t count, places_mask, consent_shift, failed;
         uint32_t at, slot, missed, heads, unsettled, reserved;
         uint64_t taken, written, grouped;
-        const unsigned char *allowed;
+        const unsigned char *allowed, *whole;
+        uint64_t whole_bytes;
         uint16_t run, run_code;
         unsigned char current[6];
     } cv_job;
@@ -81,7 +82,7 @@ _ffi.cdef("""
         cv_loop **opened);
     void cv_close(cv_loop *);
     int cv_begin(cv_loop *, uint64_t moment);
-    void cv_end(cv_loop *, uint64_t written);
+    void cv_end(cv_loop *, uint64_t written, uint64_t whole);
     int cv_row(cv_loop *, const char *key, size_t size, cv_span *found);
     int cv_read(cv_loop *, cv_job *);
     int cv_tell(cv_loop *, cv_job *, unsigned char field_class, unsigned char outcome, const char *text,
@@ -155,7 +156,7 @@ class NativeLoop:
         self._library = library
         self._decisions: dict[int, _Decisions] = {}
         self._domains: dict[Collection[int], Any] = {}
-        self._written = 0
+        self._written = self._whole = 0
         codes: Any = _ffi.new("cv_codes *")
         codes.token_unknown, codes.reply_full, codes.expired = TOKEN_UNKNOWN, REPLY_FULL, EXPIRED
         for verdict, code in DENIAL_CODES.items():
@@ -185,7 +186,7 @@ class NativeLoop:
             raise IntegrityFailedError
         if not there:
             return False
-        self._written = 0
+        self._written = self._whole = 0
         return True
 
     def read(
@@ -218,18 +219,9 @@ class NativeLoop:
                 raise MemoryError
             else:
                 raise IntegrityFailedError
-        self._written = max(self._written, job.written)
-        found = self._found
-        self._library.cv_found_of(loop, found)
-        buffer = _ffi.buffer
-        return Found(
-            PackedTexts(buffer(found.texts, job.written)[:], array("I", buffer(found.ends, 4 * count)[:])),
-            buffer(found.outcomes, count)[:],
-            buffer(found.classes, count)[:],
-            Groups(buffer(found.groups, job.grouped)[:], array("I", buffer(found.heads, 4 * job.heads)[:])),
-            array("I", buffer(found.missed, 4 * job.missed)[:]),
-            job.taken,
-        )
+        whole = _ffi.buffer(job.whole, job.whole_bytes)[:]
+        self._written, self._whole = max(self._written, job.written), max(self._whole, len(whole))
+        return NativeFound(whole, count, job)
 
     def row(self, key: bytes) -> bytes | None:
         """One row of the table, within a batch; for tests of the reading of pages.
@@ -245,7 +237,7 @@ class NativeLoop:
 
     def end(self) -> None:
         """As `ReadLoop.end`."""
-        self._library.cv_end(self._loop, self._written)
+        self._library.cv_end(self._loop, self._written, self._whole)
 
     def close(self) -> None:
         """As `ReadLoop.close`."""
@@ -301,6 +293,34 @@ class NativeLoop:
                 bytes(number in domains for number in range(256))
             )
         return known
+
+
+class NativeFound:
+    """`Found`, cut out of what the loop laid one after the other; see `gather` in `loop.c`."""
+
+    __slots__ = ("_classes_at", "_whole", "groups", "missed", "outcomes", "taken", "texts")
+
+    def __init__(self, whole: bytes, count: int, job: Any) -> None:
+        heads_at = 4 * count
+        missed_at = heads_at + 4 * job.heads
+        outcomes_at = missed_at + 4 * job.missed
+        self._classes_at = outcomes_at + count
+        groups_at = self._classes_at + count
+        texts_at = groups_at + job.grouped
+        self._whole = whole
+        self.outcomes = whole[outcomes_at : self._classes_at]
+        self.groups = Groups(whole[groups_at:texts_at], memoryview(whole)[heads_at:missed_at].cast("I"))
+        self.texts = PackedTexts(whole[texts_at:], memoryview(whole)[:heads_at].cast("I"))
+        self.missed = memoryview(whole)[missed_at:outcomes_at].cast("I")
+        self.taken: int = job.taken
+
+    @property
+    def classes(self) -> bytes:
+        """Field class of each token."""
+        return self._whole[self._classes_at : self._classes_at + len(self.outcomes)]
+
+    def __repr__(self) -> str:
+        return f"<{len(self.outcomes)} secrets>"
 
 
 class _Decisions:

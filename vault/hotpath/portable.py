@@ -1,6 +1,7 @@
 """The loop in Python: the reference for the compiled one, and what runs where there is no compiler."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from vault.audit.records import MASKED, PLAIN, reason_code
@@ -28,6 +29,21 @@ _ROW: Final = bytes(3)
 
 def _nothing(_key: bytes) -> None:
     """What is read between two batches."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortableFound:
+    """`Found`, made piece by piece."""
+
+    texts: Sequence[str]
+    outcomes: bytes
+    classes: bytes
+    groups: Groups
+    missed: Sequence[int]
+    taken: int
+
+    def __repr__(self) -> str:
+        return f"<{len(self.outcomes)} secrets>"
 
 
 class PortableLoop:
@@ -95,7 +111,9 @@ class PortableLoop:
             texts.append(text)
             outcomes.append(outcome)
             classes.append(field_class)
-        return Found(texts, bytes(outcomes), bytes(classes), Groups(bytes(groups), heads), missed, taken)
+        return PortableFound(
+            texts, bytes(outcomes), bytes(classes), Groups(bytes(groups), heads), missed, taken
+        )
 
     def end(self) -> None:
         """As `ReadLoop.end`."""

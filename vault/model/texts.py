@@ -13,7 +13,7 @@ class PackedTexts(Sequence[str]):
 
     __slots__ = ("data", "ends")
 
-    def __init__(self, data: bytes, ends: "array[int]") -> None:
+    def __init__(self, data: bytes, ends: "array[int] | memoryview[int]") -> None:
         self.data = data
         self.ends = ends
 

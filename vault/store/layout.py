@@ -175,6 +175,7 @@ class RowState(IntEnum):
 
 
 _ROW_STATES = frozenset(RowState)
+_ACTIVE = int(RowState.ACTIVE)  # a plain number is packed three times as fast
 
 
 class RowFlag(IntFlag):
@@ -275,6 +276,15 @@ class CustomerRow:
             restrictions=limits,
             mac=mac,
         )
+
+
+def first_row(
+    generation: int, jurisdiction: str, incarnation: int, next_counter: int, created_ms: int
+) -> bytes:
+    """The authenticated part of a new customer's row, as `CustomerRow.advanced` makes it."""
+    place = jurisdiction.encode("ascii") or NO_JURISDICTION
+    numbers = (generation, 1, next_counter, incarnation, created_ms, 0, 0, b"")
+    return CUSTOMER_ROW.pack(ROW_FORMAT, _ACTIVE, 0, place, *numbers)[:-ROW_MAC_BYTES]
 
 
 def live_generation(row: bytes) -> int | None:

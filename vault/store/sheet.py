@@ -21,6 +21,7 @@ until its customer goes, beyond the deletion of its value: nobody else's value i
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple, Self
@@ -49,12 +50,6 @@ class SheetField(NamedTuple):
     fingerprint: bytes
     index_hash: bytes = b""
     labels: tuple[str, ...] = ()
-
-    def pack(self) -> bytes:
-        """The field's part of the plaintext."""
-        value_no, field_class, fingerprint, index_hash, labels = self
-        head = (value_no << 8 | field_class).to_bytes(4, "big") + fingerprint
-        return head + _short(index_hash) + _packed_labels(labels)
 
     def __repr__(self) -> str:
         return f"<value {self.value_no} of field class {self.field_class}>"
@@ -92,16 +87,12 @@ class Sheet:
 
     def pack(self) -> bytes:
         """The plaintext to seal."""
-        head = (
-            len(self.external_id).to_bytes(2, "big") + self.external_id + len(self.fields).to_bytes(2, "big")
-        )
-        lines = b"".join([each.pack() for each in self.fields])
         past = len(self.past_locators).to_bytes(2, "big") + b"".join(self.past_locators)
         if self.surrogates:
             past += len(self.surrogates).to_bytes(2, "big") + b"".join(
                 [each.pack() for each in self.surrogates]
             )
-        return head + lines + past + self.terms.pack()
+        return _packed_lines(self.external_id, self.fields) + past + self.terms.pack()
 
     @classmethod
     def unpack(cls, plaintext: bytes, version: int = SHEET_FORMAT) -> Self:
@@ -146,6 +137,11 @@ def external_id_of(plaintext: bytes) -> bytes:
     """The external id in an opened sheet, and nothing else of it."""
     reader = _Reader(plaintext)
     return reader.take(reader.number(2))
+
+
+def first_sheet(external_id: bytes, lines: Sequence[SheetField]) -> bytes:
+    """`Sheet.pack` of a new customer, who has nothing but an external id and values."""
+    return _packed_lines(external_id, lines) + bytes(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +210,18 @@ def _read_field(reader: _Reader) -> SheetField:
 def _read_surrogate(reader: _Reader) -> SheetSurrogate:
     value_no, domain = reader.number(3), reader.number(1)
     return SheetSurrogate(value_no, domain, reader.take(reader.number(1)))
+
+
+def _packed_lines(external_id: bytes, lines: Sequence[SheetField]) -> bytes:
+    packed = [
+        (value_no << 8 | field_class).to_bytes(4, "big")
+        + fingerprint
+        + (_short(index_hash) if index_hash else b"\0")
+        + _packed_labels(labels)
+        for value_no, field_class, fingerprint, index_hash, labels in lines
+    ]
+    head = len(external_id).to_bytes(2, "big") + external_id + len(packed).to_bytes(2, "big")
+    return head + b"".join(packed)
 
 
 @lru_cache(maxsize=1024)  # few sets of labels, and every value has one

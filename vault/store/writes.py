@@ -3,14 +3,17 @@
 Iterators must be read to their end before the same table is written: make a list first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import lmdb
 
+from vault.errors import IntegrityFailedError
 from vault.store.layout import CUSTOMER_KEY_BYTES, customer_key, dek_key
 from vault.store.snapshot import KeyringReader, ValuesReader
 
 _CUSTOMER_ROW = bytes(3)
+Rows = Sequence[tuple[bytes, bytes]]
+"""Keys and rows, in the order of the keys."""
 
 
 class PlaneWriter(ValuesReader, KeyringReader):
@@ -27,6 +30,23 @@ class PlaneWriter(ValuesReader, KeyringReader):
         self._transaction.put(key, row, db=self._tables["values"])
         self._values_changed = True
         self.writes += 1
+
+    def put_customers(self, values: Rows, sheets: Rows, deks: Rows, external: Rows) -> None:
+        """Writes new customers at once: rows and value records, sheets, wrapped DEKs, rows of the index.
+
+        Each is key and row, as for `put_value`, `put_sheet`, `put_dek` (key of 8 bytes) and `index_put`.
+
+        Raises:
+            IntegrityFailedError: one of them has a DEK already.
+        """
+        deks_table, tables = self._keyring_tables["deks"], self._tables
+        if self._keyring.cursor(db=deks_table).putmulti(deks, overwrite=False)[1] != len(deks):
+            raise IntegrityFailedError
+        self._index.cursor(db=self._external).putmulti(external)
+        self._transaction.cursor(db=tables["values"]).putmulti(values)
+        self._transaction.cursor(db=tables["sheets"]).putmulti(sheets)
+        self._values_changed = self._keyring_changed = self._index_changed = True
+        self.writes += len(values) + len(sheets) + len(deks) + len(external)
 
     def delete_value(self, key: bytes) -> bool:
         """Removes a row at a value key; returns whether it was there."""

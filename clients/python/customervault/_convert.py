@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from customervault import control_results, results
 from customervault._status import error_of_status
 from customervault.errors import AlreadyShreddedError, InvalidRequestError, NotFoundError, VaultError
-from customervault.inputs import Consent, CustomerRef, Entry, Field, Situation, as_ref
+from customervault.inputs import Consent, CustomerRef, Entry, Field, Situation
 from customervault.v1 import (
     approval_service_pb2,
     audit_service_pb2,
@@ -57,6 +57,7 @@ Name = TypeVar("Name", bound=str)
 # Each literal stands at the index of its number in the API.
 _CONSENTS: Sequence[Consent] = get_args(Consent)
 _OUTCOMES: Sequence[results.FieldOutcome] = get_args(results.FieldOutcome)
+_STORED = frozenset({_OUTCOMES.index(name) for name in ("created", "unchanged", "updated")})
 _CUSTOMER_STATES: Sequence[results.CustomerState] = get_args(results.CustomerState)
 _VALUE_STATES: Sequence[results.ValueState] = get_args(results.ValueState)
 _STAGES: Sequence[results.ErasureStage] = get_args(results.ErasureStage)
@@ -104,42 +105,39 @@ def ref_message(ref: CustomerRef) -> common_pb2.CustomerRef:
     return common_pb2.CustomerRef(external_id=ref.external_id or "")
 
 
-def entry_message(entry: Entry, fields: Iterable[Field]) -> token_service_pb2.TokenizeEntry:
-    """One customer's fields; `fields` are those of `entry`, read once."""
-    return token_service_pb2.TokenizeEntry(
-        customer=ref_message(as_ref(entry.customer)),
-        fields=[
-            common_pb2.FieldInput(
+def fill_entry(message: token_service_pb2.TokenizeEntry, entry: Entry, fields: Iterable[Field]) -> None:
+    """One customer's fields, written into an empty message; `fields` are those of `entry`, read once."""
+    customer = entry.customer
+    if isinstance(customer, str):
+        message.customer.external_id = customer
+    else:
+        message.customer.CopyFrom(ref_message(customer))
+    if entry.jurisdiction:
+        message.jurisdiction = entry.jurisdiction
+    add = message.fields.add
+    for field in fields:
+        if field.surrogate:
+            add(
                 field_class=field.field_class,
                 value=field.value,
                 label=field.label,
                 surrogate=field.surrogate,
             )
-            for field in fields
-        ],
-        jurisdiction=entry.jurisdiction,
-    )
+        else:
+            add(field_class=field.field_class, value=field.value, label=field.label)
 
 
-def tokenized(
-    result: token_service_pb2.TokenizeEntryResult, sent: token_service_pb2.TokenizeEntry
-) -> results.Tokenized:
+def tokenized(result: token_service_pb2.TokenizeEntryResult, sent: Sequence[Field]) -> results.Tokenized:
     """The answer for one entry, beside the fields that were sent."""
-    return results.Tokenized(
-        customer_token=result.customer_token,
-        created=result.customer_created,
-        results=tuple(
-            results.FieldResult(
-                field_class=field.field_class,
-                label=field.label,
-                outcome=outcome(answer.outcome),
-                token=answer.token,
-                error=_item_error(answer),
-            )
-            for field, answer in zip(sent.fields, result.results, strict=not result.HasField("error"))
-        ),
-        error=_item_error(result),
-    )
+    error = _item_error(result)
+    answers = []
+    for field, answer in zip(sent, result.results, strict=error is None):
+        number = answer.outcome
+        refusal = None if number in _STORED else _item_error(answer)
+        answers.append(
+            results.FieldResult(field.field_class, field.label, outcome(number), answer.token, refusal)
+        )
+    return results.Tokenized(result.customer_token, result.customer_created, tuple(answers), error)
 
 
 def outcome(number: int) -> results.FieldOutcome:

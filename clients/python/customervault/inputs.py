@@ -3,22 +3,24 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, TypedDict
+from typing import Literal, NamedTuple, TypedDict
 
 from customervault.values import Decision, QuestionKind
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One value to store under a field class such as `email`; `label` tells several apart.
 
     `surrogate` is a token of another vault that is to stand for the value here.
     """
 
     field_class: str
-    value: str = field(repr=False)
+    value: str
     label: str = ""
-    surrogate: str = field(default="", repr=False)
+    surrogate: str = ""
+
+    def __repr__(self) -> str:
+        return f"Field(field_class={self.field_class!r}, label={self.label!r})"
 
 
 Consent = Literal["none", "given", "withdrawn", "objected"]

@@ -128,3 +128,30 @@ def test_wipe_leaves_no_plaintext(memory: GuardedMemory) -> None:
     assert b"plaintext" in opener._view[:]
     opener.wipe()
     assert not any(opener._view[:])
+
+
+@every_suite
+@pytest.mark.parametrize("count", [0, 1, 7, 200])
+def test_what_is_sealed_together_opens_one_by_one(suite: Suite, memory: GuardedMemory, count: int) -> None:
+    parts = [(b"v" * (n * 97 % 9000), b"aad %d" % n) for n in range(count)]
+    sealed = hazmat.seal_each(suite.number, memory.pointer(), parts)
+    assert len({each[: suite.nonce_bytes] for each in sealed}) == count
+    for each, (plaintext, aad) in zip(sealed, parts, strict=True):
+        nonce, ciphertext = each[: suite.nonce_bytes], each[suite.nonce_bytes :]
+        assert Opener().open(suite.number, memory.pointer(), nonce, ciphertext, aad) == plaintext
+
+
+def test_an_unknown_suite_seals_nothing_together(memory: GuardedMemory) -> None:
+    with pytest.raises(InvalidRequestError):
+        hazmat.seal_each(99, memory.pointer(), [(b"value", b"aad")])
+
+
+@given(messages=st.lists(st.binary(max_size=300), max_size=9))
+def test_hashes_made_together_are_those_made_alone(memory: GuardedMemory, messages: list[bytes]) -> None:
+    alone = [hazmat.keyed_hash(memory.pointer(), message) for message in messages]
+    assert hazmat.keyed_hashes(memory.pointer(), messages) == alone
+
+
+def test_a_long_secret_is_not_wrapped(memory: GuardedMemory) -> None:
+    with pytest.raises(ValueError, match="short"):
+        hazmat.seal_secret_at(memory.pointer(), memory.pointer(), 4096, b"aad")

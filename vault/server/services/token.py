@@ -6,7 +6,7 @@ from customervault.v1 import token_service_pb2 as pb
 
 from vault.core.vault import Vault
 from vault.errors import InvalidRequestError
-from vault.model.requests import Caller, Entry, EntryResult
+from vault.model.requests import Caller, Entry, EntryResult, Outcome
 from vault.model.secret import Secret
 from vault.server import convert, convert_issued, metrics, wire
 from vault.server import convert_answers as answers
@@ -156,6 +156,8 @@ class TokenService:
             batch=batch,
             form=convert.to_form(request.form),
         )
-        for outcome, count in Counter(field.outcome for entry in results for field in entry.results).items():
-            metrics.STORED.labels(outcome.name).inc(count)
+        for outcome, count in Counter(
+            [int(field.outcome) for entry in results for field in entry.results]
+        ).items():
+            metrics.STORED.labels(Outcome(outcome).name).inc(count)
         return results

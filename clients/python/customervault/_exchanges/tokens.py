@@ -14,7 +14,7 @@ from customervault import _convert, results
 from customervault._exchange import Exchange, Request, batches, request_id_of_batch, request_id_or_new
 from customervault._status import error_of_status
 from customervault.errors import InvalidRequestError, ReplyFullError, VaultError
-from customervault.inputs import CustomerRef, Entry, Fields, as_fields
+from customervault.inputs import CustomerRef, Entry, Field, Fields, as_fields
 from customervault.v1 import common_pb2
 from customervault.v1 import token_service_pb2 as api
 from customervault.values import LawfulBasis, Reveal, RevealLevel, TokenForm, Values
@@ -34,15 +34,14 @@ def tokenize(
     form: TokenForm,
 ) -> Exchange[results.Tokenized]:
     """Store one customer's fields."""
-    entry = Entry(customer, fields, jurisdiction)
-    sent = _convert.entry_message(entry, as_fields(fields))
+    sent = as_fields(fields)
     message = api.TokenizeRequest(
-        entry=sent,
         domain=domain,
         request_id=request_id_or_new(request_id),
         mode=_convert.batch_mode(atomic),
         form=_convert.token_form(form),
     )
+    _convert.fill_entry(message.entry, Entry(customer, sent, jurisdiction), sent)
     reply: api.TokenizeResponse = yield Request(_SERVICE + "Tokenize", message, api.TokenizeResponse)
     answer = _convert.tokenized(reply.result, sent)
     if answer.error is not None:
@@ -61,48 +60,48 @@ def tokenize_batches(
 ) -> Iterator[Exchange[list[results.Tokenized]]]:
     """Store many customers' fields, one exchange per batch; an atomic call is never split."""
     base = request_id_or_new(request_id)
-    sent = (_convert.entry_message(entry, as_fields(entry.fields)) for entry in entries)
-    split = _whole(sent) if atomic else _entry_batches(sent, max_batch)
-    for number, batch in enumerate(split):
-        yield _tokenize_batch(
-            api.BatchTokenizeRequest(
-                entries=batch,
-                domain=domain,
-                request_id=request_id_of_batch(base, number),
-                mode=_convert.batch_mode(atomic),
-                form=_convert.token_form(form),
-            )
-        )
+    mode, token_form = _convert.batch_mode(atomic), _convert.token_form(form)
+    split = _entry_batches(entries, None if atomic else max_batch)
+    for number, (message, sent) in enumerate(split):
+        message.domain = domain
+        message.request_id = request_id_of_batch(base, number)
+        message.mode = mode
+        message.form = token_form
+        yield _tokenize_batch(message, sent)
 
 
-def _whole(entries: Iterable[api.TokenizeEntry]) -> Iterator[list[api.TokenizeEntry]]:
-    batch = list(entries)
-    if batch:
-        yield batch
+_Batch = tuple[api.BatchTokenizeRequest, list[list[Field]]]
+"""A request with its entries, and the fields of each."""
 
 
-def _entry_batches(entries: Iterable[api.TokenizeEntry], max_batch: int) -> Iterator[list[api.TokenizeEntry]]:
-    batch: list[api.TokenizeEntry] = []
-    fields = size = 0
+def _entry_batches(entries: Iterable[Entry], max_batch: int | None) -> Iterator[_Batch]:
+    """Requests of whole entries; all of them in one where `max_batch` is None."""
+    message, sent = api.BatchTokenizeRequest(), list[list[Field]]()
+    values = size = 0
     for entry in entries:
-        entry_fields, entry_bytes = max(1, len(entry.fields)), entry.ByteSize()
-        if batch and (fields + entry_fields > max_batch or size + entry_bytes > _BATCH_BYTES):
-            yield batch
-            batch, fields, size = [], 0, 0
-        batch.append(entry)
-        fields += entry_fields
+        fields = as_fields(entry.fields)
+        added = message.entries.add()
+        _convert.fill_entry(added, entry, fields)
+        entry_values, entry_bytes = max(1, len(fields)), added.ByteSize()
+        values += entry_values
         size += entry_bytes
-    if batch:
-        yield batch
+        if sent and max_batch is not None and (values > max_batch or size > _BATCH_BYTES):
+            following = api.BatchTokenizeRequest(entries=[added])
+            del message.entries[-1]
+            yield message, sent
+            message, sent, values, size = following, [], entry_values, entry_bytes
+        sent.append(fields)
+    if sent:
+        yield message, sent
 
 
-def _tokenize_batch(message: api.BatchTokenizeRequest) -> Exchange[list[results.Tokenized]]:
+def _tokenize_batch(
+    message: api.BatchTokenizeRequest, sent: list[list[Field]]
+) -> Exchange[list[results.Tokenized]]:
     reply: api.BatchTokenizeResponse = yield Request(
         _SERVICE + "BatchTokenize", message, api.BatchTokenizeResponse
     )
-    return [
-        _convert.tokenized(result, sent) for result, sent in zip(reply.results, message.entries, strict=True)
-    ]
+    return [_convert.tokenized(result, fields) for result, fields in zip(reply.results, sent, strict=True)]
 
 
 @dataclass(slots=True)

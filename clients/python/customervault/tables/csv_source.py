@@ -11,7 +11,6 @@ Rules:
 """
 
 import csv
-import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from customervault.tables.source import (
     broken_at,
     checked_id,
     checked_row_jurisdiction,
-    checked_value,
+    checked_values,
 )
 
 _BOM = b"\xef\xbb\xbf"
@@ -85,7 +84,7 @@ class CsvSource:
     def heading(self) -> bytes:
         """The heading row of the copy, with the byte order mark that the file had."""
         return (_BOM if self._marked else b"") + self._written(
-            [self._header[index] for index in self._copied]
+            [[self._header[index] for index in self._copied]]
         )
 
     def rows(self, at: Position) -> Iterator[Record | BadRow]:
@@ -111,15 +110,16 @@ class CsvSource:
 
     def render(self, rows: Sequence[Finished]) -> bytes:
         """The rows with other cells in place of those of the layout's columns."""
-        return b"".join([self._rendered(row) for row in rows])
-
-    def _rendered(self, finished: Finished) -> bytes:
-        row = list(finished.original)
-        if self.layout.tokenize_id:
-            row[self._id] = finished.customer_token
-        for index, cell in zip(self._stored, finished.cells, strict=True):
-            row[index] = cell
-        return self._written([row[index] for index in self._copied])
+        tokenize_id, stored, copied = self.layout.tokenize_id, self._stored, self._copied
+        rendered = []
+        for finished in rows:
+            row = list(finished.original)
+            if tokenize_id:
+                row[self._id] = finished.customer_token
+            for index, cell in zip(stored, finished.cells, strict=True):
+                row[index] = cell
+            rendered.append([row[index] for index in copied])
+        return self._written(rendered)
 
     def _record(self, row: list[str], line: int, after: Position) -> Record:
         layout = self.layout
@@ -131,10 +131,7 @@ class CsvSource:
             after=after,
             external_id=checked_id(row[self._id], layout.id_column) if self._id >= 0 else "",
             jurisdiction=code,
-            values=[
-                checked_value(row[index], name)
-                for index, name in zip(self._stored, layout.columns, strict=True)
-            ],
+            values=checked_values([row[index] for index in self._stored], layout.columns),
             original=row,
         )
 
@@ -142,11 +139,20 @@ class CsvSource:
         # Not strict: a strict parser gives up inside a record and takes its rest for the next one.
         return csv.reader(feed, delimiter=self._delimiter, strict=False)
 
-    def _written(self, row: Sequence[str]) -> bytes:
+    def _written(self, rows: Sequence[Sequence[str]]) -> bytes:
         # The csv module quotes a carriage return only when it is part of the line's end.
-        text = io.StringIO()
-        csv.writer(text, delimiter=self._delimiter, lineterminator="\r\n").writerow(row)
-        return (text.getvalue().removesuffix("\r\n") + self._line_end).encode(self._encoding)
+        lines = _Lines()
+        csv.writer(lines, delimiter=self._delimiter, lineterminator="\r\n").writerows(rows)
+        end = self._line_end
+        return "".join([line[:-2] + end for line in lines.lines]).encode(self._encoding)
+
+
+class _Lines:
+    """What the csv module writes, row by row."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.write = self.lines.append
 
 
 class _Feed:

@@ -139,7 +139,7 @@ class Journal:
                 "version": _VERSION,
                 **asdict(self._identity),
                 "batches": self.progress.batches,
-                **asdict(self.progress.position),
+                **self.progress.position._asdict(),
                 "copy_bytes": self._copy.tell(),
                 "rejects_bytes": self._rejects.tell() if self._rejects else 0,
                 "tally": self.progress.tally.as_json(),

@@ -19,7 +19,7 @@ from uuid import UUID, uuid5
 from customervault.tables.journal import Progress
 from customervault.tables.source import BadRow, Finished, Position, Record, Reject, Source
 from customervault.tables.tally import Tally
-from customervault.tables.target import Refusal, StoredRow, Target
+from customervault.tables.target import Outcome, Refusal, StoredRow, Target
 
 _BATCH_BYTES = 2 * 2**20  # of values; half of what the vault accepts in one message by default
 _BATCH_VALUES = 20_000
@@ -150,7 +150,10 @@ def _outcome(
     """The rows of the copy, the rejects and the progress after `batch`."""
     tally = replace(before.tally, reasons=before.tally.reasons.copy())
     copied: list[Finished] = []
-    nothing = [""] * len(source.layout.columns)
+    columns = source.layout.columns
+    nothing = [""] * len(columns)
+    outcomes: list[Outcome] = []
+    refusals: list[Refusal] = []
     rejects: list[Reject] = []
     answer = iter(answers)
     for row in batch.rows:
@@ -168,13 +171,15 @@ def _outcome(
                 copied.append(Finished(row.original, "", nothing))
             continue
         tally.add_stored(stored)
-        rejects += [
-            _reject(row, column, each.refusal, tally.rows)
-            for column, each in zip(source.layout.columns, stored.fields, strict=True)
-            if each.refusal is not None
-        ]
-        cells = [each.token for each in stored.fields]
+        cells = []
+        for column, (outcome, token, refusal) in zip(columns, stored.fields, strict=True):
+            cells.append(token)
+            outcomes.append(outcome)
+            if refusal is not None:
+                refusals.append(refusal)
+                rejects.append(_reject(row, column, refusal, tally.rows))
         copied.append(Finished(row.original, stored.customer_token, cells))
+    tally.add_values(outcomes, refusals)
     return source.render(copied), rejects, Progress(before.batches + 1, batch.after, tally)
 
 

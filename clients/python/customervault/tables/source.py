@@ -7,7 +7,7 @@ from 1; reading can begin at any position that a source has given out.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from customervault.tables.errors import BrokenInputError as BrokenInputError
 from customervault.tables.layout import Layout
@@ -18,16 +18,14 @@ _MAX_EXTERNAL_ID_BYTES = 256
 _JURISDICTION = re.compile("[A-Z]{2}\\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """Where a record begins."""
 
     offset: int
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One row that can be sent.
 
     Attributes:
@@ -102,8 +100,7 @@ def broken_at(line: int) -> BrokenInputError:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """A row of the copy: the row that was read, and what takes the place of its cells.
 
     Attributes:
@@ -171,3 +168,10 @@ def checked_value(text: str, column: str) -> str:
     if len(text) * 4 > MAX_CELL_BYTES and len(text.encode()) > MAX_CELL_BYTES:
         raise BadRowError(column, "LIMIT_EXCEEDED", f"a value has at most {MAX_CELL_BYTES} bytes")
     return text if text and not text.isspace() else ""
+
+
+def checked_values(texts: Sequence[str], columns: Sequence[str]) -> list[str]:
+    """`checked_value` of a row's cells; raises as that."""
+    if sum(map(len, texts)) * 4 > MAX_CELL_BYTES:
+        return [checked_value(text, column) for text, column in zip(texts, columns, strict=True)]
+    return [text if text and not text.isspace() else "" for text in texts]

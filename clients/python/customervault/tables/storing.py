@@ -92,9 +92,8 @@ def _stored(record: Record, answer: "Tokenized") -> StoredRow:
         if not value:
             fields.append(_EMPTY)
             continue
-        result = next(results)
-        refusal = _refusal(result.error) if result.error is not None else None
-        fields.append(StoredField(result.outcome, result.token, refusal))
+        _, _, outcome, token, error = next(results)
+        fields.append(StoredField(outcome, token, None if error is None else _refusal(error)))
     return StoredRow(answer.customer_token, answer.created, fields)
 
 

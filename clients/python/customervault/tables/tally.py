@@ -1,11 +1,11 @@
 """Counts of a job, kept across interruptions."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 
 from customervault.tables.errors import TableError
-from customervault.tables.target import Outcome, StoredRow
+from customervault.tables.target import Outcome, Refusal, StoredRow
 
 _COUNTED: dict[Outcome, str] = {
     "created": "values_created",
@@ -50,15 +50,17 @@ class Tally:
         self.reasons[reason] += 1
 
     def add_stored(self, row: StoredRow) -> None:
-        """Counts a row that was stored, at least in part."""
+        """Counts a row that was stored, at least in part, but for its values."""
         self.rows += 1
         self.customers_created += row.created
-        for stored in row.fields:
-            name = _COUNTED.get(stored.outcome)
+
+    def add_values(self, outcomes: Iterable[Outcome], refusals: Iterable[Refusal]) -> None:
+        """Counts what became of values, and why some were refused."""
+        for outcome, count in Counter(outcomes).items():
+            name = _COUNTED.get(outcome)
             if name is not None:
-                setattr(self, name, getattr(self, name) + 1)
-            if stored.refusal is not None:
-                self.reasons[stored.refusal.reason] += 1
+                setattr(self, name, getattr(self, name) + count)
+        self.reasons.update([each.reason for each in refusals])
 
     def as_json(self) -> dict[str, object]:
         """All counts by name."""

@@ -1,8 +1,8 @@
 """Where rows go. Everything else of a table job knows only this."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
 
 from customervault.tables.plan import Place
 from customervault.tables.source import Record
@@ -19,17 +19,18 @@ class Refusal:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoredField:
+class StoredField(NamedTuple):
     """What became of one cell; `token`, or the opened value, takes its place."""
 
     outcome: Outcome
-    token: str = field(default="", repr=False)
+    token: str = ""
     refusal: Refusal | None = None
 
+    def __repr__(self) -> str:
+        return f"<{self.outcome} cell>"
 
-@dataclass(frozen=True, slots=True)
-class StoredRow:
+
+class StoredRow(NamedTuple):
     """What became of one row.
 
     Attributes:
@@ -43,6 +44,9 @@ class StoredRow:
     created: bool = False
     fields: Sequence[StoredField] = ()
     refusal: Refusal | None = None
+
+    def __repr__(self) -> str:
+        return "<stored row>" if self.refusal is None else "<refused row>"
 
 
 class Target(Protocol):
