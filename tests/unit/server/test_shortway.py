@@ -21,7 +21,7 @@ LIMIT = 6
 class Served:
     """A server with the methods `Short` and `Long`, both of which do `work`."""
 
-    def __init__(self, threads: int = 2) -> None:
+    def __init__(self, threads: int = 2, waiting: int = 100) -> None:
         self.work: Callable[[bytes], bytes] = lambda request: request
         self.server = grpc.server(futures.ThreadPoolExecutor(2), maximum_concurrent_rpcs=LIMIT)
         handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(
@@ -31,7 +31,7 @@ class Served:
         )
         self.server.add_registered_method_handlers("test.Test", {"Short": handler, "Long": handler})
         port = self.server.add_insecure_port("127.0.0.1:0")
-        inbox: Inbox[Any] = Inbox("short", calls=100, items=100_000, principal_of=lambda _: "crm")
+        inbox: Inbox[Any] = Inbox("short", calls=waiting, items=100_000, principal_of=lambda _: "crm")
         self.way = ShortWay(self.server, ["/test.Test/Short"], threads, inbox)
         self.way.start()
         self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
@@ -157,6 +157,26 @@ def _refused(calls: list[Any]) -> list[Any]:
         assert time.monotonic() < give_up
         time.sleep(0.005)
     return ended
+
+
+def test_calls_that_the_inbox_refuses_are_over_and_the_others_answered() -> None:
+    served = Served(waiting=1)  # besides the one that needs no place
+    held = served.work = Held()
+    under_way = [served.method().future(b"held", timeout=SECONDS) for _ in range(2)]
+    held.wait_for(2)
+    under_way += [served.method().future(b"held", timeout=SECONDS) for _ in range(4)]
+    time.sleep(0.5)  # until they have come in, to be taken together
+    held.go_on.set()
+    codes = [each.code() for each in under_way]
+    assert set(codes[2:]) == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert codes[:2] == [grpc.StatusCode.OK] * 2
+    assert held.begun.count(b"held") == codes.count(grpc.StatusCode.OK)
+    assert served.call(b"free") == b"free"
+    give_up = time.monotonic() + SECONDS
+    while served.server._state.active_rpc_count:  # type: ignore[attr-defined]
+        assert time.monotonic() < give_up
+        time.sleep(0.005)
+    served.close()
 
 
 def test_a_call_that_is_cancelled_while_it_waits_gets_no_answer(served: Served) -> None:
