@@ -25,7 +25,7 @@ drain_seconds = 5
 metrics_listen = "127.0.0.1:0"
 """
 SERVE = [sys.executable, "-m", "vault.cli", "serve"]
-SECONDS = 60.0
+SECONDS = 120.0
 
 
 class RunningVault:
@@ -57,7 +57,11 @@ class RunningVault:
             self.process = subprocess.Popen(
                 self.command(listen), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        self.wait_until(lambda: self.ready_file.exists() or self.process.poll() is not None)
+        try:
+            self.wait_until(lambda: self.ready_file.exists() or self.process.poll() is not None)
+        except BaseException:
+            self.close()  # nobody else knows of it yet
+            raise
         assert self.process.poll() is None, self.log.read_text()
 
     @property
