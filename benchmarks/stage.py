@@ -81,9 +81,12 @@ class Serving:
         return self.script(name, random_order(range(self.filled.values)), batch, most)
 
     def warm_up(self, script: Script) -> None:
-        """Sends every call of a script once, unless that was done."""
+        """Sends every call of a script once, and has the C loop read the same, unless that was done."""
         if script.name not in self._warm:
             self.load.once(VAULT, script.name)
+            if self._c_loop is not None:
+                with confined(self._cores.server):
+                    self._c_loop.read(script.keys, script.batch)
             self._warm.add(script.name)
 
     def vault_lap(self, script: Script, seconds: float) -> float:
