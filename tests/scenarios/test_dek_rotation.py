@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from tests.scenarios.support.deployment import by_id, by_token, new_id
@@ -65,11 +67,14 @@ def test_a_read_that_a_rotation_overtakes_is_not_told_of_lost_data(desks, readin
         "list_access": lambda: isinstance(desks.privacy.accesses(customer=by_token(tokens[0])), list),
     }
     replaced = _Replaced(engine.store, keyring_after_a_rotation)
+    tools = engine.hot._tools
     engine.hot._store = engine.store = replaced
+    engine.hot._tools = dataclasses.replace(tools, store=replaced)
     try:
         assert acts[reading]()
     finally:
         engine.hot._store = engine.store = replaced._store
+        engine.hot._tools = tools
     assert rotated
 
 

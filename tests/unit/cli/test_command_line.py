@@ -120,15 +120,14 @@ def test_every_command_speaks_json(cvault: Cvault, path: tuple[str, ...]) -> Non
     assert "--json" in cvault(*path, "--help").out
 
 
-def test_starting_up_imports_nothing_heavy_and_is_fast() -> None:
+def test_starting_up_imports_nothing_heavy() -> None:
     program = (
-        "import sys, time; begun = time.process_time()\n"
+        "import sys\n"
         "from vault.cli.main import main\n"
         "main(['--help'])\n"
         "heavy = {'grpc', 'google.protobuf', 'phonenumbers', 'rich', 'lmdb', 'cryptography', 'nacl'}\n"
         "heavy |= {'pyarrow', 'pandas', 'customervault._sync'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
-        "assert time.process_time() - begun < 0.5\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
