@@ -501,6 +501,7 @@ static int open_value(cv_loop *l, cv_job *j, const unsigned char *key)
         return UNUSUAL;
     uint32_t expires = (uint32_t)record[9] << 24 | (uint32_t)record[10] << 16 | (uint32_t)record[11] << 8 | record[12];
     if (expires != 0 && (int64_t)expires * 1000 <= j->now_ms) {
+        explicit_bzero(l->texts + j->written, plain); /* behind `written`: `cv_end` would not */
         add_item(l, j, record[1], l->codes.expired);
         return DONE;
     }
@@ -523,14 +524,14 @@ static int gather(cv_loop *l, cv_job *j)
 {
     size_t size = 4 * ((size_t)j->count + j->heads + j->missed) + 2 * (size_t)j->count + j->grouped + j->written;
 
-    if (size > l->whole_size) {
+    if (l->whole == NULL || size > l->whole_size) {
         if (l->whole != NULL)
             explicit_bzero(l->whole, l->whole_size);
         free(l->whole);
         l->whole_size = 0;
-        if ((l->whole = malloc(2 * size)) == NULL)
+        if ((l->whole = malloc(2 * size + 1)) == NULL) /* + 1: a batch may be empty */
             return NO_MEMORY;
-        l->whole_size = 2 * size;
+        l->whole_size = 2 * size + 1;
     }
     unsigned char *at = l->whole;
     at = laid(at, l->ends, 4 * (size_t)j->count);

@@ -193,7 +193,7 @@ class NativeLoop:
         self, blocks: bytes, domains: Collection[int], reads: Reads, room: int, now_ms: int, helper: Helper
     ) -> Found:
         """As `ReadLoop.read`."""
-        job, call, loop = self._job, self._library.cv_read, self._loop
+        job = self._job
         _ffi.memmove(job, _ZERO_JOB, _JOB_BYTES)
         count = job.count = len(blocks) // BLOCK_BYTES
         job.blocks = _ffi.from_buffer(blocks)
@@ -201,7 +201,23 @@ class NativeLoop:
         job.serial, job.now_ms, job.room, job.consent_shift = reads.serial, now_ms, room, reads.consent_shift
         decisions = self._decisions_of(reads)
         decisions.give(job)
+        try:
+            self._run(blocks, reads, decisions, helper)
+            whole = _ffi.buffer(job.whole, job.whole_bytes)[:]
+        finally:  # whatever came of it, `end` wipes what was written
+            self._written = max(self._written, job.written)
+            self._whole = max(self._whole, job.whole_bytes)
+        return NativeFound(whole, count, job)
+
+    def _run(self, blocks: bytes, reads: Reads, decisions: "_Decisions", helper: Helper) -> None:
+        """Calls the loop until the batch is done."""
+        job, call, loop = self._job, self._library.cv_read, self._loop
+        last = None
         while stopped := call(loop, job):
+            # Pages and LMDB may disagree where a page is damaged: what was answered is not asked again.
+            if stopped in (_ADMIT, _JUDGE, _PLACE) and (stopped, job.at) == last:
+                raise IntegrityFailedError
+            last = stopped, job.at
             if stopped == _ADMIT:
                 job.failed = helper.admit(_ffi.buffer(job.current)[:])
             elif stopped == _JUDGE:
@@ -219,9 +235,6 @@ class NativeLoop:
                 raise MemoryError
             else:
                 raise IntegrityFailedError
-        whole = _ffi.buffer(job.whole, job.whole_bytes)[:]
-        self._written, self._whole = max(self._written, job.written), max(self._whole, len(whole))
-        return NativeFound(whole, count, job)
 
     def row(self, key: bytes) -> bytes | None:
         """One row of the table, within a batch; for tests of the reading of pages.
@@ -272,7 +285,6 @@ class NativeLoop:
         encoded = text.encode()
         if self._library.cv_tell(self._loop, job, field_class, outcome, encoded, len(encoded)) != 0:
             raise MemoryError
-        self._written = max(self._written, job.written)
 
     def _decisions_of(self, reads: Reads) -> "_Decisions":
         decisions = self._decisions.get(reads.serial)

@@ -274,18 +274,21 @@ static int look_at_moment(pages *p, uint64_t moment, const char *table, int (*ve
     p->last_page = u64(meta + LAST_AT);
     if (p->last_page >= p->map_bytes / p->page_bytes)
         return DAMAGED;
-    if ((p->last_page + 1) * p->page_bytes > p->file_bytes) {
-        if (fstat(p->file, &about) != 0)
+    if (p->last_page >= p->file_bytes / p->page_bytes) {
+        if (fstat(p->file, &about) != 0 || (size_t)about.st_size < 2 * p->page_bytes)
             return DAMAGED;
         p->file_bytes = (size_t)about.st_size;
-        if ((p->last_page + 1) * p->page_bytes > p->file_bytes)
-            return DAMAGED;
+        /* Pages at the end that one transaction took and gave back were never written: the file may be shorter. */
+        if (p->last_page >= p->file_bytes / p->page_bytes)
+            p->last_page = p->file_bytes / p->page_bytes - 1;
     }
     uint64_t main = u64(meta + MAIN_AT + ROOT_AT);
     p->moment = moment;
     int there = verify(p, main);
     if (there == THERE && (there = root_of(p, main, table, &p->root)) == MISSING)
         there = DAMAGED;
+    if (there == DAMAGED && memcmp(meta, p->map + (moment & 1) * p->page_bytes, sizeof meta) != 0)
+        there = MISSING; /* it was copied while another process wrote it anew */
     if (there != THERE)
         p->moment = NO_PAGE;
     return there;

@@ -11,7 +11,7 @@
 #define CV_VERSION 1
 #define CV_EXPORT __attribute__((visibility("default")))
 
-enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5, TEXTS = 1 << 3 | BYTES, CODES = 2 << 3 | BYTES };
+enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5, LONGEST = 5 /* bytes of a tag or a length */, TEXTS = 1 << 3 | BYTES, CODES = 2 << 3 | BYTES };
 
 typedef struct { uint64_t count, width, rest; } cv_parts;
 
@@ -66,7 +66,10 @@ CV_EXPORT int cv_split(const unsigned char *data, size_t size, unsigned char *te
             parts->rest += (uint64_t)(at - field);
             continue;
         }
+        const unsigned char *value = at;
         if ((at = varint(at, end, &length)) == NULL || length > (uint64_t)(end - at) || length == 0)
+            return -1;
+        if (value - field > LONGEST || at - value > LONGEST)
             return -1;
         if (parts->count++ == 0)
             parts->width = length;

@@ -61,7 +61,8 @@ def answer(
     values: Sequence[str], reveals: Sequence[int], add_errors: Callable[[pb.DetokenizeResponse], None] | None
 ) -> bytes:
     """A `DetokenizeResponse`, serialized; `add_errors` adds those that there are."""
-    if _native is None or not isinstance(values, PackedTexts) or not isinstance(reveals, bytes):
+    even = len(values) == len(reveals)
+    if _native is None or not even or not isinstance(values, PackedTexts) or not isinstance(reveals, bytes):
         response = pb.DetokenizeResponse(values=values, reveals=reveals)  # type: ignore[arg-type]
         if add_errors is not None:
             add_errors(response)

@@ -14,8 +14,9 @@ from tests.scenarios.support.deployment import Deployment, Desks, by_id, new_id
 from vault.audit.records import reason_of
 from vault.crypto.suites import XCHACHA20_POLY1305
 from vault.crypto.tokens import block
-from vault.errors import Reason
+from vault.errors import IntegrityFailedError, Reason
 from vault.hotpath import native
+from vault.hotpath.admitting import Admission
 from vault.hotpath.dekcache import DekCache
 from vault.hotpath.detokenize import HotPath, Opened
 from vault.hotpath.known import Customers, Known, PortableCustomers
@@ -191,6 +192,33 @@ def test_many_customers_come_and_go(twins: tuple[Twins, list[str]]) -> None:
         del known[oldest]
     assert not known
     loop.close()
+
+
+@built
+@pytest.mark.parametrize(("admitted", "error"), [(None, MemoryError), (0, IntegrityFailedError)])
+def test_a_batch_that_fails_half_way_leaves_no_values(
+    twins: tuple[Twins, list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    admitted: int | None,
+    error: type[Exception],
+) -> None:
+    """Also where a customer is said to be let in and, to the loop, never is: it does not ask for ever."""
+    desks, texts = twins[0].desks, native._ffi.new("cv_found *")
+    (first,), (second,) = (desks.crm.tokens(f"half-{admitted}-{n}", {"name": "x" * 40}) for n in range(2))
+    assert desks.crm.plain(first) == "x" * 40
+
+    def admit(*_: object) -> int:
+        if admitted is None:
+            raise MemoryError
+        return admitted
+
+    monkeypatch.setattr(Admission, "admit", admit)
+    with pytest.raises(error):
+        desks.crm.read([first, second])
+    loop = desks.vault.engine.loop
+    assert isinstance(loop, NativeLoop)
+    loop._library.cv_found_of(loop._loop, texts)
+    assert not any(native._ffi.buffer(texts.texts, 40)[:])
 
 
 def test_what_does_not_fit_is_not_loaded(tmp_path: Path) -> None:

@@ -145,6 +145,24 @@ def test_flipped_bits_end_in_an_error_or_in_bytes_that_do_not_open_and_never_in_
     assert all(found.values())
 
 
+def test_a_file_that_ends_before_its_last_page_is_whole(store: Store) -> None:
+    """LMDB never writes pages that a transaction took at the end of the file and gave back."""
+    store.change({key_of(n): bytes(150) for n in range(3000)}, set())
+    store.change({}, {key_of(n) for n in range(0, 3000, 7)})
+    with store.env.begin(write=True) as transaction:
+        transaction.put(key_of(9000), bytes(900_000), db=store.tables["values"])
+        transaction.delete(key_of(9000), db=store.tables["values"])
+        meta = Meta(region=1, epoch=1, transaction=transaction.id())
+        transaction.put(b"meta", meta.pack(VAULT_ID), db=store.tables["meta"])
+        number = transaction.id()
+    assert (store.path / DATA_FILE).stat().st_size < 4096 * (store.env.info()["last_pgno"] + 1)
+    loop = store.loop()
+    with store.env.begin():
+        assert loop.begin(at(number))
+        assert all(loop.row(key_of(n)) == store.rows.get(key_of(n)) for n in range(3000))
+    loop.close()
+
+
 def test_a_file_cut_short_is_damaged(store: Store, tmp_path: Path) -> None:
     number = store.change({key_of(n): bytes(150) for n in range(3000)}, set())
     store.env.close()

@@ -98,6 +98,30 @@ def test_only_the_usual_is_taken_apart(message: pb.DetokenizeRequest, taken: boo
     assert list(call.tokens) == list(message.tokens)
 
 
+@pytest.mark.parametrize("spare", range(9))
+@pytest.mark.parametrize("of_tag", [False, True])
+def test_numbers_longer_than_need_be_are_read_as_by_protobuf(spare: int, of_tag: bool) -> None:
+    usual, padding = pb.DetokenizeRequest(tokens=[TOKEN]).SerializeToString(), b"\x80" * spare + b"\0"
+    tag, length = usual[:1], usual[1:2]
+    if of_tag:
+        tag = bytes((tag[0] | 128,)) + padding
+    else:
+        length = bytes((length[0] | 128,)) + padding
+    message = usual * 5 + tag + length + usual[2:]
+    try:
+        expected = pb.DetokenizeRequest.FromString(message)
+    except DecodeError:
+        with pytest.raises(DecodeError):
+            wire.parse(message)
+        return
+    assert told(wire.parse(message)) == expected
+
+
+def test_values_and_codes_of_different_number_are_left_to_protobuf() -> None:
+    answer = wire.answer(packed(["a"]), bytes((2,)) * 3, None)
+    assert answer == pb.DetokenizeResponse(values=["a"], reveals=[2, 2, 2]).SerializeToString()  # type: ignore[list-item]
+
+
 @given(st.lists(st.text(max_size=200), max_size=50), st.data())
 def test_an_answer_says_what_protobuf_would(texts: list[str], data: st.DataObject) -> None:
     codes = data.draw(st.lists(st.sampled_from([0, 2, 3]), min_size=len(texts), max_size=len(texts)))
