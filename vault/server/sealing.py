@@ -7,6 +7,7 @@
 - When the vault's signing key has changed, the next round signs with the new one.
 """
 
+import os
 import threading
 import time
 
@@ -23,6 +24,7 @@ RETENTION_SECONDS = 3600.0
 SPACE_SECONDS = 300.0
 BUSY_LEAVES = 500  # in a round
 BACKLOG_LEAVES = 2_000_000
+_NICENESS = 5
 _BUSY_SHARE, _BACKLOG_SHARE, _QUIET_SHARE = 0.01, 0.1, 0.2
 
 
@@ -39,7 +41,8 @@ class SealerThread:
         self._level = "ok"
 
     def run(self) -> None:
-        """A failure is logged, and does not end the thread."""
+        """A failure is logged, and does not end the thread. It gives way to the workers: no read waits for it."""
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)  # Linux: of this thread alone
         while self._every_seconds and not self._stopping.is_set():
             try:
                 self._open()
