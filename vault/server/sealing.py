@@ -41,7 +41,7 @@ class SealerThread:
         self._level = "ok"
 
     def run(self) -> None:
-        """A failure is logged, and does not end the thread. It gives way to the workers: no read waits for it."""
+        """A failure is logged, and does not end the thread. Workers go before it: no read waits for it."""
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)  # Linux: of this thread alone
         while self._every_seconds and not self._stopping.is_set():
             try:
