@@ -148,6 +148,11 @@ class TokenCodec:
         """Takes other token keys from now on."""
         self._keys = _Keys.of(ciphers, current)
 
+    @property
+    def mark(self) -> object:
+        """Another one after each `renew`."""
+        return self._keys
+
     def encode(self, token: TokenParts) -> str:
         """The token's text."""
         current = self._keys.current

@@ -56,7 +56,7 @@ from vault.store.meta import Meta
 from vault.store.snapshot import Snapshot
 from vault.store.store import Store
 
-_ATTEMPTS: Final = 3
+_ATTEMPTS: Final = 4
 _MOMENTS: Final = 100  # commits that may come between two steps before a batch gives up
 _GRANTED: Final = bytes((PLAIN, MASKED))
 
@@ -66,6 +66,10 @@ Masks = Callable[[int, str], str]
 Consume = Callable[[Caller, frozenset[bytes]], frozenset[bytes]]
 """Writes down the use of aliases (value keys, 9 bytes); returns those whose use is durably the caller's."""
 Answer = TypeVar("Answer")
+
+
+class _OtherTokenKeysError(Exception):
+    """The token keys were changed after the tokens were deciphered: do it again."""
 
 
 class HotPath:
@@ -151,12 +155,14 @@ class HotPath:
         Raises:
             OverloadedError, DeadlineExceededError: as `detokenize`.
         """
-        blocks = self._codec.decipher_batch(tokens, foreign)
-        known = foreign.reasons if foreign is not None else {}
         used: frozenset[bytes] | None = frozenset() if uses else None
         for _ in range(_ATTEMPTS):
+            mark, blocks = self._codec.mark, self._codec.decipher_batch(tokens, foreign)
+            known = foreign.reasons if foreign is not None else {}
             try:
-                return self._turned(caller, tokens, blocks, known, used, work)
+                return self._turned(caller, tokens, (mark, blocks), known, used, work)
+            except _OtherTokenKeysError:
+                continue
             except UnusedError as unused:
                 keys = unused.keys
             used = (used or frozenset()) | self._consume(caller, keys)
@@ -181,11 +187,12 @@ class HotPath:
         self,
         caller: Caller,
         tokens: Sequence[str],
-        blocks: bytes,
+        deciphered: tuple[object, bytes],
         known: Mapping[int, Reason],
         used: frozenset[bytes] | None,
         work: Callable[[Batch], Answer],
     ) -> Answer:
+        mark, blocks = deciphered
         with self._turn:
             if caller.deadline_monotonic is not None and time.monotonic() > caller.deadline_monotonic:
                 raise DeadlineExceededError("the deadline passed before the read began")
@@ -193,6 +200,8 @@ class HotPath:
                 with _Moment(self._store, self._loop) as snapshot:
                     meta = snapshot.meta
                     grants = self._access_of(snapshot, meta).principal(caller.principal)
+                    if self._codec.mark is not mark:
+                        raise _OtherTokenKeysError
                     now_ms = max(time.time_ns() // 1_000_000, meta.time_floor_ms)
                     issued = Follower(grants.id, grants.domains, now_ms, used)
                     try:
