@@ -16,11 +16,9 @@ from vault.errors import DataLossError, IntegrityFailedError, ShreddedError, Vau
 from vault.hotpath.dekcache import DekCache, KnownTerms
 from vault.hotpath.situations import read_terms
 from vault.policy.reads import row_place
-from vault.store.layout import JURISDICTION_AT, ROW_MAC_BYTES, CustomerRow, RowFlag, RowState
+from vault.store.layout import JURISDICTION_AT, ROW_MAC_BYTES, ROW_VALUE_NO, CustomerRow, RowFlag, RowState
 from vault.store.snapshot import KeyringSnapshot, Snapshot
 from vault.store.store import Store
-
-_ROW = bytes(3)  # value_no of the customer row
 
 Judge = Callable[[bytes], None]
 """Judges a customer (6 bytes) without a DEK under the write lock: raises ShreddedError or
@@ -87,11 +85,11 @@ class Admission:
         return 0
 
     def _verify(self, customer: bytes, snapshot: Snapshot, keys: BatchKeys) -> None:
-        row = snapshot.get(customer + _ROW)
+        row = snapshot.get(customer + ROW_VALUE_NO)
         if row is None:
             raise DataLossError("a genuine token's customer is missing from the store")
         parsed, mac = CustomerRow.unpack(row), row[-ROW_MAC_BYTES:]
-        message = self._vault_id + customer + _ROW + row[:-ROW_MAC_BYTES]
+        message = self._vault_id + customer + ROW_VALUE_NO + row[:-ROW_MAC_BYTES]
         if parsed.state == RowState.SHREDDED:
             if not constant_time_equal(self._tombstone_mac(message), mac):
                 raise IntegrityFailedError

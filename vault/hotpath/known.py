@@ -15,6 +15,8 @@ Rules:
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from vault.policy.reads import CONSENT_BITS, Reads
+
 MOST_USES: Final = 3
 
 
@@ -33,6 +35,10 @@ class Known:
     serial: int = 0
     until_ms: int = 0
     uses: int = 0
+
+    def levels(self, reads: Reads) -> bytes:
+        """The outcomes that decisions give for this customer, by field class."""
+        return reads.of(self.place | self.consents >> reads.consent_shift & CONSENT_BITS)
 
 
 class Customers(Protocol):

@@ -99,7 +99,7 @@ typedef struct {
     uint32_t failed;              /* answer to ADMIT: reason code for the customer's tokens, 0 if it was let in */
     /* how far it has come */
     uint32_t at, slot, missed, heads;
-    uint32_t unsettled, reserved; /* how many values to be masked are counted with what masking may add */
+    uint32_t unsettled; /* how many values to be masked are counted with what masking may add */
     uint64_t taken, written, grouped;
     const unsigned char *allowed;
     const unsigned char *whole;   /* with DONE: everything that was found, one after the other (`gather`) */
@@ -108,15 +108,12 @@ typedef struct {
     unsigned char current[ID];    /* the run's customer */
 } cv_job;
 
-/* What a batch has come to; valid until the loop is called again. */
+/* What a batch has come to so far; valid until the loop is called again. */
 typedef struct {
     const unsigned char *texts;    /* the values, joined; that of token n ends at ends[n] */
     const uint32_t *ends;
     const unsigned char *outcomes; /* of each token */
     const unsigned char *classes;  /* field class of each token, 0 where it has no item */
-    const unsigned char *groups;   /* body of the access record */
-    const uint32_t *heads;         /* where each of its groups begins */
-    const uint32_t *missed;        /* numbers of the tokens that are in no group */
 } cv_found;
 
 CV_EXPORT int cv_version(void) { return CV_VERSION; }
@@ -611,7 +608,7 @@ CV_EXPORT int cv_read(cv_loop *l, cv_job *j)
 
 CV_EXPORT void cv_found_of(const cv_loop *l, cv_found *found)
 {
-    *found = (cv_found){l->texts, l->ends, l->outcomes, l->classes, l->groups, l->heads, l->missed};
+    *found = (cv_found){l->texts, l->ends, l->outcomes, l->classes};
 }
 
 /* Answers UNUSUAL: what the token at `at` comes to. */

@@ -24,6 +24,7 @@ from typing import Final, Protocol, overload
 from vault.audit.records import LOCATOR_BYTES, reason_code
 from vault.errors import Reason
 from vault.hotpath.known import Customers, Known
+from vault.policy.decision import DENIALS
 from vault.policy.reads import Reads
 from vault.store.snapshot import Snapshot
 
@@ -32,6 +33,7 @@ MASK_GROWTH: Final = 8  # a mask is never longer than so many times its value an
 TOKEN_UNKNOWN: Final = reason_code(Reason.TOKEN_UNKNOWN)
 REPLY_FULL: Final = reason_code(Reason.REPLY_FULL)
 EXPIRED: Final = reason_code(Reason.EXPIRED)
+DENIAL_CODES: Final = {verdict: reason_code(reason) for verdict, reason in DENIALS.items()}
 
 
 class Groups(Sequence[bytes]):

@@ -22,6 +22,7 @@ from vault.errors import IntegrityFailedError, StorageStoppedError
 from vault.hotpath.known import Known
 from vault.hotpath.loop import (
     BLOCK_BYTES,
+    DENIAL_CODES,
     EXPIRED,
     MASK_GROWTH,
     REPLY_FULL,
@@ -31,9 +32,9 @@ from vault.hotpath.loop import (
     Helper,
     ReadLoop,
 )
-from vault.hotpath.portable import DENIAL_CODES, PortableLoop
+from vault.hotpath.portable import PortableLoop
 from vault.model.texts import PackedTexts
-from vault.policy.reads import CONSENT_BITS, Reads
+from vault.policy.reads import Reads
 from vault.store.environment import DATA_FILE, MAP_BYTES
 from vault.store.snapshot import Snapshot
 from vault.store.store import Store
@@ -61,7 +62,7 @@ _ffi.cdef("""
         int64_t now_ms;
         uint64_t room;
         uint32_t count, places_mask, consent_shift, failed;
-        uint32_t at, slot, missed, heads, unsettled, reserved;
+        uint32_t at, slot, missed, heads, unsettled;
         uint64_t taken, written, grouped;
         const unsigned char *allowed, *whole;
         uint64_t whole_bytes;
@@ -71,8 +72,7 @@ _ffi.cdef("""
     typedef struct {
         const unsigned char *texts;
         const uint32_t *ends;
-        const unsigned char *outcomes, *classes, *groups;
-        const uint32_t *heads, *missed;
+        const unsigned char *outcomes, *classes;
     } cv_found;
     int cv_version(void);
     size_t cv_customer_bytes(void);
@@ -224,7 +224,7 @@ class NativeLoop:
                 helper.judge(_ffi.buffer(job.current)[:])
             elif stopped == _PLACE:
                 known = self._known_at(job)
-                reads.of(known.place | known.consents >> reads.consent_shift & CONSENT_BITS)
+                known.levels(reads)
                 decisions.renew(reads)
                 decisions.give(job)
             elif stopped == _UNUSUAL:
@@ -278,7 +278,7 @@ class NativeLoop:
         """Answers for the token where the loop stands."""
         at, known = BLOCK_BYTES * job.at, self._known_at(job)
         key = blocks[at : at + 1] + blocks[at + 2 : at + 10]
-        levels = reads.of(known.place | known.consents >> reads.consent_shift & CONSENT_BITS)
+        levels = known.levels(reads)
         if job.taken >= job.room:
             self._settle(job, helper)
         field_class, outcome, text = helper.unusual(known, key, levels, full=job.taken >= job.room)

@@ -4,12 +4,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from vault.audit.records import MASKED, PLAIN, reason_code
+from vault.audit.records import MASKED, PLAIN
 from vault.crypto.hazmat import Opener, pointer_at
 from vault.crypto.suites import SUITES
 from vault.hotpath.known import MOST_USES, Known, PortableCustomers
 from vault.hotpath.loop import (
     BLOCK_BYTES,
+    DENIAL_CODES,
     EXPIRED,
     REPLY_FULL,
     TOKEN_UNKNOWN,
@@ -17,14 +18,11 @@ from vault.hotpath.loop import (
     Groups,
     Helper,
 )
-from vault.policy.decision import DENIALS
-from vault.policy.reads import CONSENT_BITS, Reads
-from vault.store.layout import HEADER, HEADER_BYTES, ValueFlag
+from vault.policy.reads import Reads
+from vault.store.layout import HEADER, HEADER_BYTES, ROW_VALUE_NO, ValueFlag
 from vault.store.snapshot import Snapshot
 
-DENIAL_CODES: Final = {verdict: reason_code(reason) for verdict, reason in DENIALS.items()}
 _MOST_ITEMS: Final = 65_535
-_ROW: Final = bytes(3)
 
 
 def _nothing(_key: bytes) -> None:
@@ -88,7 +86,7 @@ class PortableLoop:
                     failed = self._admitted(current, helper, reads, now_ms)
                     known = self.customers.find(current) if not failed else None
                     if known is not None:
-                        levels = reads.of(known.place | known.consents >> reads.consent_shift & CONSENT_BITS)
+                        levels = known.levels(reads)
                 if known is None:
                     outcome = failed
                     missed.append(number)
@@ -128,7 +126,7 @@ class PortableLoop:
         """Makes sure that a customer is known as its row says now: 0, or the code of the reason why not."""
         find = self.customers.find
         self.lookups += 1
-        known, row = find(customer), self._get(customer + _ROW)
+        known, row = find(customer), self._get(customer + ROW_VALUE_NO)
         if known is None or known.row != row:
             code = helper.admit(customer)
             known = find(customer)
@@ -143,7 +141,7 @@ class PortableLoop:
         self, known: Known, key: bytes, record: bytes, levels: bytes, now_ms: int, *, full: bool
     ) -> tuple[int, int, str] | None:
         """Field class, outcome and text of a record, or None if it is not a usual one."""
-        if len(record) < HEADER_BYTES or key[6:] == _ROW:
+        if len(record) < HEADER_BYTES or key[6:] == ROW_VALUE_NO:
             return None
         suite, field_class, flags, _, generation, expires_s = HEADER.unpack_from(record)
         if flags & ValueFlag.ALIAS:

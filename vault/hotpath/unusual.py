@@ -16,17 +16,15 @@ from vault.hotpath.admitting import Admission, BatchKeys
 from vault.hotpath.dekcache import DekCache
 from vault.hotpath.issued import Follower
 from vault.hotpath.known import Known
-from vault.hotpath.loop import EXPIRED, REPLY_FULL
-from vault.hotpath.portable import DENIAL_CODES
+from vault.hotpath.loop import DENIAL_CODES, EXPIRED, REPLY_FULL
 from vault.hotpath.situations import judge_terms
 from vault.policy.reads import Reads
 from vault.store.aliases import Alias
-from vault.store.layout import HEADER, ValueFlag
+from vault.store.layout import HEADER, ROW_VALUE_NO, ValueFlag
 from vault.store.snapshot import Snapshot
 from vault.store.store import Store
 
 _INTEGRITY_FAILED: Final = reason_code(Reason.INTEGRITY_FAILED)
-_ROW: Final = bytes(3)  # value_no of the customer row
 
 Item = tuple[int, int, str]
 """Field class, outcome and text."""
@@ -79,7 +77,7 @@ class BatchHelper:
     def unusual(self, known: Known, key: bytes, levels: bytes, *, full: bool) -> Item:
         """As `Helper.unusual`."""
         record = self._snapshot.get(key) or b""
-        if key[6:] == _ROW:  # the token of the customer itself, which holds no value
+        if key[6:] == ROW_VALUE_NO:  # the token of the customer itself, which holds no value
             return 0, reason_code(Reason.INVALID_REQUEST), ""
         if not record:
             return 0, reason_code(Reason.DATA_LOSS), ""

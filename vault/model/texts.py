@@ -1,11 +1,31 @@
 """Texts of a batch as the hot path takes and makes them: one string of bytes, cut up on demand."""
 
+from abc import abstractmethod
 from array import array
 from collections.abc import Iterator, Sequence
 from typing import overload
 
 
-class PackedTexts(Sequence[str]):
+class _Texts(Sequence[str]):
+    """A sequence of texts that are cut out one by one."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _cut(self, at: int) -> str:
+        """Text number `at`, from 0 on."""
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return list(self)[index]
+        return self._cut(range(len(self))[index])
+
+
+class PackedTexts(_Texts):
     """A sequence of texts that are cut out only when somebody looks at them.
 
     `data` holds them one after the other in UTF-8; `ends` says where each ends in it.
@@ -20,14 +40,7 @@ class PackedTexts(Sequence[str]):
     def __len__(self) -> int:
         return len(self.ends)
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return list(self)[index]
-        at = range(len(self.ends))[index]
+    def _cut(self, at: int) -> str:
         return self.data[self.ends[at - 1] if at else 0 : self.ends[at]].decode()
 
     def __iter__(self) -> Iterator[str]:
@@ -51,7 +64,7 @@ class PackedTexts(Sequence[str]):
         return f"<{len(self)} texts>"
 
 
-class EvenTexts(Sequence[str]):
+class EvenTexts(_Texts):
     """A sequence of ASCII texts that all have the same width, cut out only when somebody looks at them."""
 
     __slots__ = ("data", "width")
@@ -63,15 +76,8 @@ class EvenTexts(Sequence[str]):
     def __len__(self) -> int:
         return len(self.data) // self.width
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return list(self)[index]
-        at = range(len(self))[index] * self.width
-        return self.data[at : at + self.width].decode("ascii")
+    def _cut(self, at: int) -> str:
+        return self.data[at * self.width : (at + 1) * self.width].decode("ascii")
 
     def __iter__(self) -> Iterator[str]:
         text, width = self.data.decode("ascii"), self.width

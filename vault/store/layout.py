@@ -50,6 +50,7 @@ DEK_ROW_BYTES = WRAPPED.size + 48
 
 ROW_FORMAT = 1
 NO_JURISDICTION = b"\0\0"
+ROW_VALUE_NO = bytes(3)  # where the number of a value stands, in the key of the customer row
 
 
 def value_key(region: int, customer_no: int, value_no: int = 0) -> bytes:

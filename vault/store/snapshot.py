@@ -15,7 +15,7 @@ import lmdb
 
 from vault.errors import IntegrityFailedError
 from vault.store.environment import ADDED_TABLES, Environment, translate
-from vault.store.layout import CUSTOMER_KEY_BYTES, customer_key, dek_key
+from vault.store.layout import CUSTOMER_KEY_BYTES, ROW_VALUE_NO, customer_key, dek_key
 from vault.store.meta import META_KEY, Meta, VerifiedMeta
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ VALUES_TABLES: Final = (
 )
 KEYRING_TABLES: Final = ("deks", "secrets")
 INDEX_TABLES: Final = ("external", "surrogates", "changes", "search")
-_CUSTOMER_ROW = bytes(3)
 _AFTER_VALUES = b"\xff\xff\xff\xff"
 _Tables = dict[str, "lmdb._Database"]
 
@@ -81,7 +80,7 @@ class ValuesReader:
         while found:
             key, row = cursor.item()
             customer = key[:CUSTOMER_KEY_BYTES]
-            if key[CUSTOMER_KEY_BYTES:] == _CUSTOMER_ROW:
+            if key[CUSTOMER_KEY_BYTES:] == ROW_VALUE_NO:
                 yield key, row
             found = cursor.set_range(customer + _AFTER_VALUES)
 
