@@ -163,7 +163,10 @@ def test_no_work_is_done_for_a_caller_that_has_gone(server: Server, tokens: list
                 assert call.exception(10) is not None
                 assert call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         agent.detokenize(tokens[0], purpose="support")
-        read(request(tokens[:2]), timeout=10)
+    with server.connect(
+        CRM, max_attempts=20, timeout=30.0
+    ) as crm:  # those that have gone may still fill its share
+        crm.detokenize(tokens[:2], purpose="support")
     with server.connect(PRIVACY) as privacy:
         accesses = [each for each in privacy.list_access(principal=CRM) if each.action == "Detokenize"]
     assert sorted(each.values_plain for each in accesses) == [1, 2]
