@@ -2,8 +2,8 @@
 
 - Private names of `grpc._server` and `grpc._cython.cygrpc` (`shortway`).
 - `GRPC_EXPERIMENTS=-event_engine_listener`: the thread that polls gRPC reads the sockets. Otherwise threads
-  of gRPC's own do, and wake it: changes of thread that are a tenth of what a small call costs. The variable has
-  to stand before gRPC is loaded, so a process gets it at its start.
+  of gRPC's own do, and wake it: changes of thread, a tenth of what a small call costs. The variable has to
+  stand before gRPC is loaded, so a process gets it at its start.
 
 With any other version all of this is left alone. An operator's own GRPC_EXPERIMENTS stand.
 """

@@ -20,7 +20,7 @@ from vault.audit.sealed.traits import ROW, UNKNOWN, row_of
 from vault.tlog.proving import TILE_LEAVES
 from vault.tlog.tiles import split_entries
 
-RUN_ENTRIES: Final = 1 << 16
+RUN_ENTRIES: Final = 1 << 15
 COMPRESSED_AT_ONCE: Final = 16
 _DESCRIBED_BYTES: Final = 1 << 22  # read in one step
 MIN_RUN_LEAVES: Final = 1 << 12  # fewer wait for more, unless nothing comes
@@ -33,7 +33,7 @@ class Upkeep:
         """Calls `pace` between bundles."""
         self._files = files
         self._pace = pace
-        self._index = Index(files.root / INDEX)
+        self._index = Index(files.root / INDEX, pace)
         self._index.clean()
         self._compressed: int | None = None  # bundles before this one are compressed
 
