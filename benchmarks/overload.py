@@ -19,6 +19,7 @@ Rules:
 
 import argparse
 import asyncio
+import gc
 import itertools
 import multiprocessing
 import os
@@ -371,8 +372,11 @@ def neighbours(cores: set[int]) -> Iterator[None]:
             process.join(10)
 
 
-def _pin(cores: set[int]) -> None:
+def _prepare(cores: set[int]) -> None:
+    """Of a process that sends: its core, and no pauses of its own."""
     os.sched_setaffinity(0, cores)
+    gc.freeze()
+    gc.disable()
 
 
 @contextmanager
@@ -384,7 +388,7 @@ def bench(seconds: float, runs: int) -> Iterator[_Bench]:
             pin(pid, cores.server)
         context = multiprocessing.get_context("spawn")
         senders = stack.enter_context(
-            ProcessPoolExecutor(2, mp_context=context, initializer=_pin, initargs=(cores.client,))
+            ProcessPoolExecutor(2, mp_context=context, initializer=_prepare, initargs=(cores.client,))
         )
         yield _Bench(vault, senders, seconds, runs)
 

@@ -1,9 +1,10 @@
 """Where calls of the short way wait for the thread that leads: no threads wait, calls do.
 
 Rules:
-- As long as little waits, calls go in the order in which they came, and nobody asks whose they are: `FEW`
-  small ones, or one of any size. More than that forms a `Line`, with shares and turns by principal. Those
-  that came before it go first, and while there is a line, whoever comes joins it.
+- As long as little waits, nobody asks whose calls they are: `FEW` small ones, which go in the order in which
+  they came, and one large one, which as many small ones may pass. More than that forms a `Line`, with shares
+  and turns by principal. Those that came before it go first, and while there is a line, whoever comes joins
+  it.
 - A call that may not wait is refused: where it can be known by then, before its request is read; else before
   it is parsed.
 - A call that is cancelled while it waits in the line gives up its place.
@@ -53,14 +54,16 @@ class Inbox(Generic[Call]):
         self._line: Line[Call] = Line(calls=calls, weight=items, clock=time.monotonic)
         self._lock = threading.Lock()
         self._first: deque[Call] = deque()
-        self._few = min(FEW, calls // 4)
+        self._large: deque[Call] = deque()  # one
+        self._passed = 0  # small calls that have passed it
+        self._few = max(1, min(FEW, calls // 4))
         self._principal_of = principal_of
         self._refusals = Refusals(name)
         self._waited = metrics.WAIT_SECONDS.labels(name)
         metrics.watch_line(name, self._line)
 
     def __bool__(self) -> bool:
-        return bool(self._first) or self._line.waiting_calls > 0
+        return bool(self._first or self._large) or self._line.waiting_calls > 0
 
     def check(self, call: Call) -> None:
         """Refuses a call before its request is read.
@@ -81,11 +84,12 @@ class Inbox(Generic[Call]):
         Raises:
             OverloadedError: as `check`.
         """
-        first, line = self._first, self._line
-        weight = weight_of(message_bytes)
-        if not line.waiting_calls and (not first or (weight <= SMALL_WEIGHT and len(first) < self._few)):
-            first.append(call)
-            return None
+        line, weight = self._line, weight_of(message_bytes)
+        if not line.waiting_calls:
+            small = weight <= SMALL_WEIGHT
+            if len(self._first) < self._few if small else not (self._large or self._first):
+                (self._first if small else self._large).append(call)
+                return None
         principal = self._name_of(call)
         with self._lock:
             place = line.arrive(principal, weight, call)
@@ -95,11 +99,11 @@ class Inbox(Generic[Call]):
 
     def take(self) -> tuple[Call, Place[Call] | None] | None:
         """Whose turn it is, if anybody waits, and its place, where it had one."""
-        try:
-            return self._first.popleft(), None
-        except IndexError:
-            with self._lock:
-                place = self._line.take()
+        first = self._next_first()
+        if first is not None:
+            return first, None
+        with self._lock:
+            place = self._line.take()
         if place is None:
             return None
         self._waited.observe(place.begun - place.arrived)
@@ -122,6 +126,16 @@ class Inbox(Generic[Call]):
     def full(self, call: Call) -> OverloadedError:
         """For a call that comes beyond what the server holds."""
         return self._refused(Refusal.FULL, self._name_of(call))
+
+    def _next_first(self) -> Call | None:
+        try:
+            if self._first and (not self._large or self._passed < FEW):
+                self._passed = self._passed + 1 if self._large else 0
+                return self._first.popleft()
+            self._passed = 0
+            return self._large.popleft()
+        except IndexError:  # nothing, or another thread was quicker
+            return None
 
     def _name_of(self, call: Call) -> str:
         try:

@@ -8,6 +8,9 @@ Rules:
 - Only calls of the methods named go this way. All others go gRPC's own, by gRPC's own code.
 - What gRPC has ready is taken before the next call is answered, at most `EVENTS_AT_ONCE` events: so calls
   that come meanwhile count as waiting, and are known to be cancelled.
+- gRPC reads a piece of one socket each time that it is asked, which need not end in an event. It has nothing
+  only if `LOOKS` came back empty, and one more for each `LOOK_SECONDS` that the last call took: a small call
+  must not stand unread behind the sockets of large ones, nor a cancellation behind the call.
 - Calls wait in an `Inbox`, which refuses those that may not: before their message is read, or parsed.
 - A leader that waits steps aside for another thread: where it says so itself (`step_aside`, for a commit), at
   once; else when one call has taken `PATIENCE_SECONDS`, twice that at most. It ends its call, then stands by.
@@ -35,6 +38,9 @@ from vault.server.status import overloaded
 
 EVENTS_AT_ONCE: Final = 32
 PATIENCE_SECONDS: Final = 0.02
+LOOKS: Final = 2
+LOOK_SECONDS: Final = 0.00025
+_MORE_LOOKS: Final = 8
 _POLL_SECONDS: Final = 1.0
 _NO_FLAGS: Final = 0
 _TIMEOUT: Final = cygrpc.CompletionType.queue_timeout
@@ -91,11 +97,24 @@ class _Call:
         """Ends the call with a status other than OK."""
         raise _AbortedError(status)
 
-    def run(self, operations: Sequence[Any], done: Any) -> None:
-        """Starts a batch of operations; `done` is called with its event, and ends with `over`."""
+    def receive(self, operation: Any, done: Any) -> None:
+        """Starts an operation; `done` is called with its event, and ends with `over`."""
         with self._state.lock:
             self._due += 1
-        self._event.call.start_server_batch(operations, done)
+        self._event.call.start_server_batch((operation,), done)
+
+    def send(self, operations: Sequence[Any]) -> None:
+        """Starts the last batch of operations, unless the caller has gone: then the call may be over."""
+        with self._state.lock:
+            if self.cancelled:
+                return
+            self._due += 1
+        self._event.call.start_server_batch(operations, self._sent)
+
+    def close(self, *, cancelled: bool) -> None:
+        """The caller has its answer, or has given up."""
+        with self._state.lock:
+            self.cancelled = cancelled
 
     def over(self) -> _Finished:
         """To be returned when a batch is over."""
@@ -103,8 +122,7 @@ class _Call:
             self._due -= 1
             return (None, ()) if self._due else (self, ())
 
-    def sent(self, _event: Any) -> _Finished:
-        """The answer is on its way."""
+    def _sent(self, _event: Any) -> _Finished:
         return self.over()
 
 
@@ -170,8 +188,13 @@ class ShortWay:
             with self._watch:
                 self._stand_by()
                 lead = self._lead = _Lead()
-            if not self._ended:
-                self._take_and_answer(lead)
+            try:
+                if not self._ended:
+                    self._take_and_answer(lead)
+            except Exception as error:  # noqa: BLE001 - the edge: the server has to go on
+                log.error("a call was not taken", exception=type(error).__name__, frames=frames_of(error))
+                if self._lead is lead:
+                    self._lead = None
         self._needed.set()  # the next one that stands by finds the end, too
 
     def _stand_by(self) -> None:
@@ -188,22 +211,25 @@ class ShortWay:
     def _take_and_answer(self, lead: _Lead) -> None:
         """Leads until the server has ended or another thread leads."""
         poll, waiting, taken = self._state.completion_queue.poll, self._inbox, 0
+        looks = left = LOOKS
         while self._lead is lead:
             event = poll(0 if waiting else time.time() + _POLL_SECONDS)
             if self._state.server_deallocated:
                 _server._begin_shutdown_once(self._state)
             if event.completion_type == _TIMEOUT:
-                taken = EVENTS_AT_ONCE
+                left -= 1
+                taken = taken if left else EVENTS_AT_ONCE
             elif not self._handle(event):
                 self._ended = True
                 return
             else:
                 # Who has taken over by now may wait in `poll`, and not know of a call that came here.
-                taken = taken + 1 if self._lead is lead else EVENTS_AT_ONCE
+                taken, left = (taken + 1 if self._lead is lead else EVENTS_AT_ONCE), looks
             event = None  # gRPC must not find a call that is over still held when it is asked again
             if taken >= EVENTS_AT_ONCE:
-                taken = 0
+                taken, begun = 0, time.perf_counter()
                 self._answer_next(lead)
+                looks = left = LOOKS + min(_MORE_LOOKS, int((time.perf_counter() - begun) / LOOK_SECONDS))
 
     def _handle(self, event: Any) -> bool:
         """Takes an event; whether the server goes on."""
@@ -227,7 +253,7 @@ class ShortWay:
 
         def closed(event: Any) -> _Finished:
             """The caller has its answer, or has given up."""
-            call.cancelled = event.batch_operations[0].cancelled()
+            call.close(cancelled=event.batch_operations[0].cancelled())
             if call.cancelled and call.place is not None and inbox.leave(call.place):
                 self._no_more_active()
             return call.over()
@@ -251,8 +277,8 @@ class ShortWay:
             self._send_status(call, overloaded(error), alone=True)
             return
         state.active_rpc_count += 1
-        call.run((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), closed)
-        call.run((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), received)
+        call.receive(cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS), closed)
+        call.receive(cygrpc.ReceiveMessageOperation(_NO_FLAGS), received)
 
     def _no_more_active(self) -> None:
         with self._state.lock:
@@ -278,8 +304,7 @@ class ShortWay:
         handler, request = call.handler, call.request
         call.request = None
         if request is None:  # the caller has gone, or sent nothing, or more than gRPC takes
-            if not call.cancelled:
-                _send(call, _UNIMPLEMENTED, b"exactly one request message is required", None)
+            _send(call, _UNIMPLEMENTED, b"exactly one request message is required", None)
             return
         try:
             answer = handler.response_serializer(
@@ -291,20 +316,16 @@ class ShortWay:
         except BaseException:
             _send(call, _UNKNOWN, b"", None)
             raise
-        if not call.cancelled:
-            call.run(
-                (
-                    cygrpc.SendInitialMetadataOperation(None, _NO_FLAGS),
-                    cygrpc.SendMessageOperation(answer, _NO_FLAGS),
-                    cygrpc.SendStatusFromServerOperation(None, _OK, b"", _NO_FLAGS),
-                ),
-                call.sent,
+        call.send(
+            (
+                cygrpc.SendInitialMetadataOperation(None, _NO_FLAGS),
+                cygrpc.SendMessageOperation(answer, _NO_FLAGS),
+                cygrpc.SendStatusFromServerOperation(None, _OK, b"", _NO_FLAGS),
             )
+        )
 
     def _send_status(self, call: _Call, status: grpc.Status, *, alone: bool = False) -> None:
-        if not call.cancelled:
-            details = status.details.encode()
-            _send(call, _CODES[status.code], details, status.trailing_metadata, alone=alone)
+        _send(call, _CODES[status.code], status.details.encode(), status.trailing_metadata, alone=alone)
 
 
 def _send(call: _Call, code: Any, details: bytes, trailing: Any, *, alone: bool = False) -> None:
@@ -315,4 +336,4 @@ def _send(call: _Call, code: Any, details: bytes, trailing: Any, *, alone: bool 
     )
     if alone:
         operations = (*operations, cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS))
-    call.run(operations, call.sent)
+    call.send(operations)

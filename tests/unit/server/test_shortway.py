@@ -70,6 +70,13 @@ class Held:
             time.sleep(0.005)
 
 
+def wait_until_over(served: Served) -> None:
+    give_up = time.monotonic() + SECONDS
+    while served.server._state.rpc_states:  # type: ignore[attr-defined]
+        assert time.monotonic() < give_up
+        time.sleep(0.005)
+
+
 @pytest.fixture
 def served() -> Iterator[Served]:
     running = Served()
@@ -189,6 +196,42 @@ def test_a_call_that_is_cancelled_while_it_waits_gets_no_answer(served: Served) 
     assert [each.result() for each in busy] == [b"busy", b"busy"]
     assert late.cancelled()
     assert served.call(b"free") == b"free"
+
+
+def test_work_that_fails_after_its_caller_has_gone_harms_no_other_call(served: Served) -> None:
+    held = Held()
+
+    def fail(request: bytes) -> bytes:
+        held(request)
+        if request == b"bad":
+            raise OSError
+        return request
+
+    served.work = fail
+    for count in range(1, 6):
+        held.go_on.clear()
+        bad = served.method().future(b"bad", timeout=SECONDS)
+        held.wait_for(2 * count - 1)
+        bad.cancel()
+        assert (
+            served.call(b"free") == b"free"
+        )  # by another thread, which has seen by now that the caller left
+        held.go_on.set()
+    assert [served.call(b"free") for _ in range(5)] == [b"free"] * 5
+    wait_until_over(served)
+
+
+def test_a_thread_that_fails_lets_others_lead(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    handle, failures = served.way._handle, iter([True])
+
+    def fail_once(event: Any) -> bool:
+        going_on = handle(event)
+        if next(failures, False):
+            raise KeyError
+        return going_on
+
+    monkeypatch.setattr(served.way, "_handle", fail_once)
+    assert [served.call(b"free") for _ in range(5)] == [b"free"] * 5
 
 
 def test_a_call_without_a_message_is_refused(served: Served) -> None:
