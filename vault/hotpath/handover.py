@@ -1,0 +1,78 @@
+"""What is handed to the compiled loop and back: decisions to look up, and all that was found in one piece.
+
+Addresses are numbers here, so that `native` writes a whole job at once.
+"""
+
+from array import array
+from collections.abc import Sequence
+from typing import Any, Final
+
+from cffi import FFI
+
+from vault.hotpath.loop import Groups
+from vault.model.texts import PackedTexts
+from vault.policy.reads import Reads
+
+_ffi: Final = FFI()
+_HASH: Final = 0x9E3779B1
+
+
+class NativeFound:
+    """`Found`, cut out of what the loop laid one after the other; see `gather` in `loop.c`."""
+
+    __slots__ = ("_classes_at", "_whole", "groups", "missed", "outcomes", "taken", "texts")
+
+    def __init__(self, whole: bytes, count: int, heads: int, missed: int, grouped: int, taken: int) -> None:
+        heads_at = 4 * count
+        missed_at = heads_at + 4 * heads
+        outcomes_at = missed_at + 4 * missed
+        self._classes_at = classes_at = outcomes_at + count
+        groups_at = classes_at + count
+        texts_at = groups_at + grouped
+        numbers = memoryview(whole)[:outcomes_at].cast("I")
+        self._whole = whole
+        self.outcomes = whole[outcomes_at:classes_at]
+        self.groups = Groups(whole[groups_at:texts_at], numbers[count : count + heads])
+        self.texts = PackedTexts(whole[texts_at:], numbers[:count])
+        self.missed: Sequence[int] = numbers[count + heads :] if missed else ()
+        self.taken = taken
+
+    @property
+    def classes(self) -> bytes:
+        """Field class of each token."""
+        return self._whole[self._classes_at : self._classes_at + len(self.outcomes)]
+
+    def __repr__(self) -> str:
+        return f"<{len(self.outcomes)} secrets>"
+
+
+class Decisions:
+    """A `Reads` as the loop looks it up: by a hash table of places, open addressing.
+
+    Attributes:
+        given: addresses of places, numbers and verdicts, and the mask of places.
+    """
+
+    def __init__(self) -> None:
+        self.size = -1
+        self.given = 0, 0, 0, 0
+        self._held: Any = None
+
+    def renew(self, reads: Reads) -> None:
+        """Takes over what was worked out by now."""
+        self.size = len(reads.numbers)
+        bits = max(3, (2 * self.size).bit_length())
+        mask = (1 << bits) - 1
+        places, numbers = array("I", bytes(4 << bits)), array("H", bytes(2 << bits))
+        for place, number in reads.numbers.items():
+            at = (place * _HASH & 0xFFFFFFFF) & mask
+            while places[at]:
+                at = at + 1 & mask
+            places[at], numbers[at] = place + 1, number
+        self._held = held = [_ffi.from_buffer(each) for each in (places, numbers, reads.tables)]
+        self.given = address_of(held[0]), address_of(held[1]), address_of(held[2]), mask
+
+
+def address_of(held: Any) -> int:
+    """Where memory lies that cffi holds; it stays there only as long as `held` does."""
+    return int(_ffi.cast("uintptr_t", held))
