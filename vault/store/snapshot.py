@@ -32,14 +32,19 @@ _Tables = dict[str, "lmdb._Database"]
 
 
 class ValuesReader:
-    """What one transaction of `values` can read. `get` maps a value key (9 bytes) to a row or None."""
-
-    get: Callable[[bytes], bytes | None]
+    """What one transaction of `values` can read."""
 
     def _bind(self, transaction: "lmdb.Transaction[bytes]", tables: _Tables) -> None:
         self._transaction = transaction
         self._tables = tables
-        self.get = transaction.cursor(db=tables["values"]).get
+        self._get: Callable[[bytes], bytes | None] | None = None
+
+    @property
+    def get(self) -> Callable[[bytes], bytes | None]:
+        """Maps a value key (9 bytes) to a row or None."""
+        if self._get is None:
+            self._get = self._transaction.cursor(db=self._tables["values"]).get
+        return self._get
 
     def meta_bytes(self) -> bytes:
         """The meta row; compare its first `META_HOT_BYTES` to see whether anything about access changed."""
