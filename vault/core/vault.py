@@ -599,7 +599,8 @@ class _SuspendingDue:
         return
 
     def __exit__(self, *_: object) -> None:
-        suspend_due(self._engine, self._trail)
+        if self._engine.budgets.due:
+            suspend_due(self._engine, self._trail)
 
 
 def _page(page_size: int) -> int:

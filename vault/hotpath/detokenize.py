@@ -220,7 +220,8 @@ class HotPath:
             groups = opened.found.groups
             self._budgets.charge(grants, purpose, groups.locators(), groups)
         batch.issued.require_used()
-        self.record(batch, purpose, basis, action, opened.found.groups.data, opened.missed_codes())
+        missed = opened.missed_codes() if opened.found.missed else ()
+        self.record(batch, purpose, basis, action, opened.found.groups.data, missed)
         return self._revealed(opened)
 
     def record(

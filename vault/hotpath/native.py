@@ -211,11 +211,14 @@ class NativeLoop:
             self._blocks = _ffi.new("char[]", 2 * size)
             self._blocks_at = address_of(self._blocks)
         _ffi.memmove(self._blocks, blocks, size)
-        decisions = self._decisions_of(reads)
+        decisions = self._decisions.get(reads.serial)
+        if decisions is None or decisions.size != len(reads.numbers):
+            decisions = self._renewed(reads)
         places, numbers, verdicts, mask = decisions.given
+        _, domains_at = self._domains.get(domains) or self._domain_table(domains)
         _GIVEN.pack_into(
             self._job_bytes, 0,
-            self._blocks_at, self._domains_of(domains), places, numbers, verdicts,
+            self._blocks_at, domains_at, places, numbers, verdicts,
             reads.serial, now_ms, room, size // BLOCK_BYTES, mask, reads.consent_shift,
         )  # fmt: skip
         try:
@@ -311,25 +314,22 @@ class NativeLoop:
         if self._library.cv_tell(self._loop, job, field_class, outcome, encoded, len(encoded)) != 0:
             raise MemoryError
 
-    def _decisions_of(self, reads: Reads) -> Decisions:
+    def _renewed(self, reads: Reads) -> Decisions:
         decisions = self._decisions.get(reads.serial)
         if decisions is None:
             if len(self._decisions) >= _KEPT_DECISIONS:
                 self._decisions.clear()
             decisions = self._decisions[reads.serial] = Decisions()
-        if decisions.size != len(reads.numbers):
-            decisions.renew(reads)
+        decisions.renew(reads)
         return decisions
 
-    def _domains_of(self, domains: Collection[int]) -> int:
-        """Address of their table."""
-        known = self._domains.get(domains)
-        if known is None:
-            if len(self._domains) >= _KEPT_DECISIONS:
-                self._domains.clear()
-            table = _ffi.new("char[]", bytes(number in domains for number in range(256)))
-            known = self._domains[domains] = table, address_of(table)
-        return known[1]
+    def _domain_table(self, domains: Collection[int]) -> tuple[Any, int]:
+        """Their table and its address."""
+        if len(self._domains) >= _KEPT_DECISIONS:
+            self._domains.clear()
+        table = _ffi.new("char[]", bytes(number in domains for number in range(256)))
+        made = self._domains[domains] = table, address_of(table)
+        return made
 
 
 def load(library: Path = LIBRARY) -> Any | None:

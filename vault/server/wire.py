@@ -16,7 +16,6 @@ from typing import Any, Final, NamedTuple
 
 from cffi import FFI
 from customervault.v1 import token_service_pb2 as pb
-from google.protobuf.message import Message
 
 from vault.model.texts import EvenTexts, PackedTexts
 
@@ -97,7 +96,7 @@ def answer(
 ) -> bytes:
     """A `DetokenizeResponse`, serialized; `add_errors` adds those that there are."""
     joined = None
-    if isinstance(values, PackedTexts) and isinstance(reveals, bytes) and len(values) == len(reveals):
+    if isinstance(values, PackedTexts) and isinstance(reveals, bytes) and len(values.ends) == len(reveals):
         joined = _joined(values, reveals)
     if joined is None:
         response = pb.DetokenizeResponse(values=values, reveals=reveals)  # type: ignore[arg-type]
@@ -120,11 +119,6 @@ def _joined(values: PackedTexts, reveals: bytes) -> bytes | None:
     out = _ffi.new("char[]", len(data) + 7 * count + 12)
     ends = _ffi.from_buffer("uint32_t[]", values.ends)
     return bytes(_ffi.buffer(out, _native.cv_join(data, ends, reveals, count, out))[:])
-
-
-def serialize(response: Message | bytes) -> bytes:
-    """A response as it goes out."""
-    return response if isinstance(response, bytes) else response.SerializeToString()
 
 
 def _new_parts() -> Any:

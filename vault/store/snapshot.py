@@ -99,7 +99,11 @@ class Snapshot(ValuesReader):
         self._meta: Meta | None = None
 
     def __enter__(self) -> Self:
-        self._bind(_begin(self._environment), self._environment.tables)
+        environment = self._environment
+        try:
+            self._bind(environment.read(), environment.tables)
+        except lmdb.Error as error:
+            raise translate(error, environment.path) from error
         return self
 
     def __exit__(
