@@ -221,7 +221,7 @@ class HotPath:
             self._budgets.charge(grants, purpose, groups.locators(), groups)
         batch.issued.require_used()
         missed = opened.missed_codes() if opened.found.missed else ()
-        self.record(batch, purpose, basis, action, opened.found.groups.data, missed)
+        self.record(batch, purpose, basis, action, opened.found.grouped, missed)
         return self._revealed(opened)
 
     def record(

@@ -20,7 +20,7 @@ _HASH: Final = 0x9E3779B1
 class NativeFound:
     """`Found`, cut out of what the loop laid one after the other; see `gather` in `loop.c`."""
 
-    __slots__ = ("_classes_at", "_whole", "groups", "missed", "outcomes", "taken", "texts")
+    __slots__ = ("_classes_at", "_heads", "_whole", "grouped", "missed", "outcomes", "taken", "texts")
 
     def __init__(self, whole: bytes, count: int, heads: int, missed: int, grouped: int, taken: int) -> None:
         heads_at = 4 * count
@@ -32,7 +32,8 @@ class NativeFound:
         numbers = memoryview(whole)[:outcomes_at].cast("I")
         self._whole = whole
         self.outcomes = whole[outcomes_at:classes_at]
-        self.groups = Groups(whole[groups_at:texts_at], numbers[count : count + heads])
+        self._heads = numbers[count : count + heads]
+        self.grouped = whole[groups_at:texts_at]
         self.texts = PackedTexts(whole[texts_at:], numbers[:count])
         self.missed: Sequence[int] = numbers[count + heads :] if missed else ()
         self.taken = taken
@@ -41,6 +42,11 @@ class NativeFound:
     def classes(self) -> bytes:
         """Field class of each token."""
         return self._whole[self._classes_at : self._classes_at + len(self.outcomes)]
+
+    @property
+    def groups(self) -> Groups:
+        """The groups, one by one."""
+        return Groups(self.grouped, self._heads)
 
     def __repr__(self) -> str:
         return f"<{len(self.outcomes)} secrets>"

@@ -135,6 +135,7 @@ def to_form(number: int) -> TokenForm:
         raise InvalidRequestError("form: unknown number", field="form") from None
 
 
+@lru_cache
 def to_basis(number: int) -> LawfulBasis | None:
     """The lawful basis that is stated; unspecified means none."""
     if not number:

@@ -5,7 +5,7 @@ Rules:
 - A request is taken apart only where its tokens are what tokens usually are: all of one length, of visible
   ASCII characters. So is one that begins with a single short token. All other fields are read by protobuf,
   and so is every other request whole. So what is accepted, and what it means, is what protobuf says.
-- What callers say beside their tokens they say again and again: messages of short ones are remembered.
+- What callers say beside their tokens they say again and again: what protobuf read is remembered.
 - An answer is put together only from packed texts; its errors are a message of their own behind it, since
   messages that follow one another are merged.
 """
@@ -35,11 +35,26 @@ _ffi.cdef("""
 """)
 
 
+class Asked(NamedTuple):
+    """What a request says beside its tokens; several may share it."""
+
+    message: pb.DetokenizeRequest
+    purpose: str
+    reveal: int
+    lawful_basis: int
+    domain: str
+
+
 class DetokenizeCall(NamedTuple):
-    """A request: its tokens, and the message that holds everything else; it may be shared by several."""
+    """A request: its tokens, and everything else."""
 
     tokens: Sequence[str]
-    message: pb.DetokenizeRequest
+    asked: Asked
+
+    @property
+    def message(self) -> pb.DetokenizeRequest:
+        """The message that holds everything else, and maybe the tokens, too."""
+        return self.asked.message
 
 
 def parse(data: bytes) -> DetokenizeCall:
@@ -58,9 +73,9 @@ def parse(data: bytes) -> DetokenizeCall:
         texts, rest = _ffi.new("char[]", size), _ffi.new("char[]", size)
         if _native.cv_split(data, size, texts, rest, parts) == 0 and parts.count:
             tokens = EvenTexts(_ffi.buffer(texts, parts.count * parts.width)[:], parts.width)
-            return DetokenizeCall(tokens, _others(_ffi.buffer(rest, parts.rest)[:]))
-    message = pb.DetokenizeRequest.FromString(data)
-    return DetokenizeCall(list(message.tokens), message)
+            return DetokenizeCall(tokens, _asked(_ffi.buffer(rest, parts.rest)[:]))
+    asked = _read(data)
+    return DetokenizeCall(list(asked.message.tokens), asked)
 
 
 def _single(data: bytes) -> DetokenizeCall | None:
@@ -75,20 +90,29 @@ def _single(data: bytes) -> DetokenizeCall | None:
     token, rest = data[2:end], data[end:]
     if end > len(data) or not token.isascii() or (rest and rest[0] == _TEXTS):
         return None
-    others = _others(rest)
-    return None if others.tokens else DetokenizeCall([token.decode()], others)
+    asked = _remembered.get(rest)
+    if asked is None:
+        asked = _asked(rest)
+        if asked.message.tokens:
+            return None
+    return DetokenizeCall([token.decode()], asked)
 
 
-def _others(rest: bytes) -> pb.DetokenizeRequest:
-    """The message that holds what stands beside tokens."""
-    message = _remembered.get(rest)
-    if message is None:
-        message = pb.DetokenizeRequest.FromString(rest)
-        if len(rest) < _SHORT and not message.tokens:
+def _asked(rest: bytes) -> Asked:
+    """What stands beside the tokens."""
+    asked = _remembered.get(rest)
+    if asked is None:
+        asked = _read(rest)
+        if len(rest) < _SHORT and not asked.message.tokens:
             if len(_remembered) >= _REMEMBERED:
                 _remembered.clear()
-            _remembered[rest] = message
-    return message
+            _remembered[rest] = asked
+    return asked
+
+
+def _read(data: bytes) -> Asked:
+    message = pb.DetokenizeRequest.FromString(data)
+    return Asked(message, message.purpose, message.reveal, message.lawful_basis, message.domain)
 
 
 def answer(
@@ -134,4 +158,4 @@ def _load() -> Any | None:
 
 
 _native: Any | None = _load()
-_remembered: Final[dict[bytes, pb.DetokenizeRequest]] = {}
+_remembered: Final[dict[bytes, Asked]] = {}
