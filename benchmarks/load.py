@@ -7,9 +7,11 @@
   calls a server manages, and nothing about latency: a slow server slows its clients down.
 - Open loop: calls begin at moments drawn beforehand (a Poisson process), whether earlier ones were answered
   or not. A latency runs from the moment that was drawn: where the server stalls, or this client is
-  late, the wait of every call that was due counts (no "coordinated omission").
+  late, the wait of every call that was due counts (no "coordinated omission"). Python's collector of cycles
+  is off meanwhile, and what a call leaves behind is little: its pauses would be the client's.
 """
 
+import gc
 import itertools
 import multiprocessing
 import os
@@ -60,11 +62,15 @@ class Lap:
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """An open loop: seconds from the moment that a call was due to its answer; failed calls have none."""
+    """An open loop: seconds from the moment that a call was due to its answer; failed calls have none.
+
+    `client_cpu` is what the client used, of a core; `late` by how much it sent a call too late, at worst.
+    """
 
     seconds: tuple[float, ...]
     failed: int
     client_cpu: float
+    late: float
 
 
 class LoadError(Exception):
@@ -230,24 +236,26 @@ class _Sender:
         calls = self._scripts[script]
         send = self._senders(server, calls)
         gaps = random.Random(11)
-        under_way: list[grpc.Future[bytes]] = []
         latencies: list[float] = []
+        failures: list[float] = []
         turn = self._turn(server, script)
-        cpu, begun = time.process_time(), time.perf_counter()
-        due = begun
-        while (due := due + gaps.expovariate(calls_a_second)) < begun + seconds:
-            if (early := due - time.perf_counter()) > 0:
-                time.sleep(early)
-            number = next(turn)
-            method, request, _ = calls[number % len(calls)]
-            future = send[number % self._threads][method].future(request, timeout=_TIMEOUT_SECONDS)
-            future.add_done_callback(partial(_answered, latencies, due))
-            under_way.append(future)
-        failed = sum(future.exception() is not None for future in under_way)
-        while len(latencies) + failed < len(under_way):  # callbacks run just after the waiters are woken
-            time.sleep(0.001)
-        used = (time.process_time() - cpu) / (time.perf_counter() - begun)
-        return Latencies(tuple(latencies), failed, used)
+        sent, late = 0, 0.0
+        with _no_collection():
+            cpu, begun = time.process_time(), time.perf_counter()
+            due = begun
+            while (due := due + gaps.expovariate(calls_a_second)) < begun + seconds:
+                if (early := due - time.perf_counter()) > 0:
+                    time.sleep(early)
+                number = next(turn)
+                method, request, _ = calls[number % len(calls)]
+                late = max(late, time.perf_counter() - due)
+                future = send[number % self._threads][method].future(request, timeout=_TIMEOUT_SECONDS)
+                future.add_done_callback(partial(_ended, latencies, failures, due))
+                sent += 1
+            while len(latencies) + len(failures) < sent:
+                time.sleep(0.001)
+            used = (time.process_time() - cpu) / (time.perf_counter() - begun)
+        return Latencies(tuple(latencies), len(failures), used, late)
 
     def _senders(
         self, server: str, calls: Sequence[Call]
@@ -287,10 +295,21 @@ class _Sender:
         return time.perf_counter() - begun
 
 
-def _answered(latencies: list[float], due: float, future: "grpc.Future[bytes]") -> None:
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def _ended(latencies: list[float], failures: list[float], due: float, future: "grpc.Future[bytes]") -> None:
     took = time.perf_counter() - due
-    if future.exception() is None:
-        latencies.append(took)
+    (latencies if future.exception() is None else failures).append(took)
 
 
 def _revealed(reply: bytes, asked: int) -> int:

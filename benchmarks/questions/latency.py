@@ -43,12 +43,13 @@ def ask(stage: Stage) -> Answer:
                 Figure(row, "calls/s", "calls/s", (rate,), ""),
                 Figure(row, "failed", "calls", (float(took.failed),), "lower"),
                 Figure(row, "client's CPU", "of a core", (took.client_cpu,), ""),
+                Figure(row, "client late", "ms", (took.late * 1e3,), ""),
             ]
     return Answer(
         "latency",
         "Latency at a given load",
         "Milliseconds from the moment that a call was due, by a clock that waits for nobody (Poisson "
         "arrivals, no coordinated omission), to its answer; one worker. Near 1.0 of a core, the client "
-        "itself is the one who waits.",
+        "itself is the one who waits; the most by which it was late is in its latencies.",
         tuple(figures),
     )

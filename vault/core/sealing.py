@@ -4,11 +4,13 @@ The key that signs the ledger signs it, too; what former keys have signed stays 
 keys those are. When it names another, whoever seals begins again with a new `Sealing`.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 from vault.audit.sealed.checkpoints import TiledLog, audit_key
 from vault.audit.sealed.cosigning import Cosigning
 from vault.audit.sealed.files import TREE, TreeFiles
+from vault.audit.sealed.pacing import at_once
 from vault.audit.sealed.publishing import Publisher
 from vault.audit.sealed.retention import Truncation, first_held, removable, remove_entries, truncate
 from vault.audit.sealed.sealer import Sealer
@@ -32,8 +34,8 @@ def audit_keys(engine: Engine) -> list[VerifierKey]:
 class Sealing:
     """The sealer of one vault, and the retention of what it has sealed. For one thread."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Opens nothing yet.
+    def __init__(self, engine: Engine, pace: Callable[[], None] = at_once) -> None:
+        """Opens nothing yet; the sealer calls `pace` between small pieces of its work.
 
         Raises:
             InvalidRequestError: the witness's address or key is not usable.
@@ -52,7 +54,7 @@ class Sealing:
             cosigning = Cosigning(client)
         self.files = TreeFiles(self.directory / TREE)
         self._publisher = Publisher(self.files, self._key, self._sign, cosigning)
-        self.sealer = Sealer(self.directory, self._publisher, keys, engine.now_ms)
+        self.sealer = Sealer(self.directory, self._publisher, keys, engine.now_ms, pace)
 
     @property
     def is_current(self) -> bool:

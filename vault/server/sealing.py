@@ -1,7 +1,8 @@
 """The keeper's thread of the sealed access log: seals at an interval, and works on the index in spare time.
 
-- A round costs some microseconds of one core a record; index and compression are deferred. While records come
-  in numbers these get a hundredth of one core, a tenth when too much has been left, a fifth when it is quiet.
+- A round costs some microseconds of one core a record, and is spread over the time between rounds (`pacing`).
+- Index and compression are deferred. While records come in numbers these get a hundredth of one core, a tenth
+  when too much has been left, a fifth when it is quiet.
 - A sealer that cannot be opened is tried again: another process may hold it, or the disk may come back. One
   that finds its tree rolled back or changed says so each time, and seals nothing.
 - When the vault's signing key has changed, the next round signs with the new one.
@@ -11,6 +12,7 @@ import os
 import threading
 import time
 
+from vault.audit.sealed.pacing import Pace
 from vault.audit.sealed.space import Budget
 from vault.audit.sealed.upkeep import Upkeep
 from vault.core.engine import Engine
@@ -24,7 +26,7 @@ RETENTION_SECONDS = 3600.0
 SPACE_SECONDS = 300.0
 BUSY_LEAVES = 500  # in a round
 BACKLOG_LEAVES = 2_000_000
-_NICENESS = 5
+_NICENESS = 10
 _BUSY_SHARE, _BACKLOG_SHARE, _QUIET_SHARE = 0.01, 0.1, 0.2
 
 
@@ -35,7 +37,8 @@ class SealerThread:
         self._engine = engine
         self._stopping = stopping
         self._every_seconds = float(engine.settings.audit.seal_seconds)
-        self._sealing = Sealing(engine)
+        self._pace = Pace(stopping.wait)
+        self._sealing = Sealing(engine, self._pace)
         self._budget = Budget(self._sealing.directory, engine.settings.audit.budget_bytes)
         self._retention_at = self._space_at = self._rest_until = 0.0
         self._level = "ok"
@@ -58,18 +61,20 @@ class SealerThread:
     def _open(self) -> None:
         if not self._sealing.is_current:
             self._sealing.close()
-            self._sealing = Sealing(self._engine)
+            self._sealing = Sealing(self._engine, self._pace)
         self._sealing.sealer.open()
 
     def _seal_on(self) -> None:
-        upkeep = Upkeep(self._sealing.files)
+        upkeep = Upkeep(self._sealing.files, self._pace)
         while not self._stopping.is_set():
-            due = time.monotonic() + self._every_seconds
+            began = time.monotonic()
+            due = began + self._every_seconds
             if not self._sealing.is_current:
                 self._sealing.close()
                 self._open()
             sealer = self._sealing.sealer
             added = sealer.seal()
+            self._pace.round_took(time.monotonic() - began, self._every_seconds)
             metrics.AUDIT_LEAVES.set(sealer.state.size)
             metrics.AUDIT_COSIGNED.set(sealer.is_cosigned)
             self._look_after()
@@ -109,8 +114,8 @@ class SealerThread:
             rest = self._rest_until - time.monotonic()
             if time.monotonic() + max(0.0, rest) >= due or self._stopping.wait(max(0.0, rest)):
                 return
-            began = time.monotonic()
+            used = time.thread_time()
             if not upkeep.step(state, eager=added < BUSY_LEAVES):
                 return
-            took = time.monotonic() - began
+            took = time.thread_time() - used
             self._rest_until = time.monotonic() + took / share - took

@@ -13,8 +13,8 @@ Rules:
   once; else when one call has taken `PATIENCE_SECONDS`, twice that at most. It ends its call, then stands by.
 - Nothing of a call is shared between threads but under the server's lock, or by a deque's own.
 
-gRPC has no public name for this. What is used of `grpc._server` and `grpc._cython.cygrpc` was tested with the
-versions of `TESTED`; with any other, `start` leaves every call to gRPC (`is_known`).
+gRPC has no public name for this (`insides`). With a version that was not tested, `start` leaves every call to
+gRPC.
 """
 
 import threading
@@ -27,6 +27,7 @@ from grpc import _server
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from vault.errors import OverloadedError
+from vault.server import insides
 from vault.server.anchors import CERTIFICATE, CHAIN
 from vault.server.identity import COMMON_NAME, DNS, URI
 from vault.server.inbox import Inbox, Properties
@@ -34,7 +35,6 @@ from vault.server.line import Place
 from vault.server.logs import frames_of, log
 from vault.server.status import overloaded
 
-TESTED: Final = ("1.85.",)
 EVENTS_AT_ONCE: Final = 32
 PATIENCE_SECONDS: Final = 0.02
 _POLL_SECONDS: Final = 1.0
@@ -49,11 +49,6 @@ _CODES: Final[Mapping[grpc.StatusCode, Any]] = {
 _WHO: Final = [(name.encode(), name) for name in (CERTIFICATE, CHAIN, URI, DNS, COMMON_NAME)]
 _Finished = tuple["_Call | None", tuple[()]]
 """What gRPC's loop expects of an event's callback: a call that is over, or None."""
-
-
-def is_known(version: str = grpc.__version__) -> bool:
-    """Whether the short way was tested with this version of gRPC."""
-    return version.startswith(TESTED)
 
 
 class _AbortedError(Exception):
@@ -152,7 +147,7 @@ class ShortWay:
 
     def start(self) -> None:
         """Starts the server."""
-        if not is_known():
+        if not insides.is_known():
             log.warning("grpc is of an untested version, calls go the long way")
             self._server.start()
             return

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from vault.crypto.hazmat import GuardedMemory
 from vault.keys.unlock import send_edk
 from vault.server.control import Channel, Message, Start
+from vault.server.insides import environment
 
 HEALTHY_SECONDS = 60.0
 FIRST_DELAY_SECONDS = 0.1
@@ -56,7 +57,7 @@ class Slot:
         self._module = module
         self._start = start
         self._inbox = inbox
-        self._environment = {k: v for k, v in os.environ.items() if k != PASSPHRASE_VARIABLE}
+        self._environment = environment({k: v for k, v in os.environ.items() if k != PASSPHRASE_VARIABLE})
         self._environment[METRICS_VARIABLE] = metrics
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None

@@ -22,7 +22,7 @@ from vault.crypto.hazmat import GuardedMemory
 from vault.errors import InvalidRequestError, KeyUnavailableError
 from vault.model.controls import BudgetEvent
 from vault.model.ids import Epoch
-from vault.server import child, metrics, shortway
+from vault.server import child, insides, metrics
 from vault.server.anchors import Anchors
 from vault.server.calls import HARD_LIMIT_FACTOR, Calls
 from vault.server.child import Child
@@ -50,7 +50,7 @@ class Worker:
         self._vault.engine.committer.observe = metrics.count_commit
         self._vault.engine.budgets.notify = tell_budget_event
         limits = settings.limits
-        short = SHORT if shortway.is_known() else ()
+        short = SHORT if insides.is_known() else ()
         self._lanes = Lanes(settings, {path.rpartition("/")[2] for path in short})
         self._server = grpc.server(
             self._lanes.threads,

@@ -129,6 +129,8 @@ class Blocking:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         verb = getattr(self._vault, name)
+        if name.startswith("_"):
+            return verb  # type: ignore[no-any-return]
 
         async def drain(items: Any) -> list[Any]:
             return [item async for item in items]
@@ -147,27 +149,30 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     loop.close()
 
 
+@pytest.fixture
+def settings(server: ScriptedVault, authority: Authority) -> dict[str, Any]:
+    return {
+        "address": server.address,
+        "ca": authority.ca,
+        "certificate": authority.client.certificate,
+        "key": authority.client.key,
+    }
+
+
 Connect = Callable[..., Any]
 
 
 @pytest.fixture(params=["sync", "async"])
 def connect(
     request: pytest.FixtureRequest,
-    server: ScriptedVault,
-    authority: Authority,
+    settings: dict[str, Any],
     loop: asyncio.AbstractEventLoop,
 ) -> Iterator[Connect]:
     """Makes clients of the scripted vault; each test runs once with either kind."""
     opened: list[Any] = []
 
-    def make(**settings: Any) -> Any:
-        given = {
-            "address": server.address,
-            "ca": authority.ca,
-            "certificate": authority.client.certificate,
-            "key": authority.client.key,
-            **settings,
-        }
+    def make(**chosen: Any) -> Any:
+        given = {**settings, **chosen}
         vault = Vault(**given) if request.param == "sync" else Blocking(AsyncVault(**given), loop)
         opened.append(vault)
         return vault

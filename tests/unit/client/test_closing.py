@@ -9,7 +9,6 @@ import pytest
 from customervault import AsyncVault, Vault, errors
 from customervault.v1 import token_service_pb2 as api
 
-from tests.unit.client.conftest import Authority
 from tests.unit.client.scripted_vault import ScriptedVault
 
 
@@ -32,16 +31,6 @@ def hanging(server: ScriptedVault) -> Iterator[Hanging]:
     hanging = Hanging(server)
     yield hanging
     hanging.release.set()
-
-
-@pytest.fixture
-def settings(server: ScriptedVault, authority: Authority) -> dict[str, Any]:
-    return {
-        "address": server.address,
-        "ca": authority.ca,
-        "certificate": authority.client.certificate,
-        "key": authority.client.key,
-    }
 
 
 def test_closing_ends_a_call_of_another_thread(hanging: Hanging, settings: dict[str, Any]) -> None:

@@ -10,9 +10,9 @@ import grpc
 import pytest
 from grpc_status import rpc_status
 
-from vault.server import shortway
+from vault.server import insides, shortway
 from vault.server.inbox import Inbox
-from vault.server.shortway import ShortWay, is_known
+from vault.server.shortway import ShortWay
 
 SECONDS = 20.0
 LIMIT = 6
@@ -212,15 +212,9 @@ def test_a_server_that_stops_finishes_what_was_begun(served: Served) -> None:
 
 
 def test_with_another_grpc_all_calls_go_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shortway, "is_known", lambda: False)
+    monkeypatch.setattr(insides, "is_known", lambda: False)
     served = Served()
     threads = {each.name for each in threading.enumerate()}
     assert served.call(b"first") == b"first"
     assert not any(name.startswith("serve_") for name in threads)
     served.close()
-
-
-def test_only_versions_that_were_tested_are_known() -> None:
-    assert is_known()
-    assert not is_known("1.850.0")
-    assert not is_known("2.0.0")

@@ -17,12 +17,13 @@ import os
 import re
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from vault.audit.sealed.pacing import at_once
 from vault.store.files import sync_directory
 
 KEY_BYTES: Final = 8
@@ -53,8 +54,10 @@ class Run:
 class Index:
     """The runs of a directory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, pace: Callable[[], None] = at_once) -> None:
+        """Merges call `pace` after each slice."""
         self._directory = directory
+        self._pace = pace
 
     def runs(self) -> list[Run]:
         """The runs in use, by leaf: the largest of those that begin at a leaf, without a gap."""
@@ -120,7 +123,7 @@ class Index:
     def _merge(self, runs: Sequence[Run]) -> None:
         with ExitStack() as opened:
             maps = [opened.enter_context(_mapped(run.path)) for run in runs]
-            self._write(runs[0].first, runs[-1].end, _slices(maps))
+            self._write(runs[0].first, runs[-1].end, _slices(maps, self._pace))
         for run in runs:
             run.path.unlink(missing_ok=True)
 
@@ -142,7 +145,7 @@ def entries_of(locators: Iterable[bytes], leaf: int) -> list[bytes]:
     return [locator[:KEY_BYTES] + place for locator in locators]
 
 
-def _slices(maps: Sequence["_Map"]) -> Iterator[bytes]:
+def _slices(maps: Sequence["_Map"], pace: Callable[[], None]) -> Iterator[bytes]:
     starts = [0] * len(maps)
     for number in range(_SLICES):
         merged: list[bytes] = []
@@ -157,6 +160,7 @@ def _slices(maps: Sequence["_Map"]) -> Iterator[bytes]:
             starts[at] = end
         merged.sort()  # a few ascending stretches: nearly a merge
         yield b"".join(merged)
+        pace()
 
 
 def _leaves(descriptor: int, size: int, key: bytes) -> Iterator[int]:

@@ -23,6 +23,7 @@ from vault.audit.layout import NO_DIGEST, parse_closing
 from vault.audit.listing import Segment, open_directory
 from vault.audit.sealed.checkpoints import TiledLog, read_note
 from vault.audit.sealed.files import CHECKPOINT, COSIGNED, LOCK, TREE, TreeFiles
+from vault.audit.sealed.pacing import at_once
 from vault.audit.sealed.publishing import Publisher
 from vault.audit.sealed.state import State
 from vault.audit.sealed.tailing import pieces
@@ -45,6 +46,7 @@ class Sealer:
         publisher: Publisher,
         keys: Sequence[VerifierKey],
         clock: Callable[[], int] = now_ms,
+        pace: Callable[[], None] = at_once,
     ) -> None:
         """Opens nothing yet.
 
@@ -53,11 +55,13 @@ class Sealer:
             publisher: signs.
             keys: with which this log's checkpoints have been signed.
             clock: milliseconds since 1970.
+            pace: called between small pieces of work, may rest.
         """
         self._directory = directory
         self._publisher = publisher
         self._keys = keys
         self._clock = clock
+        self._pace = pace
         self._lock: int | None = None
         self._published = 0
         self.is_cosigned = False
@@ -124,9 +128,9 @@ class Sealer:
     def _take(self) -> None:
         writing: Writing | None = None
         taken = 0
-        for piece in pieces(self._directory, self.state, self._clock):
+        for piece in pieces(self._directory, self.state, self._clock, self._pace):
             if writing is None:
-                writing = Writing(self.files, self.state)
+                writing = Writing(self.files, self.state, self._pace)
             writing.add(piece)
             taken += piece.bytes
             if taken >= COMMIT_BYTES:

@@ -28,9 +28,10 @@ from vault.audit.layout import (
     walk,
 )
 from vault.audit.records import FRAME, GAP_ACTION, MIN_BODY_BYTES, gap_act, is_gap_frame
+from vault.audit.sealed.pacing import at_once
 from vault.audit.sealed.state import State
 
-READ_BYTES: Final = 1 << 20
+READ_BYTES: Final = 1 << 18
 MAX_PIECE_BYTES: Final = 8 << 20
 
 
@@ -50,8 +51,12 @@ class Piece:
         return self.end - self.records[0][0] if self.records else 0
 
 
-def pieces(directory: Path, state: State, now_ms: Callable[[], int]) -> Iterator[Piece]:
+def pieces(
+    directory: Path, state: State, now_ms: Callable[[], int], pace: Callable[[], None] = at_once
+) -> Iterator[Piece]:
     """Everything that is not sealed yet, a few megabytes at a time, by worker and in the order written.
+
+    Calls `pace` after each read.
 
     Raises:
         OSError: a segment cannot be read or synced.
@@ -65,16 +70,19 @@ def pieces(directory: Path, state: State, now_ms: Callable[[], int]) -> Iterator
         except FileNotFoundError:  # an empty spare, given back meanwhile
             continue
         try:
-            yield from _Segment(descriptor, name, now_ms).pieces(sealed.offset)
+            yield from _Segment(descriptor, name, now_ms, pace).pieces(sealed.offset)
         finally:
             os.close(descriptor)
 
 
 class _Segment:
-    def __init__(self, descriptor: int, name: SegmentName, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, descriptor: int, name: SegmentName, now_ms: Callable[[], int], pace: Callable[[], None]
+    ) -> None:
         self._descriptor = descriptor
         self._name = name
         self._now_ms = now_ms
+        self._pace = pace
 
     def pieces(self, offset: int) -> Iterator[Piece]:
         header = os.pread(self._descriptor, HEADER_BYTES + FRAME.size, 0)
@@ -121,6 +129,7 @@ class _Segment:
                 wanted = needed  # a frame longer than what was read
             else:
                 wanted = READ_BYTES
+            self._pace()
         return found, offset
 
     def _rest(self, offset: int, closing: ClosingPart | None) -> Piece:

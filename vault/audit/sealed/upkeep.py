@@ -5,7 +5,7 @@
   compression, of indexed bundles only, since others may be searched as they are.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from vault.audit.records import MalformedRecordError, ReadRecord
@@ -13,13 +13,14 @@ from vault.audit.sealed.files import INDEX, TRAITS, TreeFiles
 from vault.audit.sealed.index import Index, entries_of
 from vault.audit.sealed.leaves import FIRST, WHOLE, content_of, locators_of
 from vault.audit.sealed.log import SealedLog
+from vault.audit.sealed.pacing import at_once
 from vault.audit.sealed.retention import first_held
 from vault.audit.sealed.state import State
 from vault.audit.sealed.traits import ROW, UNKNOWN, row_of
 from vault.tlog.proving import TILE_LEAVES
 from vault.tlog.tiles import split_entries
 
-RUN_ENTRIES: Final = 1 << 16
+RUN_ENTRIES: Final = 1 << 15
 COMPRESSED_AT_ONCE: Final = 16
 _DESCRIBED_BYTES: Final = 1 << 22  # read in one step
 MIN_RUN_LEAVES: Final = 1 << 12  # fewer wait for more, unless nothing comes
@@ -28,9 +29,11 @@ MIN_RUN_LEAVES: Final = 1 << 12  # fewer wait for more, unless nothing comes
 class Upkeep:
     """The deferred work of one sealed log, for the process that seals it."""
 
-    def __init__(self, files: TreeFiles) -> None:
+    def __init__(self, files: TreeFiles, pace: Callable[[], None] = at_once) -> None:
+        """Calls `pace` between bundles."""
         self._files = files
-        self._index = Index(files.root / INDEX)
+        self._pace = pace
+        self._index = Index(files.root / INDEX, pace)
         self._index.clean()
         self._compressed: int | None = None  # bundles before this one are compressed
 
@@ -71,6 +74,7 @@ class Upkeep:
             for raw in split_entries(self._files.bundle(leaf // TILE_LEAVES, TILE_LEAVES)):
                 entries += entries_of(_locators(log, leaf, raw), leaf)
                 leaf += 1
+            self._pace()
         self._index.add(first, leaf, entries)
 
     def _describe(self, state: State) -> bool:
@@ -85,6 +89,7 @@ class Upkeep:
             entries = log.entries(index)
             rows.append(row_of(_bodies(log, index * TILE_LEAVES, entries)))
             read += sum(map(len, entries))
+            self._pace()
             if read >= _DESCRIBED_BYTES:
                 break
         self._files.append(TRAITS, made * ROW.size, b"".join(rows))

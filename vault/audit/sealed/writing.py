@@ -6,10 +6,12 @@ until the state that `finish` returns has been written.
 
 import contextlib
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 
 from vault.audit.sealed.files import SPAN, SPANS, TreeFiles
 from vault.audit.sealed.leaves import FIRST, WHOLE, leaves_of, segment_head, stamp_of
+from vault.audit.sealed.pacing import at_once
 from vault.audit.sealed.state import Sealed, State
 from vault.audit.sealed.tailing import Piece
 from vault.tlog.proving import TILE_HEIGHT, TILE_LEAVES
@@ -21,13 +23,14 @@ _PRINCIPALS = 64
 class Writing:
     """The growth of a tree from one state to the next."""
 
-    def __init__(self, files: TreeFiles, state: State) -> None:
-        """Reads the partial tiles and the partial bundle.
+    def __init__(self, files: TreeFiles, state: State, pace: Callable[[], None] = at_once) -> None:
+        """Reads the partial tiles and the partial bundle; calls `pace` after each full bundle.
 
         Raises:
             IntegrityFailedError: one of them is missing or damaged.
         """
         self._files = files
+        self._pace = pace
         self._state = state
         self._segments = dict(state.segments)
         self._records, self._gaps = state.records, state.gaps
@@ -52,6 +55,7 @@ class Writing:
                 hashes.append(sha256(b"\x00" + leaf).digest())
                 if len(entries) == TILE_LEAVES:
                     self._flush()
+                    self._pace()
         self._records += len(piece.records)
         self._gaps += piece.gaps
         self._segments[str(piece.name)] = Sealed(piece.end, piece.done)

@@ -1,6 +1,7 @@
 """Drives exchanges over asyncio channels: deadlines, retries, batches at the same time, pages."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from types import TracebackType
@@ -14,7 +15,8 @@ from customervault._config import Config, PathLike, resolve
 from customervault._exchange import Answer, Exchange, Item, Page, Request
 from customervault._retry import RetryPolicy
 from customervault._status import error_of_call
-from customervault.errors import ClosedError, DeadlineExceededError, VaultError
+from customervault._window import Outcome, Place, Window, Windows, no_turn
+from customervault.errors import ClosedError, DeadlineExceededError, OverloadedError, VaultError
 
 
 class AsyncTransport:
@@ -53,11 +55,13 @@ class AsyncTransport:
         self._retry = RetryPolicy(self._config.max_attempts)
         self._lines: list[AsyncLine] = []
         self._balance = Balance(self._config.channels)
+        self._windows = Windows()
         self._closed = False
 
     async def close(self) -> None:
         """End calls under way and all connections. Closing again does nothing."""
         self._closed = True
+        self._windows.close()
         for line in self._lines:
             await line.close()
 
@@ -125,7 +129,7 @@ class AsyncTransport:
             return answer
 
     async def _send(self, request: Request, deadline: float) -> Any:
-        attempts = 0
+        attempts, window = 0, self._windows.of(request.path)
         self._retry.budget.earn()
         while True:
             lines = self._open_lines()
@@ -133,18 +137,42 @@ class AsyncTransport:
             if remaining <= 0:
                 raise DeadlineExceededError("the time for the call ran out")
             attempts += 1
+            place, outcome = window.enter() or await self._wait(window, deadline), Outcome.FAILED
             try:
                 with self._balance.connection() as number:
-                    return await lines[number].call(request, remaining, attempts)
+                    reply = await lines[number].call(request, deadline - time.monotonic(), attempts)
+                outcome = Outcome.ANSWERED
             except grpc.RpcError as failure:
                 error = error_of_call(failure)
+                if isinstance(error, OverloadedError):
+                    outcome = Outcome.REFUSED
             except asyncio.CancelledError:
                 self._check_closed_under_call()
                 raise
+            else:
+                return reply
+            finally:
+                window.leave(place, outcome)
             wait = self._retry.wait_seconds(error, attempts, deadline - time.monotonic())
             if wait is None:
                 raise error
             await asyncio.sleep(wait)
+
+    async def _wait(self, window: Window, deadline: float) -> Place:
+        woken = asyncio.Event()
+        place = window.wait(woken.set)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    await woken.wait()
+        except asyncio.CancelledError:
+            window.leave(place, Outcome.FAILED)
+            raise
+        if place.admitted:
+            return place
+        window.leave(place, Outcome.FAILED)
+        self._open_lines()
+        raise no_turn()
 
     def _check_closed_under_call(self) -> None:
         """Closing a channel cancels its calls; only a caller's own cancellation may look like one."""

@@ -15,7 +15,8 @@ from customervault._config import Config, PathLike, resolve
 from customervault._exchange import Answer, Exchange, Item, Page, Request
 from customervault._retry import RetryPolicy
 from customervault._status import error_of_call
-from customervault.errors import ClosedError, DeadlineExceededError, VaultError
+from customervault._window import Outcome, Place, Window, Windows, no_turn
+from customervault.errors import ClosedError, DeadlineExceededError, OverloadedError, VaultError
 
 
 class Transport:
@@ -54,12 +55,14 @@ class Transport:
         self._retry = RetryPolicy(self._config.max_attempts)
         self._lines = [Line(self._config) for _ in range(self._config.channels)]
         self._balance = Balance(self._config.channels)
+        self._windows = Windows()
         self._pool = ThreadPoolExecutor(self._config.channels, thread_name_prefix="customervault")
         self._closed = threading.Event()
 
     def close(self) -> None:
         """End calls under way and all connections. Closing again does nothing."""
         self._closed.set()
+        self._windows.close()
         for line in self._lines:
             line.close()
         self._pool.shutdown(cancel_futures=True)
@@ -122,7 +125,7 @@ class Transport:
             return answer
 
     def _send(self, request: Request, deadline: float) -> Any:
-        attempts = 0
+        attempts, window = 0, self._windows.of(request.path)
         self._retry.budget.earn()
         while True:
             self._check_open()
@@ -130,19 +133,37 @@ class Transport:
             if remaining <= 0:
                 raise DeadlineExceededError("the time for the call ran out")
             attempts += 1
+            place, outcome = window.enter() or self._wait(window, deadline), Outcome.FAILED
             try:
                 with self._balance.connection() as number:
-                    return self._lines[number].call(request, remaining, attempts)
+                    reply = self._lines[number].call(request, deadline - time.monotonic(), attempts)
+                outcome = Outcome.ANSWERED
             except grpc.RpcError as failure:
                 error = error_of_call(failure)
+                if isinstance(error, OverloadedError):
+                    outcome = Outcome.REFUSED
             except ValueError:  # gRPC's way to say that another thread closed the channel
                 self._check_open()
                 raise
+            else:
+                return reply
+            finally:
+                window.leave(place, outcome)
             self._check_open()
             wait = self._retry.wait_seconds(error, attempts, deadline - time.monotonic())
             if wait is None:
                 raise error
             self._closed.wait(wait)
+
+    def _wait(self, window: Window, deadline: float) -> Place:
+        woken = threading.Event()
+        place = window.wait(woken.set)
+        woken.wait(deadline - time.monotonic())
+        if place.admitted:
+            return place
+        window.leave(place, Outcome.FAILED)
+        self._check_open()
+        raise no_turn()
 
     def _deadline(self) -> float:
         return time.monotonic() + self._config.timeout_seconds
