@@ -5,15 +5,12 @@ Addresses are numbers here, so that `native` writes a whole job at once.
 
 from array import array
 from collections.abc import Sequence
-from typing import Any, Final
-
-from cffi import FFI
+from typing import Final
 
 from vault.hotpath.loop import Groups
 from vault.model.texts import PackedTexts
 from vault.policy.reads import Reads
 
-_ffi: Final = FFI()
 _HASH: Final = 0x9E3779B1
 
 
@@ -62,7 +59,7 @@ class Decisions:
     def __init__(self) -> None:
         self.size = -1
         self.given = 0, 0, 0, 0
-        self._held: Any = None
+        self._held = array("I"), array("H"), array("B")  # what the addresses are of
 
     def renew(self, reads: Reads) -> None:
         """Takes over what was worked out by now."""
@@ -75,10 +72,6 @@ class Decisions:
             while places[at]:
                 at = at + 1 & mask
             places[at], numbers[at] = place + 1, number
-        self._held = held = [_ffi.from_buffer(each) for each in (places, numbers, reads.tables)]
-        self.given = address_of(held[0]), address_of(held[1]), address_of(held[2]), mask
-
-
-def address_of(held: Any) -> int:
-    """Where memory lies that cffi holds; it stays there only as long as `held` does."""
-    return int(_ffi.cast("uintptr_t", held))
+        verdicts = array("B", reads.tables)
+        self._held = places, numbers, verdicts
+        self.given = places.buffer_info()[0], numbers.buffer_info()[0], verdicts.buffer_info()[0], mask

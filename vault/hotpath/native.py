@@ -18,7 +18,7 @@ from vault.audit.records import MASKED
 from vault.crypto.hazmat import open_function
 from vault.crypto.suites import SUITES
 from vault.errors import IntegrityFailedError, StorageStoppedError
-from vault.hotpath.handover import Decisions, NativeFound, address_of
+from vault.hotpath.handover import Decisions, NativeFound
 from vault.hotpath.known import Known
 from vault.hotpath.loop import (
     BLOCK_BYTES,
@@ -179,7 +179,7 @@ class NativeLoop:
         self._job: Any = _ffi.new("cv_job *")
         self._job_bytes: Any = _ffi.buffer(self._job)
         self._blocks: Any = _ffi.new("char[]", _FEW_BLOCKS * BLOCK_BYTES)
-        self._blocks_at = address_of(self._blocks)
+        self._blocks_at = _address(self._blocks)
         self._moment = _NO_MOMENT
         self._found: Any = _ffi.new("cv_found *")
         self.customers = NativeCustomers(library, self._loop)
@@ -209,7 +209,7 @@ class NativeLoop:
         job, size = self._job, len(blocks)
         if size > len(self._blocks):
             self._blocks = _ffi.new("char[]", 2 * size)
-            self._blocks_at = address_of(self._blocks)
+            self._blocks_at = _address(self._blocks)
         _ffi.memmove(self._blocks, blocks, size)
         decisions = self._decisions.get(reads.serial)
         if decisions is None or decisions.size != len(reads.numbers):
@@ -328,8 +328,12 @@ class NativeLoop:
         if len(self._domains) >= _KEPT_DECISIONS:
             self._domains.clear()
         table = _ffi.new("char[]", bytes(number in domains for number in range(256)))
-        made = self._domains[domains] = table, address_of(table)
+        made = self._domains[domains] = table, _address(table)
         return made
+
+
+def _address(held: Any) -> int:
+    return int(_ffi.cast("uintptr_t", held))
 
 
 def load(library: Path = LIBRARY) -> Any | None:

@@ -8,6 +8,7 @@ Rules:
 """
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -37,14 +38,12 @@ class ValuesReader:
     def _bind(self, transaction: "lmdb.Transaction[bytes]", tables: _Tables) -> None:
         self._transaction = transaction
         self._tables = tables
-        self._get: Callable[[bytes], bytes | None] | None = None
 
-    @property
+    @cached_property
     def get(self) -> Callable[[bytes], bytes | None]:
         """Maps a value key (9 bytes) to a row or None."""
-        if self._get is None:
-            self._get = self._transaction.cursor(db=self._tables["values"]).get
-        return self._get
+        found: Callable[[bytes], bytes | None] = self._transaction.cursor(db=self._tables["values"]).get
+        return found
 
     def meta_bytes(self) -> bytes:
         """The meta row; compare its first `META_HOT_BYTES` to see whether anything about access changed."""
