@@ -6,9 +6,10 @@ Rules:
 - One worker on the first core; everything that sends on the second, in processes of their own.
 - *Peak* is a closed loop with four calls under way. *Open loop* sends at fixed times, whether or not what was
   sent before is answered; a call counts that is answered in full within its deadline of 2 s.
-- Through the SDK, overload is open too: threads take the next time to send at; a call's retries are its own.
-  One core of clients cannot offer three times what a core of the vault answers, so there the worker shares
-  its core with two processes that only burn CPU, at its peak as well as at three times of it.
+- Through the SDK (`AsyncVault`), overload is open too: each call begins at its time, whatever became of those
+  before; its retries, and its waiting in the client, are its own. One core of clients cannot offer three
+  times what a core of the vault answers, so there the worker shares its core with two processes that only
+  burn CPU, at its peak as well as at three times of it.
 - Latency of single reads counts from the time at which a read was to be sent (no coordinated omission).
 - The storm: batches of 100 shreds, five a second. What shreds cost by themselves is measured without reads,
   as CPU of the worker; the loss is what reads lose beyond it. After each acknowledgement the shredded
@@ -17,6 +18,7 @@ Rules:
 """
 
 import argparse
+import asyncio
 import itertools
 import multiprocessing
 import os
@@ -34,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from customervault import Entry, Vault
+from customervault import AsyncVault, Entry, Vault
 from customervault.errors import VaultError
 from customervault.inputs import Field
 from customervault.v1 import customer_service_pb2 as customers_api
@@ -55,7 +57,6 @@ _READ_CUSTOMERS = 2000
 _DEADLINE_SECONDS = 2.0
 _SINGLE_RATE = 100.0
 _CHANNELS = 4
-_SDK_THREADS = 64
 _NEIGHBOURS = 2
 _WARM_UP = 20
 _OVERLOAD = 3.0
@@ -170,34 +171,42 @@ def open_loop(target: Target, batches: Sequence[Sequence[str]], rate: float, sec
 
 
 def by_sdk(target: Target, batches: Sequence[Sequence[str]], rate: float, seconds: float) -> Sent:
-    """`Vault.detokenize` at fixed times from many threads; a rate of 0: four threads without pause."""
-    turn = itertools.count()
+    """`AsyncVault.detokenize` at fixed times; a rate of 0: four calls under way without pause."""
+    return asyncio.run(_by_sdk(target, batches, rate, seconds))
+
+
+async def _by_sdk(target: Target, batches: Sequence[Sequence[str]], rate: float, seconds: float) -> Sent:
     outcomes: list[str] = []
-    with Vault(
+    async with AsyncVault(
         target.address, ca=target.ca, certificate=target.certificate, key=target.key,
         purpose=PURPOSE, channels=_CHANNELS, timeout=_DEADLINE_SECONDS,
     ) as vault:  # fmt: skip
-        vault.detokenize(batches[0])
+
+        async def one(number: int) -> None:
+            try:
+                answer = await vault.detokenize(batches[number % len(batches)])
+            except VaultError as error:
+                outcomes.append(error.reason)
+            else:
+                outcomes.append("" if len(answer.plain_list()) else "EMPTY")
+
+        async def over_and_over() -> None:
+            while time.perf_counter() < begun + seconds:
+                await one(next(turn))
+
+        turn = itertools.count()
+        await one(next(turn))
+        outcomes.clear()
         begun = time.perf_counter()
-
-        def run() -> None:
-            while True:
-                number = next(turn)
-                due = begun + number / rate if rate else time.perf_counter()
-                if due - begun >= seconds:
-                    return
-                time.sleep(max(0.0, due - time.perf_counter()))
-                try:
-                    vault.detokenize(batches[number % len(batches)]).plain_list()
-                except VaultError as error:
-                    outcomes.append(error.reason)
-                else:
-                    outcomes.append("")
-
-        _together([run] * (_SDK_THREADS if rate else _CHANNELS))
+        if rate:
+            async with asyncio.TaskGroup() as calls:
+                for number in range(int(rate * seconds)):
+                    await asyncio.sleep(max(0.0, begun + number / rate - time.perf_counter()))
+                    calls.create_task(one(number))
+        else:
+            await asyncio.gather(*[over_and_over() for _ in range(_CHANNELS)])
         took = time.perf_counter() - begun
-    refused = outcomes.count("OVERLOADED")
-    good = outcomes.count("")
+    refused, good = outcomes.count("OVERLOADED"), outcomes.count("")
     return Sent(len(outcomes), good, refused, len(outcomes) - good - refused, took)
 
 

@@ -27,11 +27,12 @@ class Refusals:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._counts = {
-            why: metrics.REFUSED.labels(name, why) for why in (*map(str, Refusal), _AT_THE_DOOR, _LATE)
-        }
+        self._counts = dict.fromkeys((*map(str, Refusal), _AT_THE_DOOR, _LATE), 0)
+        self._written = dict(self._counts)
+        self._metrics = {why: metrics.REFUSED.labels(name, why) for why in self._counts}
         self._calls = 0
         self._logged = 0.0
+        metrics.GATHERING.watch(self._write)
 
     def error(self, refusal: Refusal, principal: str, wait_seconds: float) -> OverloadedError:
         """For a call that may not join a line in which it takes so long to get to the end."""
@@ -52,9 +53,15 @@ class Refusals:
         return OverloadedError(words, retry_after_seconds=round(hint, 2), waiting=self._name)
 
     def _count(self, why: str, principal: str) -> None:
-        self._counts[why].inc()
+        self._counts[why] += 1
         self._calls += 1
         now = time.monotonic()
         if now - self._logged >= _LOG_SECONDS:
             calls, self._calls, self._logged = self._calls, 0, now
             log.warning("calls refused for load", kind=self._name, items=calls, principal=principal)
+
+    def _write(self) -> None:
+        for why, count in self._counts.items():
+            if count != self._written[why]:
+                self._metrics[why].inc(count - self._written[why])
+                self._written[why] = count

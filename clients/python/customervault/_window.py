@@ -10,6 +10,8 @@ Rules:
   under way, a limit's worth of answers raises it by one. Calls that were sent before the last decrease tell
   nothing new. Beyond `_MOST` there is no limit any more.
 - Calls wait first come, first served, each method by itself: what is not refused never waits.
+- A call waits for half of the time that it has, at most: one that is sent late runs out of time at the vault,
+  and the next one behind it, too, until nothing is answered any more.
 """
 
 import math
@@ -128,6 +130,11 @@ class Windows:
         """Closes all that are in use."""
         for window in list(self._windows.values()):
             window.close()
+
+
+def longest_wait(remaining_seconds: float) -> float:
+    """For how long a call may wait that has so much time left, in seconds."""
+    return remaining_seconds / 2
 
 
 def no_turn() -> OverloadedError:

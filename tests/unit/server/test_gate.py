@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from vault.errors import DeadlineExceededError, OverloadedError
+from vault.server import metrics
 from vault.server.gate import Gate
 from vault.server.line import TOKEN_BYTES
 
@@ -54,6 +55,7 @@ def queue(
 
 
 def refusals(why: str) -> float:
+    metrics.GATHERING.write()
     return REGISTRY.get_sample_value("cvault_refused_total", {"line": "test", "why": why}) or 0.0
 
 

@@ -7,6 +7,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from vault.errors import OverloadedError, UnauthenticatedError
+from vault.server import metrics
 from vault.server.inbox import FEW, Inbox, Properties
 from vault.server.line import TOKEN_BYTES
 
@@ -72,6 +73,7 @@ def refused(action: Callable[[], object]) -> OverloadedError:
 
 
 def refusals(why: str) -> float:
+    metrics.GATHERING.write()
     return REGISTRY.get_sample_value("cvault_refused_total", {"line": "inbox", "why": why}) or 0.0
 
 

@@ -14,7 +14,7 @@ from grpc_status import rpc_status
 from prometheus_client import REGISTRY
 
 from vault.config import Limits, ServerSettings, Settings
-from vault.server import gate
+from vault.server import gate, metrics
 from vault.server.anchors import Anchors
 from vault.server.calls import Calls
 from vault.server.lanes import READS, URGENT, Lane, LaneName, Lanes, lane_of
@@ -129,6 +129,7 @@ def reason_of(call: Any) -> str:
 
 
 def refused(why: str) -> float:
+    metrics.GATHERING.write()
     return REGISTRY.get_sample_value("cvault_refused_total", {"line": "ordinary", "why": why}) or 0.0
 
 

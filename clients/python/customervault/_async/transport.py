@@ -15,7 +15,7 @@ from customervault._config import Config, PathLike, resolve
 from customervault._exchange import Answer, Exchange, Item, Page, Request
 from customervault._retry import RetryPolicy
 from customervault._status import error_of_call
-from customervault._window import Outcome, Place, Window, Windows, no_turn
+from customervault._window import Outcome, Place, Window, Windows, longest_wait, no_turn
 from customervault.errors import ClosedError, DeadlineExceededError, OverloadedError, VaultError
 
 
@@ -163,7 +163,7 @@ class AsyncTransport:
         place = window.wait(woken.set)
         try:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(deadline - time.monotonic()):
+                async with asyncio.timeout(longest_wait(deadline - time.monotonic())):
                     await woken.wait()
         except asyncio.CancelledError:
             window.leave(place, Outcome.FAILED)

@@ -15,7 +15,7 @@ from customervault._config import Config, PathLike, resolve
 from customervault._exchange import Answer, Exchange, Item, Page, Request
 from customervault._retry import RetryPolicy
 from customervault._status import error_of_call
-from customervault._window import Outcome, Place, Window, Windows, no_turn
+from customervault._window import Outcome, Place, Window, Windows, longest_wait, no_turn
 from customervault.errors import ClosedError, DeadlineExceededError, OverloadedError, VaultError
 
 
@@ -158,7 +158,7 @@ class Transport:
     def _wait(self, window: Window, deadline: float) -> Place:
         woken = threading.Event()
         place = window.wait(woken.set)
-        woken.wait(deadline - time.monotonic())
+        woken.wait(longest_wait(deadline - time.monotonic()))
         if place.admitted:
             return place
         window.leave(place, Outcome.FAILED)
