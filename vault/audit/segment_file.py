@@ -4,6 +4,7 @@
 - An exclusive `flock` says that a process still writes the segment; it ends with the process.
 - A frame is either whole or not there: what a failed write may have left is overwritten by the
   next frame, padded with zeros so far as the remains reach.
+- What was written is counted when it is digested, later and many at a time.
 - Nothing here is thread-safe; `SegmentWriter` holds the locks.
 """
 
@@ -93,7 +94,7 @@ class SegmentFile:
             raise
         self._remains_until = 0
         self.used = end
-        self._count(frame)
+        self._undigested.append(frame)
 
     def take_over(self, fixed: bytes) -> None:
         """Begins to count a segment found on disk, from the 160 bytes of its fixed part."""
@@ -103,10 +104,9 @@ class SegmentFile:
         """Counts the next bytes of a segment found on disk: a frame, or damage."""
         self.used += len(chunk)
         self.gaps += is_gap
+        self._digest.update(chunk)
         if valid:
             self._count(chunk)
-        else:
-            self._undigested.append(chunk)
 
     def _count(self, frame: bytes) -> None:
         self.records += 1
@@ -117,7 +117,6 @@ class SegmentFile:
             self.last_ms = time_ms
         if time_ms < self.first_ms:
             self.first_ms = time_ms
-        self._undigested.append(frame)
 
     def _clear_remains(self) -> None:
         # Blocks may be missing from `used` on: then nothing was written there, or the next frame covers it.
@@ -125,10 +124,17 @@ class SegmentFile:
             _write_all(self.fd, bytes(self._remains_until - self.used), self.used)
 
     def digest_pending(self) -> None:
-        """Digests what was appended. May run beside `write`, but not beside itself."""
+        """Digests and counts what was appended. May run beside `write`, but not beside itself."""
         frames = self._undigested[:]
         del self._undigested[: len(frames)]
         self._digest.update(b"".join(frames))
+        for frame in frames:
+            self._count(frame)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was appended."""
+        return self.used == HEADER_BYTES
 
     @property
     def digest(self) -> bytes:

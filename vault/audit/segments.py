@@ -312,10 +312,10 @@ class SegmentWriter:
         for segment in ended:
             # Its records are synced or given up already; unfinished, it is recovered by the next run.
             with contextlib.suppress(OSError):
-                if segment.records:
-                    segment.finish(State.CLOSED)
-                else:
+                if segment.is_empty:
                     segment.discard()
+                else:
+                    segment.finish(State.CLOSED)
 
     # The background thread.
 

@@ -197,7 +197,7 @@ class Vault:
             return domains_of(engine.directory(snapshot).access.principal(caller.principal), domain)
 
         lookup = Lookup(engine.store, engine.surrogates, domains)
-        with self._suspending_who_goes_beyond():
+        with self._suspending_due:
             return engine.hot.detokenize(caller, tokens, purpose, reveal, foreign=lookup, basis=basis)
 
     def pseudonymize(
@@ -599,7 +599,8 @@ class _SuspendingDue:
         return
 
     def __exit__(self, *_: object) -> None:
-        suspend_due(self._engine, self._trail)
+        if self._engine.budgets.due:
+            suspend_due(self._engine, self._trail)
 
 
 def _page(page_size: int) -> int:

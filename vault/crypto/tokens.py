@@ -100,10 +100,7 @@ class _Generation:
 
     cipher: AesBlockCipher
     prefix: str
-
-    @property
-    def chars(self) -> int:
-        return len(self.prefix) + _BODY_CHARS
+    chars: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +114,10 @@ class _Keys:
     def of(cls, ciphers: Mapping[int, AesBlockCipher], current: int) -> "_Keys":
         if current not in ciphers or not all(0 < generation < 10**5 for generation in ciphers):
             raise ValueError("token key generations are 1 to 99999, the current one among them")
-        made = {number: _Generation(cipher, f"cv{number}_") for number, cipher in ciphers.items()}
+        made = {
+            number: _Generation(cipher, prefix := f"cv{number}_", len(prefix) + _BODY_CHARS)
+            for number, cipher in ciphers.items()
+        }
         return cls(made, made[current])
 
 
@@ -200,12 +200,15 @@ class TokenCodec:
         return self._keys.by_number
 
     def _decipher_one(self, token: str) -> bytes | None:
-        """Its block, or None if it is not genuine or of a generation that is not known."""
-        split = _split(token)
-        known = self._keys.by_number.get(split[0]) if split is not None else None
-        if split is None or known is None:
+        """Its block, or None if it is not genuine, or not as tokens are issued now."""
+        current = self._keys.current
+        prefix = current.prefix
+        if len(token) != current.chars or not token.startswith(prefix):
             return None
-        plain = known.cipher.decipher(split[1])
+        try:
+            plain = current.cipher.decipher(unhexlify(token[len(prefix) :]))
+        except ValueError:
+            return None
         return plain if plain.endswith(CHECK) else None
 
     def _decipher_usual(self, tokens: Sequence[str]) -> bytes | None:

@@ -23,9 +23,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from vault.audit.records import (
     BREAK_GLASS,
@@ -106,6 +105,7 @@ class HotPath:
         admission = Admission(cache, opener, vault_id, judge, tombstone_mac)
         self._tools = Tools(store, cache, admission, opener, vault_id, mask)
         self._turn = threading.Lock()
+        self._moment = _Moment(store, loop)
 
     def detokenize(
         self,
@@ -197,7 +197,7 @@ class HotPath:
             if caller.deadline_monotonic is not None and time.monotonic() > caller.deadline_monotonic:
                 raise DeadlineExceededError("the deadline passed before the read began")
             for _ in range(_ATTEMPTS):
-                with _Moment(self._store, self._loop) as snapshot:
+                with self._moment as snapshot:
                     meta = snapshot.meta
                     grants = self._access_of(snapshot, meta).principal(caller.principal)
                     if self._codec.mark is not mark:
@@ -220,7 +220,8 @@ class HotPath:
             groups = opened.found.groups
             self._budgets.charge(grants, purpose, groups.locators(), groups)
         batch.issued.require_used()
-        self.record(batch, purpose, basis, action, opened.found.groups.data, opened.missed_codes())
+        missed = opened.missed_codes() if opened.found.missed else ()
+        self.record(batch, purpose, basis, action, opened.found.grouped, missed)
         return self._revealed(opened)
 
     def record(
@@ -306,7 +307,7 @@ class HotPath:
 
 
 class _Moment:
-    """A snapshot, and the loop begun at the same one."""
+    """A snapshot, and the loop begun at the same one. A context that is entered again and again."""
 
     __slots__ = ("_loop", "_snapshot", "_store")
 
@@ -333,8 +334,7 @@ class _Moment:
         self._snapshot.__exit__(kind, error, trace)
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """What was opened; `outcomes` are those of `found`, and why tokens were none."""
 
     found: Found

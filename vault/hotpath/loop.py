@@ -85,7 +85,12 @@ class Found(Protocol):
 
     @property
     def groups(self) -> Groups:
-        """As they stand in the access record."""
+        """The groups, one by one."""
+        ...
+
+    @property
+    def grouped(self) -> bytes:
+        """The groups, joined as they stand in the access record."""
         ...
 
     @property

@@ -7,7 +7,6 @@ Rules:
 """
 
 import sys
-from array import array
 from collections.abc import Collection
 from pathlib import Path
 from struct import Struct
@@ -19,6 +18,7 @@ from vault.audit.records import MASKED
 from vault.crypto.hazmat import open_function
 from vault.crypto.suites import SUITES
 from vault.errors import IntegrityFailedError, StorageStoppedError
+from vault.hotpath.handover import Decisions, NativeFound
 from vault.hotpath.known import Known
 from vault.hotpath.loop import (
     BLOCK_BYTES,
@@ -28,12 +28,10 @@ from vault.hotpath.loop import (
     REPLY_FULL,
     TOKEN_UNKNOWN,
     Found,
-    Groups,
     Helper,
     ReadLoop,
 )
 from vault.hotpath.portable import PortableLoop
-from vault.model.texts import PackedTexts
 from vault.policy.reads import Reads
 from vault.store.environment import DATA_FILE, MAP_BYTES
 from vault.store.snapshot import Snapshot
@@ -46,7 +44,7 @@ _LIVE, _TERMS = 1, 2
 _ADMIT, _JUDGE, _PLACE, _UNUSUAL, _SETTLE = range(1, 6)
 _NO_MEMORY: Final = -2
 _KEPT_DECISIONS: Final = 64
-_HASH: Final = 0x9E3779B1
+_FEW_BLOCKS: Final = 1024
 
 _ffi: Final = FFI()
 _ffi.cdef("""
@@ -96,6 +94,14 @@ _ffi.cdef("""
     uint32_t cv_live(const cv_loop *);
     uint64_t cv_lookups(const cv_loop *);
 """)
+
+_JOB_BYTES: Final = _ffi.sizeof("cv_job")
+_GIVEN: Final = Struct(f"=5QQqQ3I{_JOB_BYTES - 76}x")  # up to `consent_shift`; zero behind it
+_TABLES: Final = Struct("=3Q")  # places, numbers, verdicts
+_TABLES_AT: Final = _ffi.offsetof("cv_job", "places")
+_COME_TO: Final = Struct("=II8xQQQ16xQ")  # missed, heads, taken, written, grouped, whole_bytes
+_COME_TO_AT: Final = _ffi.offsetof("cv_job", "missed")
+_NO_MOMENT: Final = -1
 
 
 class NativeCustomers:
@@ -154,8 +160,8 @@ class NativeLoop:
             StorageStoppedError: it cannot be mapped.
         """
         self._library = library
-        self._decisions: dict[int, _Decisions] = {}
-        self._domains: dict[Collection[int], Any] = {}
+        self._decisions: dict[int, Decisions] = {}
+        self._domains: dict[Collection[int], tuple[Any, int]] = {}
         self._written = self._whole = 0
         codes: Any = _ffi.new("cv_codes *")
         codes.token_unknown, codes.reply_full, codes.expired = TOKEN_UNKNOWN, REPLY_FULL, EXPIRED
@@ -171,6 +177,10 @@ class NativeLoop:
             self.close()
             raise StorageStoppedError("the store cannot be mapped for reading")
         self._job: Any = _ffi.new("cv_job *")
+        self._job_bytes: Any = _ffi.buffer(self._job)
+        self._blocks: Any = _ffi.new("char[]", _FEW_BLOCKS * BLOCK_BYTES)
+        self._blocks_at = _address(self._blocks)
+        self._moment = _NO_MOMENT
         self._found: Any = _ffi.new("cv_found *")
         self.customers = NativeCustomers(library, self._loop)
 
@@ -181,39 +191,54 @@ class NativeLoop:
 
     def begin(self, snapshot: Snapshot) -> bool:
         """As `ReadLoop.begin`."""
-        there = self._library.cv_begin(self._loop, snapshot.number)
-        if there < 0:
-            raise IntegrityFailedError
-        if not there:
-            return False
-        self._written = self._whole = 0
+        moment = snapshot.number
+        if moment != self._moment:
+            self._moment = _NO_MOMENT
+            there = self._library.cv_begin(self._loop, moment)
+            if there < 0:
+                raise IntegrityFailedError
+            if not there:
+                return False
+            self._moment = moment
         return True
 
     def read(
         self, blocks: bytes, domains: Collection[int], reads: Reads, room: int, now_ms: int, helper: Helper
     ) -> Found:
         """As `ReadLoop.read`."""
-        job = self._job
-        _ffi.memmove(job, _ZERO_JOB, _JOB_BYTES)
-        count = job.count = len(blocks) // BLOCK_BYTES
-        job.blocks = _ffi.from_buffer(blocks)
-        job.domains = self._domains_of(domains)
-        job.serial, job.now_ms, job.room, job.consent_shift = reads.serial, now_ms, room, reads.consent_shift
-        decisions = self._decisions_of(reads)
-        decisions.give(job)
+        job, size = self._job, len(blocks)
+        if size > len(self._blocks):
+            self._blocks = _ffi.new("char[]", 2 * size)
+            self._blocks_at = _address(self._blocks)
+        _ffi.memmove(self._blocks, blocks, size)
+        decisions = self._decisions.get(reads.serial)
+        if decisions is None or decisions.size != len(reads.numbers):
+            decisions = self._renewed(reads)
+        places, numbers, verdicts, mask = decisions.given
+        _, domains_at = self._domains.get(domains) or self._domain_table(domains)
+        _GIVEN.pack_into(
+            self._job_bytes, 0,
+            self._blocks_at, domains_at, places, numbers, verdicts,
+            reads.serial, now_ms, room, size // BLOCK_BYTES, mask, reads.consent_shift,
+        )  # fmt: skip
         try:
-            self._run(blocks, reads, decisions, helper)
-            whole = _ffi.buffer(job.whole, job.whole_bytes)[:]
+            if stopped := self._library.cv_read(self._loop, job):
+                self._go_on(stopped, blocks, reads, decisions, helper)
         finally:  # whatever came of it, `end` wipes what was written
-            self._written = max(self._written, job.written)
-            self._whole = max(self._whole, job.whole_bytes)
-        return NativeFound(whole, count, job)
+            missed, heads, taken, written, grouped, whole_bytes = _COME_TO.unpack_from(
+                self._job_bytes, _COME_TO_AT
+            )
+            if written > self._written:
+                self._written = written
+            if whole_bytes > self._whole:
+                self._whole = whole_bytes
+        whole = _ffi.buffer(job.whole, whole_bytes)[:]
+        return NativeFound(whole, size // BLOCK_BYTES, heads, missed, grouped, taken)
 
-    def _run(self, blocks: bytes, reads: Reads, decisions: "_Decisions", helper: Helper) -> None:
-        """Calls the loop until the batch is done."""
-        job, call, loop = self._job, self._library.cv_read, self._loop
-        last = None
-        while stopped := call(loop, job):
+    def _go_on(self, stopped: int, blocks: bytes, reads: Reads, decisions: Decisions, helper: Helper) -> None:
+        """Does what the loop has stopped for, and calls it again, until the batch is done."""
+        job, last = self._job, None
+        while stopped:
             # Pages and LMDB may disagree where a page is damaged: what was answered is not asked again.
             if stopped in (_ADMIT, _JUDGE, _PLACE) and (stopped, job.at) == last:
                 raise IntegrityFailedError
@@ -226,7 +251,8 @@ class NativeLoop:
                 known = self._known_at(job)
                 known.levels(reads)
                 decisions.renew(reads)
-                decisions.give(job)
+                places, numbers, verdicts, job.places_mask = decisions.given
+                _TABLES.pack_into(self._job_bytes, _TABLES_AT, places, numbers, verdicts)
             elif stopped == _UNUSUAL:
                 self._tell(job, blocks, reads, helper)
             elif stopped == _SETTLE:
@@ -235,6 +261,7 @@ class NativeLoop:
                 raise MemoryError
             else:
                 raise IntegrityFailedError
+            stopped = self._library.cv_read(self._loop, job)
 
     def row(self, key: bytes) -> bytes | None:
         """One row of the table, within a batch; for tests of the reading of pages.
@@ -251,6 +278,7 @@ class NativeLoop:
     def end(self) -> None:
         """As `ReadLoop.end`."""
         self._library.cv_end(self._loop, self._written, self._whole)
+        self._written = self._whole = 0
 
     def close(self) -> None:
         """As `ReadLoop.close`."""
@@ -286,88 +314,26 @@ class NativeLoop:
         if self._library.cv_tell(self._loop, job, field_class, outcome, encoded, len(encoded)) != 0:
             raise MemoryError
 
-    def _decisions_of(self, reads: Reads) -> "_Decisions":
+    def _renewed(self, reads: Reads) -> Decisions:
         decisions = self._decisions.get(reads.serial)
         if decisions is None:
             if len(self._decisions) >= _KEPT_DECISIONS:
                 self._decisions.clear()
-            decisions = self._decisions[reads.serial] = _Decisions()
-        if decisions.size != len(reads.numbers):
-            decisions.renew(reads)
+            decisions = self._decisions[reads.serial] = Decisions()
+        decisions.renew(reads)
         return decisions
 
-    def _domains_of(self, domains: Collection[int]) -> Any:
-        known = self._domains.get(domains)
-        if known is None:
-            if len(self._domains) >= _KEPT_DECISIONS:
-                self._domains.clear()
-            known = self._domains[domains] = _ffi.from_buffer(
-                bytes(number in domains for number in range(256))
-            )
-        return known
+    def _domain_table(self, domains: Collection[int]) -> tuple[Any, int]:
+        """Their table and its address."""
+        if len(self._domains) >= _KEPT_DECISIONS:
+            self._domains.clear()
+        table = _ffi.new("char[]", bytes(number in domains for number in range(256)))
+        made = self._domains[domains] = table, _address(table)
+        return made
 
 
-class NativeFound:
-    """`Found`, cut out of what the loop laid one after the other; see `gather` in `loop.c`."""
-
-    __slots__ = ("_classes_at", "_whole", "groups", "missed", "outcomes", "taken", "texts")
-
-    def __init__(self, whole: bytes, count: int, job: Any) -> None:
-        heads_at = 4 * count
-        missed_at = heads_at + 4 * job.heads
-        outcomes_at = missed_at + 4 * job.missed
-        self._classes_at = outcomes_at + count
-        groups_at = self._classes_at + count
-        texts_at = groups_at + job.grouped
-        self._whole = whole
-        self.outcomes = whole[outcomes_at : self._classes_at]
-        self.groups = Groups(whole[groups_at:texts_at], memoryview(whole)[heads_at:missed_at].cast("I"))
-        self.texts = PackedTexts(whole[texts_at:], memoryview(whole)[:heads_at].cast("I"))
-        self.missed = memoryview(whole)[missed_at:outcomes_at].cast("I")
-        self.taken: int = job.taken
-
-    @property
-    def classes(self) -> bytes:
-        """Field class of each token."""
-        return self._whole[self._classes_at : self._classes_at + len(self.outcomes)]
-
-    def __repr__(self) -> str:
-        return f"<{len(self.outcomes)} secrets>"
-
-
-class _Decisions:
-    """A `Reads` as the loop looks it up: by a hash table of places, open addressing."""
-
-    def __init__(self) -> None:
-        self.size = -1
-        self._mask = 0
-        self._places: Any = None
-        self._numbers: Any = None
-        self._verdicts: Any = None
-
-    def renew(self, reads: Reads) -> None:
-        """Takes over what was worked out by now."""
-        self.size = len(reads.numbers)
-        bits = max(3, (2 * self.size).bit_length())
-        self._mask = (1 << bits) - 1
-        places, numbers = array("I", bytes(4 << bits)), array("H", bytes(2 << bits))
-        for place, number in reads.numbers.items():
-            at = (place * _HASH & 0xFFFFFFFF) & self._mask
-            while places[at]:
-                at = at + 1 & self._mask
-            places[at], numbers[at] = place + 1, number
-        self._places = _ffi.from_buffer("uint32_t[]", places)
-        self._numbers = _ffi.from_buffer("uint16_t[]", numbers)
-        self._verdicts = _ffi.from_buffer(reads.tables)
-
-    def give(self, job: Any) -> None:
-        """Points the job to it."""
-        job.places, job.numbers, job.verdicts = self._places, self._numbers, self._verdicts
-        job.places_mask = self._mask
-
-
-_JOB_BYTES: Final = _ffi.sizeof("cv_job")
-_ZERO_JOB: Final = bytes(_JOB_BYTES)
+def _address(held: Any) -> int:
+    return int(_ffi.cast("uintptr_t", held))
 
 
 def load(library: Path = LIBRARY) -> Any | None:

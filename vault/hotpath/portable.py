@@ -40,6 +40,11 @@ class PortableFound:
     missed: Sequence[int]
     taken: int
 
+    @property
+    def grouped(self) -> bytes:
+        """The groups, joined."""
+        return self.groups.data
+
     def __repr__(self) -> str:
         return f"<{len(self.outcomes)} secrets>"
 

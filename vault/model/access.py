@@ -23,6 +23,8 @@ class Reveal(IntEnum):
     POSTCODE_AREA = 9
     CARD_BIN = 10
 
+    __hash__ = int.__hash__  # by number, without a call into `enum`: the hot path looks decisions up by it
+
 
 VALUE_REVEALS: Final = frozenset({Reveal.NONE, Reveal.BEST, Reveal.PLAIN, Reveal.MASKED})
 ANSWERS: Final = frozenset(Reveal) - VALUE_REVEALS

@@ -16,8 +16,7 @@ from vault.model.situation import Situation
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """An authenticated call: the name in its certificate, and how long it is willing to wait."""
 
     principal: str
@@ -79,8 +78,7 @@ class EntryResult(NamedTuple):
     error: VaultError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Revealed:
+class Revealed(NamedTuple):
     """A detokenized batch: parallel to the tokens; `""` and `Reveal.NONE` where a denial stands."""
 
     values: Sequence[str]

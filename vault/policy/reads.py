@@ -61,7 +61,11 @@ class _Numbers(dict[int, int]):
 
 
 class Reads:
-    """What one principal sees for one purpose, wanting this much, on this lawful basis. Not thread-safe."""
+    """What one principal sees for one purpose, wanting this much, on this lawful basis. Not thread-safe.
+
+    Attributes:
+        full: whether so much has gathered that it is better to begin anew.
+    """
 
     def __init__(
         self,
@@ -93,14 +97,7 @@ class Reads:
         self._situations: list[Situation] = []
         self._kept: dict[bytes, int] = {}
         self._uniform: dict[Circumstances, bytes] = {}
-
-    @property
-    def full(self) -> bool:
-        """Whether so much has gathered that it is better to begin anew."""
-        return (
-            max(len(self.numbers), len(self._situations), len(self._uniform)) > _MAX_PLACES
-            or len(self._kept) > _MAX_TABLES
-        )
+        self.full = False
 
     def place(self, situation: Situation) -> int:
         """The place of a situation that the row alone does not tell."""
@@ -108,6 +105,7 @@ class Reads:
         if number is None:
             number = self._finer[situation] = len(self._situations)
             self._situations.append(situation)
+            self._look_how_full()
         return _FINER + number << _SHIFT
 
     def of(self, place: int) -> bytes:
@@ -126,7 +124,14 @@ class Reads:
         if number is None:
             number = self._kept[table] = len(self._kept)
             self.tables += table
+        self._look_how_full()
         return number
+
+    def _look_how_full(self) -> None:
+        self.full = (
+            max(len(self.numbers), len(self._situations), len(self._uniform)) >= _MAX_PLACES
+            or len(self._kept) > _MAX_TABLES
+        )
 
     def _situation(self, place: int) -> Situation:
         upper = place >> _SHIFT

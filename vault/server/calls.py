@@ -74,7 +74,16 @@ class Calls:
         lane = self.lanes.of(method)
 
         def in_its_turn(data: bytes, caller: Caller, _context: grpc.ServicerContext) -> bytes:
-            return wire.serialize(work(caller, self._parse(read, data)))
+            if len(data) > self._message_bytes:
+                raise self._too_large(data)
+            try:
+                request = read(data)
+            except DecodeError:
+                raise InvalidRequestError(
+                    "the request is not a well-formed message; texts are UTF-8"
+                ) from None
+            reply = work(caller, request)
+            return reply if isinstance(reply, bytes) else reply.SerializeToString()
 
         answer: Callable[[Any, Caller, grpc.ServicerContext], bytes] = in_its_turn
         if lane is not None:
@@ -110,19 +119,13 @@ class Calls:
             self._vault.record_refusal("", method, error)
             raise
 
-    def _parse(self, read: Callable[[bytes], Any], data: bytes) -> Any:
-        limit = self._message_bytes
-        if len(data) > limit:
-            raise LimitExceededError(
-                "the message is larger than message_bytes",
-                limit="message_bytes",
-                allowed=str(limit),
-                size=str(len(data)),
-            )
-        try:
-            return read(data)
-        except DecodeError:
-            raise InvalidRequestError("the request is not a well-formed message; texts are UTF-8") from None
+    def _too_large(self, data: bytes) -> LimitExceededError:
+        return LimitExceededError(
+            "the message is larger than message_bytes",
+            limit="message_bytes",
+            allowed=str(self._message_bytes),
+            size=str(len(data)),
+        )
 
     def _failed(
         self, method: str, principal: str, started: float, error: Exception

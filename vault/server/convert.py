@@ -8,6 +8,7 @@ ever formatted.
 # ruff: noqa: D103 - the writers are named after the message that they write
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from customervault.v1 import (
     audit_service_pb2 as audit_pb,
@@ -117,6 +118,7 @@ def to_entry(message: token_pb.TokenizeEntry) -> Entry:
     )
 
 
+@lru_cache
 def to_reveal(number: int) -> Reveal:
     """The reveal that is asked for; unspecified means BEST."""
     try:
@@ -133,6 +135,7 @@ def to_form(number: int) -> TokenForm:
         raise InvalidRequestError("form: unknown number", field="form") from None
 
 
+@lru_cache
 def to_basis(number: int) -> LawfulBasis | None:
     """The lawful basis that is stated; unspecified means none."""
     if not number:

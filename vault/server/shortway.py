@@ -31,6 +31,8 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from vault.errors import OverloadedError
 from vault.server import insides
+from vault.server.anchors import CERTIFICATE, CHAIN
+from vault.server.identity import COMMON_NAME, DNS, URI
 from vault.server.inbox import Inbox, Properties
 from vault.server.line import Place
 from vault.server.logs import frames_of, log
@@ -50,6 +52,7 @@ _UNIMPLEMENTED: Final = cygrpc.StatusCode.unimplemented
 _CODES: Final[Mapping[grpc.StatusCode, Any]] = {
     code: getattr(cygrpc.StatusCode, code.name.lower()) for code in grpc.StatusCode
 }
+_WHO: Final = [(name.encode(), name) for name in (CERTIFICATE, CHAIN, URI, DNS, COMMON_NAME)]
 _Finished = tuple["_Call | None", tuple[()]]
 """What gRPC's loop expects of an event's callback: a call that is over, or None."""
 
@@ -78,10 +81,10 @@ class _Call:
         self.cancelled = False
 
     def auth_context(self) -> Properties:
-        """The properties of the caller's connection."""
+        """The properties of the caller's connection that say who it is."""
         if self._properties is None:
             found: Mapping[bytes, Sequence[bytes]] = cygrpc.auth_context(self._event.call) or {}
-            self._properties = {key.decode(): values for key, values in found.items()}
+            self._properties = {name: found[key] for key, name in _WHO if key in found}
         return self._properties
 
     def time_remaining(self) -> float:

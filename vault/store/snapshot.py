@@ -8,6 +8,7 @@ Rules:
 """
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -32,14 +33,17 @@ _Tables = dict[str, "lmdb._Database"]
 
 
 class ValuesReader:
-    """What one transaction of `values` can read. `get` maps a value key (9 bytes) to a row or None."""
-
-    get: Callable[[bytes], bytes | None]
+    """What one transaction of `values` can read."""
 
     def _bind(self, transaction: "lmdb.Transaction[bytes]", tables: _Tables) -> None:
         self._transaction = transaction
         self._tables = tables
-        self.get = transaction.cursor(db=tables["values"]).get
+
+    @cached_property
+    def get(self) -> Callable[[bytes], bytes | None]:
+        """Maps a value key (9 bytes) to a row or None."""
+        found: Callable[[bytes], bytes | None] = self._transaction.cursor(db=self._tables["values"]).get
+        return found
 
     def meta_bytes(self) -> bytes:
         """The meta row; compare its first `META_HOT_BYTES` to see whether anything about access changed."""
@@ -94,7 +98,11 @@ class Snapshot(ValuesReader):
         self._meta: Meta | None = None
 
     def __enter__(self) -> Self:
-        self._bind(_begin(self._environment), self._environment.tables)
+        environment = self._environment
+        try:
+            self._bind(environment.read(), environment.tables)
+        except lmdb.Error as error:
+            raise translate(error, environment.path) from error
         return self
 
     def __exit__(

@@ -81,6 +81,45 @@ def test_bytes_that_are_no_request_are_refused_as_by_protobuf(junk: bytes, texts
     assert told(wire.parse(message)) == expected
 
 
+@given(st.binary(max_size=60), st.integers(0, 60), st.sampled_from([TOKEN, "", "é", "x" * 127, "x" * 128]))
+def test_a_single_token_beside_anything_means_what_protobuf_says(junk: bytes, at: int, text: str) -> None:
+    whole = pb.DetokenizeRequest(tokens=[text], purpose="support").SerializeToString()
+    message = whole[:at] + junk + whole[at:]
+    try:
+        expected = pb.DetokenizeRequest.FromString(message)
+    except DecodeError:
+        for _ in range(2):
+            with pytest.raises(DecodeError):
+                wire.parse(message)
+        return
+    for _ in range(2):  # the second time from memory
+        assert told(wire.parse(message)) == expected
+
+
+def test_tokens_are_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "_remembered", remembered := dict[bytes, wire.Asked]())
+    beside = pb.DetokenizeRequest(purpose="support").SerializeToString()
+    for texts in ([TOKEN], [TOKEN] * 2, [TOKEN] * 9):
+        wire.parse(pb.DetokenizeRequest(tokens=texts, purpose="support").SerializeToString())
+        wire.parse(beside + pb.DetokenizeRequest(tokens=texts).SerializeToString())
+    wire.parse(pb.DetokenizeRequest(tokens=["x"]).SerializeToString() + beside + b"\n\1y")
+    assert set(remembered) == {beside}
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "_remembered", remembered := dict[bytes, wire.Asked]())
+    most = 0
+    for number in range(1000):
+        call = wire.parse(
+            pb.DetokenizeRequest(tokens=[TOKEN], purpose=f"purpose {number}").SerializeToString()
+        )
+        assert call.asked.purpose == f"purpose {number}"
+        most = max(most, len(remembered))
+    assert 0 < most <= 256
+    wire.parse(pb.DetokenizeRequest(tokens=[TOKEN] * 9, purpose="x" * 200).SerializeToString())
+    assert all(len(rest) < 128 for rest in remembered)
+
+
 @built
 @pytest.mark.parametrize(
     ("message", "taken"),

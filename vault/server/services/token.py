@@ -38,7 +38,7 @@ class TokenService:
 
     def detokenize(self, caller: Caller, request: wire.DetokenizeCall) -> bytes:
         """Opens tokens for a purpose. The hot path: no work per value here."""
-        tokens, asked = request.tokens, request.message
+        tokens, asked = request
         reveal, basis = convert.to_reveal(asked.reveal), convert.to_basis(asked.lawful_basis)
         revealed = self._vault.detokenize(caller, tokens, asked.purpose, reveal, basis, asked.domain)
         denials = revealed.denials
