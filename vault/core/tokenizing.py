@@ -145,7 +145,7 @@ class Tokenizing:
         counts = [0] * (max(Outcome) + 1)
         answers = []
         with self._engine.deks.fresh() as fresh:
-            admitting = Admitting(self._engine, session, fresh, numbers)
+            admitting = Admitting(self._engine, session, fresh, numbers, locators)
             for position, entry in enumerate(prepared):
                 try:
                     answer = self._write_entry(
@@ -209,8 +209,7 @@ class Tokenizing:
         if entry.surrogates:
             customer = admitting.open(entry, hashed)
             return self._store(session, grants, customer, numbers, entry, locators, corrected)
-        number, locator, fields = admitting.store(entry, hashed)
-        locators.append(locator)
+        number, fields = admitting.store(entry, hashed)
         return {"customer": number, "created": True, "fields": fields}
 
     def _store(

@@ -1,0 +1,150 @@
+"""What is stored of customers who are new, made for many of them at once.
+
+For each: a data key with its row in the keyring, the customer row with its MAC, a record for each value, the
+sheet, and the customer's name in the access log. Layouts are those of `store.layout`, `store.sheet`,
+`keys.keyring`; which numbers, forms and labels there are was decided before (`admitting`).
+
+`PortableSealer` is the reference. Where a C compiler was found at installation, `newcomers_native` does the
+same in one call (`newcomers.c`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from vault.core.records import first_header
+from vault.crypto import hazmat
+from vault.crypto.suites import XCHACHA20_POLY1305
+from vault.keys.keyring import Keyring
+from vault.keys.opendek import FreshDeks, OpenDek
+from vault.model.ids import CustomerNo, Generation, Region
+from vault.store.layout import VALUE_KEY_BYTES, customer_key, dek_key, first_row, value_key
+from vault.store.sheet import SHEET_FORMAT, SHEET_HEADER, SheetField, first_sheet, sheet_aad
+from vault.store.writes import Rows
+
+FIRST: Final = Generation(1)
+_SHEET_HEAD: Final = SHEET_HEADER.pack(SHEET_FORMAT, FIRST)
+
+
+class NewValue(NamedTuple):
+    """One value of a new customer.
+
+    Attributes:
+        value_no: Its number.
+        field_class: Number of its class.
+        stored: What is sealed.
+        normalized: What it is compared by.
+        index_hash: Its digest in the sheet, or nothing.
+        labels: Under which it stands.
+    """
+
+    value_no: int
+    field_class: int
+    stored: bytes
+    normalized: bytes
+    index_hash: bytes
+    labels: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"<new value {self.value_no} of field class {self.field_class}>"
+
+
+class Newcomer(NamedTuple):
+    """A new customer; the first value is the external id, and numbers ascend."""
+
+    number: CustomerNo
+    jurisdiction: str
+    values: list[NewValue]
+
+
+class Sealed(NamedTuple):
+    """Rows of four tables in the order of their keys, and each customer's locator (16 bytes)."""
+
+    values: Rows
+    sheets: Rows
+    deks: Rows
+    locators: Sequence[bytes]
+
+
+class Occasion(NamedTuple):
+    """What newcomers of one write session have in common.
+
+    Attributes:
+        fresh: A slot for their keys, one after the other.
+        keyring: Wraps the keys.
+        incarnation: Of the vault's value numbers.
+        created_ms: Unix time in milliseconds.
+        heads: By number of a field class: its name and a zero byte, with which its fingerprints begin.
+    """
+
+    fresh: FreshDeks
+    keyring: Keyring
+    incarnation: int
+    created_ms: int
+    heads: Mapping[int, bytes]
+
+
+class Sealer(Protocol):
+    """Makes the rows."""
+
+    def seal(self, newcomers: Sequence[Newcomer], occasion: Occasion) -> Sealed:
+        """Everything that is to be written of some customers, whose numbers ascend.
+
+        Raises:
+            KeyUnavailableError: a primitive failed.
+        """
+
+
+class PortableSealer:
+    """`Sealer`, one customer after the other."""
+
+    def __init__(self, suite: int, vault_id: bytes, region: Region) -> None:
+        self._suite = suite
+        self._vault_id = vault_id
+        self._region = region
+
+    def seal(self, newcomers: Sequence[Newcomer], occasion: Occasion) -> Sealed:
+        """As `Sealer.seal`."""
+        values: list[tuple[bytes, bytes]] = []
+        sheets, deks, locators = [], [], []
+        region = self._region
+        for newcomer in newcomers:
+            number = newcomer.number
+            key, dek = customer_key(region, number), occasion.fresh.next(FIRST)
+            deks.append(
+                (
+                    dek_key(region, number, FIRST),
+                    occasion.keyring.wrap_dek(dek.pointer, region, number, FIRST),
+                )
+            )
+            values += self._values(newcomer, dek, occasion)
+            sheets.append((key, self._sheet(key, newcomer, dek, occasion)))
+            locators.append(dek.locator(key))
+        return Sealed(values, sheets, deks, locators)
+
+    def _values(self, newcomer: Newcomer, dek: OpenDek, occasion: Occasion) -> list[tuple[bytes, bytes]]:
+        """The customer's row and records."""
+        row_key, counter = value_key(self._region, newcomer.number), len(newcomer.values) + 1
+        row = first_row(FIRST, newcomer.jurisdiction, occasion.incarnation, counter, occasion.created_ms)
+        mac = dek.row_mac(self._vault_id + row_key + row)
+        first, headers, keys, parts = int.from_bytes(row_key, "big"), [], [], []
+        for value in newcomer.values:
+            header = first_header(self._suite, value.field_class, FIRST)
+            key = (first | value.value_no).to_bytes(VALUE_KEY_BYTES, "big")
+            headers.append(header)
+            keys.append(key)
+            parts.append((value.stored, self._vault_id + key + header))
+        sealed = hazmat.seal_each(self._suite, dek.seal_key, parts)
+        records = [header + record for header, record in zip(headers, sealed, strict=True)]
+        return [(row_key, row + mac), *zip(keys, records, strict=True)]
+
+    def _sheet(self, key: bytes, newcomer: Newcomer, dek: OpenDek, occasion: Occasion) -> bytes:
+        """The row of table `sheets`."""
+        values, heads = newcomer.values, occasion.heads
+        prints = dek.fingerprints([heads[value.field_class] + value.normalized for value in values])
+        lines = [
+            SheetField(value.value_no, value.field_class, fingerprint, value.index_hash, value.labels)
+            for value, fingerprint in zip(values, prints, strict=True)
+        ]
+        aad = sheet_aad(self._vault_id, key, _SHEET_HEAD)
+        plaintext = first_sheet(values[0].stored, lines)
+        return _SHEET_HEAD + hazmat.seal(XCHACHA20_POLY1305, dek.sheet_key, plaintext, aad)
