@@ -7,6 +7,8 @@ little-endian machines of 64 bits.
 import sys
 from array import array
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,35 +70,45 @@ _BYTES: Final = _ffi.typeof("unsigned char[]")
 
 
 class _Packed:
-    """Newcomers as the library reads them: numbers in arrays, all texts one after the other."""
+    """Newcomers as the library reads them: numbers in arrays, all texts one after the other.
+
+    Taken apart by columns, because most of a loop over values would be the loop.
+    """
 
     __slots__ = ("counts", "data", "fields", "numbers", "places", "rows_size", "scratch_size", "sheets_size")
 
     def __init__(self, newcomers: Sequence[Newcomer], overhead: int, longest_head: int) -> None:
         """`overhead` is what a record takes beside its value; heads are those of `Occasion`."""
+        people, counts = len(newcomers), [len(each.values) for each in newcomers]
+        value_nos, classes, stored, normalized, digests, labels = zip(
+            *chain.from_iterable([each.values for each in newcomers]), strict=True
+        )
+        tails = list(map(_tail, digests, labels) if any(digests) else map(_usual_tail, labels))
+        compared, tailed = list(map(len, normalized)), list(map(len, tails))
+        numbers = zip(value_nos, classes, map(len, stored), compared, tailed, strict=True)
         self.numbers = array("Q", [each.number for each in newcomers])
-        self.counts = array("I", [len(each.values) for each in newcomers])
+        self.counts = array("I", counts)
         self.places = b"".join([each.jurisdiction.encode() or NO_JURISDICTION for each in newcomers])
-        fields: list[int] = []
-        parts: list[bytes] = []
-        stored_size = sheets_size = largest = 0
-        for newcomer in newcomers:
-            sheet = _SHEET_BYTES + len(newcomer.values[0].stored) + _LINE_BYTES * len(newcomer.values)
-            for value_no, field_class, stored, normalized, digest, labels in newcomer.values:
-                tail = (bytes((len(digest),)) + digest if digest else b"\0") + packed_labels(labels)
-                size, compared = len(stored), len(normalized)
-                fields += (value_no, field_class, size, compared, len(tail))
-                parts += (stored, normalized, tail)
-                stored_size += size
-                sheet += len(tail)
-                largest = max(largest, compared)
-            sheets_size += _SHEET_ROW_BYTES + sheet
-            largest = max(largest, sheet)
-        self.fields = array("I", fields)
-        self.data = b"".join(parts)
-        self.rows_size = stored_size + overhead * (len(fields) // 5) + CUSTOMER_ROW_BYTES * len(newcomers)
-        self.sheets_size = sheets_size
-        self.scratch_size = 2 * largest + longest_head  # a sheet, and a form to compare
+        self.fields = array("I", chain.from_iterable(numbers))
+        self.data = b"".join(chain.from_iterable(zip(stored, normalized, tails, strict=True)))
+        stored_size = len(self.data) - sum(compared) - sum(tailed)
+        self.rows_size = stored_size + overhead * len(tails) + CUSTOMER_ROW_BYTES * people
+        sheets = [_SHEET_BYTES + len(each.values[0].stored) for each in newcomers]
+        lines = _LINE_BYTES * len(tails) + sum(tailed)
+        self.sheets_size = sum(sheets) + lines + _SHEET_ROW_BYTES * people
+        # One sheet, and one form to compare behind it.
+        line = _LINE_BYTES + max(tailed)
+        self.scratch_size = max(sheets) + line * max(counts) + max(compared) + longest_head
+
+
+@lru_cache(maxsize=1024)
+def _usual_tail(labels: tuple[str, ...]) -> bytes:
+    return b"\0" + packed_labels(labels)
+
+
+def _tail(digest: bytes, labels: tuple[str, ...]) -> bytes:
+    """How a line of the sheet ends."""
+    return bytes((len(digest),)) + digest + packed_labels(labels) if digest else _usual_tail(labels)
 
 
 class NativeSealer:
