@@ -72,9 +72,21 @@ def prepare_entry(entry: Entry, catalog: FieldCatalog, limits: Limits) -> Prepar
     except VaultError as error:
         prepared.error = error
         return prepared
+    jurisdiction = entry.jurisdiction
+    fields = prepared.fields = [
+        _prepare_field(given, jurisdiction, catalog, limits) for given in entry.fields
+    ]
+    places = [(made.field_class, made.label) for made in fields if made.error is None and not made.empty]
+    if len(set(places)) != len(places):
+        _refuse_repeated(fields)
+    prepared.surrogates = any([made.brought for made in fields])
+    return prepared
+
+
+def _refuse_repeated(fields: Sequence[PreparedField]) -> None:
+    """Refuses what goes where an earlier field of the entry goes."""
     seen: set[tuple[str, str]] = set()
-    for given in entry.fields:
-        made = _prepare_field(given, entry.jurisdiction, catalog, limits)
+    for made in fields:
         if made.error is None and not made.empty:
             place = (made.field_class, made.label)
             if place in seen:
@@ -82,10 +94,6 @@ def prepare_entry(entry: Entry, catalog: FieldCatalog, limits: Limits) -> Prepar
                     "field class and label stand twice in this entry", field="fields"
                 )
             seen.add(place)
-        if made.brought:
-            prepared.surrogates = True
-        prepared.fields.append(made)
-    return prepared
 
 
 def prepare_value(field_class: FieldClass, value: Secret, jurisdiction: str, limits: Limits) -> PreparedField:

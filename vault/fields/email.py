@@ -39,9 +39,15 @@ def prepare_email(text: str) -> Prepared:
     shown, wire_length = _domain(domain)
     local = local if _DOT_ATOM.match(local) else _international_local(local)
     stored = f"{local}@{shown}"
+    # A character is at most four bytes of UTF-8.
+    if len(stored) * 4 > _MAX_LENGTH or len(local) * 4 + 1 + wire_length > _MAX_LENGTH:
+        _check_bytes(stored, local, wire_length)
+    return Prepared(stored, comparable(stored))
+
+
+def _check_bytes(stored: str, local: str, wire_length: int) -> None:
     if len(stored.encode()) > _MAX_LENGTH or len(local.encode()) + 1 + wire_length > _MAX_LENGTH:
         raise UnfitError(f"is longer than {_MAX_LENGTH} bytes")
-    return Prepared(stored, comparable(stored))
 
 
 @lru_cache(maxsize=1024)

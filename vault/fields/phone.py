@@ -79,7 +79,7 @@ def _international(text: str) -> str | None:
     """The form to store of a valid international number; None where it takes `parse` to tell."""
     if not _PLAIN_INTERNATIONAL.match(text):
         return None
-    stored = text.translate(_SEPARATORS)
+    stored = text if text[1:].isdecimal() else text.translate(_SEPARATORS)
     plan, length = _plan(stored[1:4])
     national = stored[length:]
     # What is dialled at home only is stripped by `parse`; numbers this short or long are its business too.

@@ -45,10 +45,13 @@ def prepare(field_class: FieldClass, text: str, country_hint: str = "") -> Prepa
     Raises:
         InvalidValueError: It does not fit. The message is class and reason, never the value.
     """
+    kind = field_class.kind
     try:
-        cleaned = clean(text, lines=field_class.kind in _OF_SEVERAL_LINES)
+        cleaned = clean(text, lines=kind in _OF_SEVERAL_LINES)
         if not cleaned:
             return _NOTHING
+        if kind in _LOOSE and len(cleaned) * _UTF8_MOST <= field_class.max_bytes:
+            return Prepared(cleaned, comparable(cleaned))  # what `_fit` gives, which is for the others
         return _fit(field_class, cleaned, country_hint)
     except UnfitError as unfit:
         reason = str(unfit)

@@ -52,12 +52,13 @@ def clean(text: str, *, lines: bool) -> str:
     if text.isascii():
         text = text.strip()  # of ASCII, the same characters as `_EDGES`
     else:
+        text = unicodedata.normalize("NFC", text).strip(_EDGES)
+    # What is printable holds neither of the two, and saying so is the quickest of these checks.
+    if not text.isprintable():
         if _SURROGATE.search(text):
             raise UnfitError("holds a lone surrogate")
-        text = unicodedata.normalize("NFC", text).strip(_EDGES)
-    # What is printable holds no control character, and saying so is the quickest of these checks.
-    if not text.isprintable() and (_CONTROL_IN_LINES if lines else _CONTROL).search(text):
-        raise UnfitError("holds a control character")
+        if (_CONTROL_IN_LINES if lines else _CONTROL).search(text):
+            raise UnfitError("holds a control character")
     return text
 
 
@@ -66,7 +67,10 @@ def comparable(text: str) -> bytes:
     if text.isascii():
         folded = text.lower()
     else:
-        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+        normal = unicodedata.normalize("NFKC", text)
+        folded = normal.casefold()
+        if folded != normal:  # else it is normal already; most scripts know no case
+            folded = unicodedata.normalize("NFKC", folded)
     return " ".join(folded.split()).encode()
 
 
