@@ -73,13 +73,11 @@ def prepare_entry(entry: Entry, catalog: FieldCatalog, limits: Limits) -> Prepar
         prepared.error = error
         return prepared
     jurisdiction = entry.jurisdiction
-    fields = prepared.fields = [
-        _prepare_field(given, jurisdiction, catalog, limits) for given in entry.fields
-    ]
+    fields = [_prepare_field(given, jurisdiction, catalog, limits) for given in entry.fields]
     places = [(made.field_class, made.label) for made in fields if made.error is None and not made.empty]
     if len(set(places)) != len(places):
         _refuse_repeated(fields)
-    prepared.surrogates = any([made.brought for made in fields])
+    prepared.fields, prepared.surrogates = fields, any(made.brought for made in fields)
     return prepared
 
 

@@ -49,10 +49,8 @@ def clean(text: str, *, lines: bool) -> str:
     """
     if lines and "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if text.isascii():
-        text = text.strip()  # of ASCII, the same characters as `_EDGES`
-    else:
-        text = unicodedata.normalize("NFC", text).strip(_EDGES)
+    # Of ASCII, `strip` takes the same characters as `_EDGES`.
+    text = text.strip() if text.isascii() else unicodedata.normalize("NFC", text).strip(_EDGES)
     # What is printable holds neither of the two, and saying so is the quickest of these checks.
     if not text.isprintable():
         if _SURROGATE.search(text):
