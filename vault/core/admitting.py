@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from vault.core.book import OpenCustomer
 from vault.core.engine import Engine
 from vault.core.fieldinput import EXTERNAL_ID, PreparedEntry, PreparedField, check_limit
-from vault.core.newcomers import FIRST, Newcomer, NewValue, Occasion
+from vault.core.newcomers import FIRST, Newcomer, NewValue, Occasion, new_value
 from vault.errors import LimitExceededError, VaultError
 from vault.fields.field_class import FieldClass
 from vault.keys.opendek import FreshDeks
@@ -174,7 +174,7 @@ class Admitting:
                 continue
             labels = labels_of.get(label) or labels_of.setdefault(label, (label,))
             held[place] = len(values)
-            values.append(NewValue(next_no, known.number, made.stored, made.normalized, digest, labels))
+            values.append(new_value((next_no, known.number, made.stored, made.normalized, digest, labels)))
             results.append([_CREATED, next_no])
             next_no += 1
         return results

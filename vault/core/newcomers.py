@@ -17,6 +17,7 @@ from vault.crypto.suites import XCHACHA20_POLY1305
 from vault.keys.keyring import Keyring
 from vault.keys.opendek import FreshDeks, OpenDek
 from vault.model.ids import CustomerNo, Generation, Region
+from vault.model.swift import maker
 from vault.store.layout import VALUE_KEY_BYTES, customer_key, dek_key, first_row, value_key
 from vault.store.sheet import SHEET_FORMAT, SHEET_HEADER, SheetField, first_sheet, sheet_aad
 from vault.store.writes import Rows
@@ -46,6 +47,9 @@ class NewValue(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<new value {self.value_no} of field class {self.field_class}>"
+
+
+new_value = maker(NewValue)
 
 
 class Newcomer(NamedTuple):

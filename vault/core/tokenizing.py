@@ -45,7 +45,7 @@ from vault.errors import (
 )
 from vault.model.access import Action
 from vault.model.ids import CUSTOMER_ROW, CustomerNo
-from vault.model.requests import Caller, Entry, EntryResult, FieldResult, Outcome, TokenForm
+from vault.model.requests import Caller, Entry, EntryResult, FieldResult, Outcome, TokenForm, field_result
 from vault.policy.decision import Grants
 from vault.store.entries import ValuesCorrected
 from vault.store.session import WriteSession
@@ -372,7 +372,7 @@ def _result(answer: Answer, entry: PreparedEntry, tokens: Iterator[str]) -> Entr
     for (outcome, value), made in zip(answer["fields"], entry.fields, strict=True):
         if outcome in _STORED:
             token = next(tokens)
-            results.append(FieldResult(_OUTCOMES[outcome], made.surrogate or token))
+            results.append(field_result((_OUTCOMES[outcome], made.surrogate or token, None)))
         elif outcome == _EMPTY:
             results.append(FieldResult(Outcome.EMPTY))
         else:

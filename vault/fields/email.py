@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from email_validator import EmailNotValidError, validate_email
 
-from vault.fields.text import Prepared, UnfitError, comparable
+from vault.fields.text import Prepared, UnfitError, comparable, prepared
 
 _MAX_LENGTH = 254  # RFC 5321 4.5.3.1.3, erratum 1690 of RFC 3696
 _ATOM = r"[A-Za-z0-9_!#$%&'*+\-/=?^`{|}~]+"  # RFC 5322 3.2.3
@@ -42,7 +42,7 @@ def prepare_email(text: str) -> Prepared:
     # A character is at most four bytes of UTF-8.
     if len(stored) * 4 > _MAX_LENGTH or len(local) * 4 + 1 + wire_length > _MAX_LENGTH:
         _check_bytes(stored, local, wire_length)
-    return Prepared(stored, comparable(stored))
+    return prepared((stored, comparable(stored)))
 
 
 def _check_bytes(stored: str, local: str, wire_length: int) -> None:

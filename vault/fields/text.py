@@ -13,6 +13,8 @@ import unicodedata
 from functools import cache
 from typing import NamedTuple
 
+from vault.model.swift import maker
+
 _EDGES = (
     "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
     "\u200a\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"
@@ -39,6 +41,10 @@ class Prepared(NamedTuple):
 
     def __repr__(self) -> str:
         return "<prepared>"
+
+
+prepared = maker(Prepared)
+"""As `Prepared`, of both in a tuple: for the kinds of which an import brings most."""
 
 
 def clean(text: str, *, lines: bool) -> str:
