@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from vault.config import Limits
 from vault.core.references import external_id_bytes
@@ -13,6 +13,9 @@ from vault.fields.preparing import prepare
 from vault.model.ids import is_jurisdiction, is_label
 from vault.model.requests import CustomerRef, Entry, FieldInput
 from vault.model.secret import Secret
+
+if TYPE_CHECKING:
+    from vault.core.drafting import Draft
 
 EXTERNAL_ID: Final = "external_id"
 
@@ -42,6 +45,9 @@ class PreparedEntry:
     fields: list[PreparedField] = field(default_factory=list)
     error: VaultError | None = None
     surrogates: bool = False  # whether a field is to be answered with one
+    hashed: bytes = b""  # the external id's key in the index of epoch `hashed_in`, if it was looked for
+    hashed_in: int = 0
+    draft: "Draft | None" = None  # of a customer who seems to be new
 
 
 def check_batch(entries: Sequence[Entry], limits: Limits) -> None:

@@ -3,7 +3,7 @@
  * rows with their MACs, sheets, wrapped keys, locators. vault/core/newcomers.py holds the same in Python and says
  * what it is for; tests hold the two equal.
  *
- * Nothing is decided here: numbers, forms to store and to compare, digests and labels come ready. libsodium is
+ * Nothing is decided here: counters, forms to store and to compare, digests and labels come ready. libsodium is
  * called through pointers.
  *
  *   key      region u8 | customer_no u40 | value_no u24; value_no 0 is the customer row
@@ -42,7 +42,7 @@ enum { VAULT_ID = 16, KEY = 9, ID = 6, HEADER = 13, ROW = 38, MAC = 16, PRINT = 
 enum { WRAP_NONCE = 24, WRAP_TAG = 16, DEK_ROW = 1 + CHECK + WRAP_NONCE + DEK + WRAP_TAG, SHEET_HEAD = 3, EPOCH = 4 };
 enum { SEAL_AT = 32, ROW_AT = 64, PRINT_AT = 96, SHEET_AT = 128, AUDIT_AT = 160 };
 enum { ROW_ID = 10, PRINT_ID = 11, SHEET_ID = 12, AUDIT_ID = 13, CHECK_ID = 255 }; /* vault/crypto/subkeys.py */
-enum { VALUE_NO, CLASS, STORED, NORMALIZED, TAIL, NUMBERS };                       /* of a field */
+enum { COUNTER, CLASS, STORED, NORMALIZED, TAIL, NUMBERS };                       /* of a field */
 enum { DONE, REFUSED = -1 /* sizes that do not fit */, FAILED = -2 /* libsodium */ };
 
 static const unsigned char CONTEXT[16] = "cv-dek-1";
@@ -61,7 +61,7 @@ typedef struct {
     const uint64_t *numbers;          /* of the customers */
     const uint32_t *counts;           /* of their values; the first is the external id */
     const unsigned char *places;      /* their jurisdictions, 2 bytes each */
-    const uint32_t *fields;           /* of each value: value_no, class, sizes of what follows it in `data` */
+    const uint32_t *fields;           /* of each value: counter, class, sizes of what follows it in `data` */
     const unsigned char *data;        /* of each value: form to store, form to compare, tail of its line */
     const unsigned char *heads;       /* by class: what its fingerprints begin with */
     const uint32_t *head_ends;        /* 256 */
@@ -187,13 +187,14 @@ static int put_value(place *p, const uint32_t *field, const unsigned char *data,
     const cv_newcomers *j = p->j;
     uint32_t class = field[CLASS], head_at = class == 0 ? 0 : j->head_ends[class - 1];
     uint32_t head = j->head_ends[class] - head_at;
+    uint32_t value_no = (uint32_t)j->incarnation << 16 | field[COUNTER];
     unsigned char aad[VAULT_ID + KEY + HEADER] = {0}, *header = aad + VAULT_ID + KEY, *out;
 
-    if ((out = next_row(p, field[VALUE_NO], (uint64_t)HEADER + t->nonce_bytes + field[STORED] + t->tag_bytes)) == NULL)
+    if ((out = next_row(p, value_no, (uint64_t)HEADER + t->nonce_bytes + field[STORED] + t->tag_bytes)) == NULL)
         return REFUSED;
     memcpy(aad, t->vault_id, VAULT_ID);
     memcpy(aad + VAULT_ID, p->id, ID);
-    put(aad + VAULT_ID + ID, field[VALUE_NO], KEY - ID);
+    put(aad + VAULT_ID + ID, value_no, KEY - ID);
     header[0] = (unsigned char)t->suite;
     header[1] = (unsigned char)class;
     put(header + 3, 1, 4);
@@ -205,7 +206,7 @@ static int put_value(place *p, const uint32_t *field, const unsigned char *data,
     data += field[STORED];
     memcpy(spare, j->heads + head_at, head);
     memcpy(spare + head, data, field[NORMALIZED]);
-    put(line, field[VALUE_NO], 3);
+    put(line, value_no, 3);
     line[3] = (unsigned char)class;
     memcpy(line + 4 + PRINT, data + field[NORMALIZED], field[TAIL]);
     return hash16(p, line + 4, PRINT_AT, spare, (uint64_t)head + field[NORMALIZED]);
@@ -245,7 +246,7 @@ static int measure(const place *p, uint32_t values, uint64_t *sheet, uint64_t *s
     *spare = 0;
     for (uint32_t i = 0; i < values; i++, field += NUMBERS) {
         uint64_t size = (uint64_t)field[STORED] + field[NORMALIZED] + field[TAIL];
-        if (size > left || field[CLASS] > 255 || field[VALUE_NO] >= 1 << 24)
+        if (size > left || field[CLASS] > 255 || field[COUNTER] > UINT16_MAX)
             return REFUSED;
         left -= size;
         *sheet += 4 + PRINT + (uint64_t)field[TAIL];

@@ -18,7 +18,7 @@ from vault.core.newcomers import FIRST, Newcomer, Occasion, PortableSealer, Seal
 from vault.crypto import hazmat
 from vault.crypto.suites import SUITES, XCHACHA20_POLY1305
 from vault.errors import KeyUnavailableError
-from vault.model.ids import Region
+from vault.model.ids import CustomerNo, Region
 from vault.store.layout import (
     CUSTOMER_ROW_BYTES,
     DEK_ROW_BYTES,
@@ -33,6 +33,7 @@ from vault.store.sheet import FINGERPRINT_BYTES, LOCATOR_BYTES, SHEET_HEADER, pa
 LIBRARY: Final = Path(__file__).with_name("_newcomers.so")
 _VERSION: Final = 1
 _CLASSES: Final = 256
+_NUMBERS_A_VALUE: Final = 5
 _WRAP: Final = SUITES[XCHACHA20_POLY1305]
 _SHEET_ROW_BYTES: Final = SHEET_HEADER.size + _WRAP.overhead_bytes
 _SHEET_BYTES: Final = 2 + 2 + 2  # beside external id and lines
@@ -69,36 +70,123 @@ _uncleared: Final = _ffi.new_allocator(should_clear_after_alloc=False)
 _BYTES: Final = _ffi.typeof("unsigned char[]")
 
 
-class _Packed:
-    """Newcomers as the library reads them: numbers in arrays, all texts one after the other.
+class NativeSealer:
+    """`Sealer`, compiled."""
+
+    def __init__(self, library: Any, suite: int, vault_id: bytes, region: Region) -> None:
+        self.library = library
+        self.region = region
+        self.suite = known = SUITES[suite]
+        tools: Any = _ffi.new("cv_tools *")
+        tools.seal = _ffi.cast("void *", hazmat.seal_function(suite))
+        tools.wrap = _ffi.cast("void *", hazmat.seal_function(XCHACHA20_POLY1305))
+        tools.hash = _ffi.cast("void *", hazmat.hash_function())
+        tools.random = _ffi.cast("void *", hazmat.random_function())
+        tools.suite, tools.subkey = suite, known.subkey_id
+        tools.nonce_bytes, tools.tag_bytes = known.nonce_bytes, known.tag_bytes
+        tools.vault_id, tools.region = vault_id, region
+        self.tools = tools
+
+    def pack(self, newcomers: Sequence[Newcomer], heads: Mapping[int, bytes]) -> "NativePacked":
+        """As `Sealer.pack`."""
+        return NativePacked(self, newcomers, heads)
+
+
+class NativePacked:
+    """`Packed` as the library reads it: counts in arrays, all texts one after the other.
 
     Taken apart by columns, because most of a loop over values would be the loop.
     """
 
-    __slots__ = ("counts", "data", "fields", "numbers", "places", "rows_size", "scratch_size", "sheets_size")
+    __slots__ = (
+        "_sealer", "counts", "data", "fields", "head_ends", "heads", "places", "rows_size", "scratch_size",
+        "sheets_size",
+    )  # fmt: skip
 
-    def __init__(self, newcomers: Sequence[Newcomer], overhead: int, longest_head: int) -> None:
-        """`overhead` is what a record takes beside its value; heads are those of `Occasion`."""
+    def __init__(
+        self, sealer: NativeSealer, newcomers: Sequence[Newcomer], heads: Mapping[int, bytes]
+    ) -> None:
+        self._sealer = sealer
+        self.heads, self.head_ends = _heads(heads)
         people, counts = len(newcomers), [len(each.values) for each in newcomers]
-        value_nos, classes, stored, normalized, digests, labels = zip(
+        counters, classes, stored, normalized, digests, labels = zip(
             *chain.from_iterable([each.values for each in newcomers]), strict=True
         )
         tails = list(map(_tail, digests, labels) if any(digests) else map(_usual_tail, labels))
         compared, tailed = list(map(len, normalized)), list(map(len, tails))
-        numbers = zip(value_nos, classes, map(len, stored), compared, tailed, strict=True)
-        self.numbers = array("Q", [each.number for each in newcomers])
+        numbers = zip(counters, classes, map(len, stored), compared, tailed, strict=True)
         self.counts = array("I", counts)
         self.places = b"".join([each.jurisdiction.encode() or NO_JURISDICTION for each in newcomers])
         self.fields = array("I", chain.from_iterable(numbers))
         self.data = b"".join(chain.from_iterable(zip(stored, normalized, tails, strict=True)))
         stored_size = len(self.data) - sum(compared) - sum(tailed)
+        overhead = HEADER_BYTES + sealer.suite.overhead_bytes
         self.rows_size = stored_size + overhead * len(tails) + CUSTOMER_ROW_BYTES * people
         sheets = [_SHEET_BYTES + len(each.values[0].stored) for each in newcomers]
         lines = _LINE_BYTES * len(tails) + sum(tailed)
         self.sheets_size = sum(sheets) + lines + _SHEET_ROW_BYTES * people
         # One sheet, and one form to compare behind it.
         line = _LINE_BYTES + max(tailed)
-        self.scratch_size = max(sheets) + line * max(counts) + max(compared) + longest_head
+        self.scratch_size = max(sheets) + line * max(counts) + max(compared) + len(self.heads)
+
+    def __repr__(self) -> str:
+        return f"<{len(self.counts)} new customers>"
+
+    def seal(self, numbers: Sequence[CustomerNo], occasion: Occasion) -> Sealed:
+        """As `Packed.seal`."""
+        if len(numbers) != len(self.counts):
+            raise ValueError("one number for each customer")
+        job: Any = _ffi.new("cv_newcomers *")
+        count, values = len(numbers), len(self.fields) // _NUMBERS_A_VALUE
+        job.customers, job.values = count, values
+        kept = self._give(job, array("Q", numbers), occasion)
+        out = {name: _uncleared(_BYTES, size) for name, size in self._sizes(count, values).items()}
+        for name, buffer in out.items():
+            setattr(job, name, buffer)
+        job.nonces_size, job.scratch_size = len(out["nonces"]), self.scratch_size
+        job.rows_size, job.sheets_size = self.rows_size, self.sheets_size
+        row_ends, sheet_ends = array("I", bytes(4 * (values + count))), array("I", bytes(4 * count))
+        job.row_ends = _ffi.from_buffer("uint32_t[]", row_ends)
+        job.sheet_ends = _ffi.from_buffer("uint32_t[]", sheet_ends)
+        if self._sealer.library.cv_seal_newcomers(self._sealer.tools, job) != 0:
+            raise KeyUnavailableError("new customers could not be sealed")
+        del kept
+        region = self._sealer.region
+        sheets, deks = _cut(out["sheets"], sheet_ends), _even(out["deks"], DEK_ROW_BYTES)
+        return Sealed(
+            list(zip(_even(out["keys"], VALUE_KEY_BYTES), _cut(out["rows"], row_ends), strict=True)),
+            [(customer_key(region, number), row) for number, row in zip(numbers, sheets, strict=True)],
+            [(dek_key(region, number, FIRST), row) for number, row in zip(numbers, deks, strict=True)],
+            _even(out["locators"], LOCATOR_BYTES),
+        )
+
+    def _give(self, job: Any, numbers: "array[int]", occasion: Occasion) -> list[Any]:
+        """Points the job to what it reads; what is returned keeps it where it is."""
+        job.numbers = held = _ffi.from_buffer("uint64_t[]", numbers)
+        job.counts = counts = _ffi.from_buffer("uint32_t[]", self.counts)
+        job.fields = fields = _ffi.from_buffer("uint32_t[]", self.fields)
+        job.head_ends = ends = _ffi.from_buffer("uint32_t[]", self.head_ends)
+        job.places = places = _ffi.from_buffer(self.places)
+        job.data = data = _ffi.from_buffer(self.data)
+        job.heads = heads = _ffi.from_buffer(self.heads)
+        job.data_size = len(self.data)
+        job.slot = _ffi.cast("unsigned char *", hazmat.address_of(occasion.fresh.slot))
+        job.epoch_key = _ffi.cast("unsigned char *", hazmat.address_of(occasion.keyring.edk.pointer()))
+        job.epoch, job.incarnation = occasion.keyring.epoch, occasion.incarnation
+        job.created_ms = occasion.created_ms
+        return [held, counts, fields, ends, places, data, heads]
+
+    def _sizes(self, count: int, values: int) -> Mapping[str, int]:
+        """Bytes of each buffer that is written."""
+        return {
+            "nonces": self._sealer.suite.nonce_bytes * values + 2 * _WRAP.nonce_bytes * count,
+            "scratch": self.scratch_size,
+            "keys": VALUE_KEY_BYTES * (values + count),
+            "rows": self.rows_size,
+            "sheets": self.sheets_size,
+            "deks": DEK_ROW_BYTES * count,
+            "locators": LOCATOR_BYTES * count,
+        }
 
 
 @lru_cache(maxsize=1024)
@@ -109,81 +197,6 @@ def _usual_tail(labels: tuple[str, ...]) -> bytes:
 def _tail(digest: bytes, labels: tuple[str, ...]) -> bytes:
     """How a line of the sheet ends."""
     return bytes((len(digest),)) + digest + packed_labels(labels) if digest else _usual_tail(labels)
-
-
-class NativeSealer:
-    """`Sealer`, compiled."""
-
-    def __init__(self, library: Any, suite: int, vault_id: bytes, region: Region) -> None:
-        self._library = library
-        self._region = region
-        self._known = known = SUITES[suite]
-        tools: Any = _ffi.new("cv_tools *")
-        tools.seal = _ffi.cast("void *", hazmat.seal_function(suite))
-        tools.wrap = _ffi.cast("void *", hazmat.seal_function(XCHACHA20_POLY1305))
-        tools.hash = _ffi.cast("void *", hazmat.hash_function())
-        tools.random = _ffi.cast("void *", hazmat.random_function())
-        tools.suite, tools.subkey = suite, known.subkey_id
-        tools.nonce_bytes, tools.tag_bytes = known.nonce_bytes, known.tag_bytes
-        tools.vault_id, tools.region = vault_id, region
-        self._tools = tools
-
-    def seal(self, newcomers: Sequence[Newcomer], occasion: Occasion) -> Sealed:
-        """As `Sealer.seal`."""
-        longest = max(map(len, occasion.heads.values()))
-        packed = _Packed(newcomers, HEADER_BYTES + self._known.overhead_bytes, longest)
-        job: Any = _ffi.new("cv_newcomers *")
-        count, values = len(newcomers), len(packed.fields) // 5
-        job.customers, job.values = count, values
-        kept = self._give(job, packed, occasion)
-        out = {name: _uncleared(_BYTES, size) for name, size in self._sizes(packed, count, values).items()}
-        for name, buffer in out.items():
-            setattr(job, name, buffer)
-        job.nonces_size, job.scratch_size = len(out["nonces"]), packed.scratch_size
-        job.rows_size, job.sheets_size = packed.rows_size, packed.sheets_size
-        row_ends, sheet_ends = array("I", bytes(4 * (values + count))), array("I", bytes(4 * count))
-        job.row_ends = _ffi.from_buffer("uint32_t[]", row_ends)
-        job.sheet_ends = _ffi.from_buffer("uint32_t[]", sheet_ends)
-        if self._library.cv_seal_newcomers(self._tools, job) != 0:
-            raise KeyUnavailableError("new customers could not be sealed")
-        del kept
-        region, numbers = self._region, packed.numbers
-        sheets, deks = _cut(out["sheets"], sheet_ends), _even(out["deks"], DEK_ROW_BYTES)
-        return Sealed(
-            list(zip(_even(out["keys"], VALUE_KEY_BYTES), _cut(out["rows"], row_ends), strict=True)),
-            [(customer_key(region, number), row) for number, row in zip(numbers, sheets, strict=True)],
-            [(dek_key(region, number, FIRST), row) for number, row in zip(numbers, deks, strict=True)],
-            _even(out["locators"], LOCATOR_BYTES),
-        )
-
-    def _give(self, job: Any, packed: _Packed, occasion: Occasion) -> list[Any]:
-        """Points the job to what it reads; what is returned keeps it where it is."""
-        heads, head_ends = _heads(occasion.heads)
-        job.numbers = numbers = _ffi.from_buffer("uint64_t[]", packed.numbers)
-        job.counts = counts = _ffi.from_buffer("uint32_t[]", packed.counts)
-        job.fields = fields = _ffi.from_buffer("uint32_t[]", packed.fields)
-        job.head_ends = ends = _ffi.from_buffer("uint32_t[]", head_ends)
-        job.places = places = _ffi.from_buffer(packed.places)
-        job.data = data = _ffi.from_buffer(packed.data)
-        job.heads = begins = _ffi.from_buffer(heads)
-        job.data_size = len(packed.data)
-        job.slot = _ffi.cast("unsigned char *", hazmat.address_of(occasion.fresh.slot))
-        job.epoch_key = _ffi.cast("unsigned char *", hazmat.address_of(occasion.keyring.edk.pointer()))
-        job.epoch, job.incarnation = occasion.keyring.epoch, occasion.incarnation
-        job.created_ms = occasion.created_ms
-        return [numbers, counts, fields, ends, places, data, begins]
-
-    def _sizes(self, packed: _Packed, count: int, values: int) -> Mapping[str, int]:
-        """Bytes of each buffer that is written."""
-        return {
-            "nonces": self._known.nonce_bytes * values + 2 * _WRAP.nonce_bytes * count,
-            "scratch": packed.scratch_size,
-            "keys": VALUE_KEY_BYTES * (values + count),
-            "rows": packed.rows_size,
-            "sheets": packed.sheets_size,
-            "deks": DEK_ROW_BYTES * count,
-            "locators": LOCATOR_BYTES * count,
-        }
 
 
 def _heads(by_class: Mapping[int, bytes]) -> tuple[bytes, "array[int]"]:
