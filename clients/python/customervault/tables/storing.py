@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
 from customervault.tables.plan import Place
-from customervault.tables.rows import row_exchanges
 from customervault.tables.source import Record
 from customervault.tables.target import StoredRow
 
@@ -64,6 +63,8 @@ class Storing:
     def _send(
         self, records: Sequence[Record], places: Sequence[Place], request_id: str
     ) -> Sequence[StoredRow]:
+        from customervault.tables.rows import row_exchanges
+
         vault = self._vault
         return vault._run_in_turn(
             row_exchanges(
