@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 
 from tests.scenarios.support.deployment import SMALL, Desks, by_id, found_vault, new_id
+from vault.core.admitting import _numbered
+from vault.core.directory import FIELD_CLASS
+from vault.core.drafting import Drafting, Drafts
+from vault.core.fieldinput import PreparedEntry, prepare_entry
 from vault.errors import BatchAbortedError, Reason
 from vault.model.requests import Entry, EntryResult, FieldInput, Outcome
 from vault.model.secret import Secret
@@ -153,3 +157,68 @@ def test_more_fields_than_a_customer_may_have_are_refused_before_it_is_admitted(
     assert stored.error is None
     (later,) = _store(desks, _entry("wide", wide[:299]))
     assert later.customer_created
+
+
+def test_new_customers_among_known_ones_are_admitted_without_them(desks: Desks) -> None:
+    _store(desks, _entry("old", CUSTOMERS["plain"]))
+    results = _store(
+        desks,
+        _entry("new-1", CUSTOMERS["plain"]),
+        _entry("old", [("email", "ada@example.org", "")]),
+        _entry("new-2", CUSTOMERS["equal"]),
+    )
+    assert [each.customer_created for each in results] == [True, False, True]
+    assert desks.crm.plain(results[1].results[0].token) == "ada@example.org"
+    _store(desks, _entry("alone", CUSTOMERS["equal"]))
+    assert _kept(desks, "new-2") == _kept(desks, "alone")
+
+
+@pytest.mark.parametrize("comes_meanwhile", [False, True])
+def test_what_was_looked_up_before_the_lock_is_not_relied_on(
+    desks: Desks, monkeypatch: pytest.MonkeyPatch, comes_meanwhile: bool
+) -> None:
+    """Between draft and lock, an epoch with other index keys may have begun, or the customer have come."""
+    draft_all = Drafting.draft_all
+    meanwhile = [_entry("ada", [("name", "Ada", "first")])] if comes_meanwhile else []
+
+    def overtaken(drafting: Drafting, entries: Sequence[PreparedEntry]) -> Drafts:
+        drafts = draft_all(drafting, entries)
+        while meanwhile:
+            _store(desks, meanwhile.pop())
+        for entry in entries:
+            entry.hashed, entry.hashed_in = bytes(16), entry.hashed_in + 1
+        return drafts
+
+    monkeypatch.setattr(Drafting, "draft_all", overtaken)
+    (stored,) = _store(desks, _entry("ada", CUSTOMERS["plain"]))
+    assert stored.customer_created is not comes_meanwhile
+    (again,) = _store(desks, _entry("ada", CUSTOMERS["plain"]))
+    assert not again.customer_created
+    assert again.customer_token == stored.customer_token
+    assert [desks.crm.plain(each.token) for each in again.results] == ["Ada", "Lovelace", "ada@example.com"]
+
+
+def test_a_refusal_found_while_drafting_changes_nothing_of_the_entry(desks: Desks) -> None:
+    many = CUSTOMERS["compound"]
+    engine = desks.crm.vault.engine
+    with engine.store.snapshot() as snapshot:
+        numbers = engine.directory(snapshot).numbers[FIELD_CLASS]
+    prepared = [prepare_entry(_entry("new", many), engine.catalog, engine.settings.limits)]
+    drafts = Drafting(engine, numbers).draft_all(prepared)
+    assert len(drafts.all[0].refused) == len(
+        [line for line in drafts.all[0].fields if line[0] == Outcome.REFUSED]
+    )
+    assert drafts.all[0].refused
+    assert all(made.error is None for made in prepared[0].fields)
+
+
+def test_numbers_after_a_restore_hold_its_incarnation() -> None:
+    fields: list[list[int | str]] = [
+        [int(Outcome.CREATED), 2],
+        [int(Outcome.UNCHANGED), 2],
+        [int(Outcome.EMPTY), 0],
+        [int(Outcome.REFUSED), "INVALID_VALUE"],
+    ]
+    assert _numbered(fields, 0) == fields
+    later = 3 << 16 | 2
+    assert _numbered(fields, 3) == [[1, later], [2, later], [4, 0], [5, "INVALID_VALUE"]]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vault.fields import FieldCatalog
 
 _BATCH_SECONDS = 60.0  # a batch waits for a durable commit, behind the batches before it
-_CHANNELS_FOR_A_REQUEST = 4
+_CHANNELS_FOR_A_REQUEST = 3
 
 _HELP = """Import a CSV or JSON Lines export and write its tokenized copy.
 

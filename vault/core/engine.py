@@ -29,6 +29,8 @@ from vault.core.following import followers_of
 from vault.core.forgetting import Forgetting
 from vault.core.indexkeys import IndexKeys
 from vault.core.keyhistory import listed_keys, publish, require_unforked
+from vault.core.newcomers import Sealer
+from vault.core.newcomers_native import newcomer_sealer
 from vault.core.pseudonyms import PseudonymKeys
 from vault.core.recovery import Recovery
 from vault.core.replay import Part, Request
@@ -88,6 +90,7 @@ class Engine:
     effects: Effects
     consents: ConsentLedger
     deks: DekOpener
+    newcomers: Sealer
     write_slots: SlotPool
     catalog: FieldCatalog
     directories: DirectoryReader
@@ -297,6 +300,7 @@ def _open_parts(
         effects=effects,
         consents=ConsentLedger(book, rows),
         deks=deks,
+        newcomers=newcomer_sealer(suite, store.vault_id, region),
         write_slots=write_slots,
         catalog=catalog,
         directories=directories,

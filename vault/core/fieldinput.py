@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from vault.config import Limits
 from vault.core.references import external_id_bytes
@@ -13,6 +13,9 @@ from vault.fields.preparing import prepare
 from vault.model.ids import is_jurisdiction, is_label
 from vault.model.requests import CustomerRef, Entry, FieldInput
 from vault.model.secret import Secret
+
+if TYPE_CHECKING:
+    from vault.core.drafting import Draft
 
 EXTERNAL_ID: Final = "external_id"
 
@@ -42,6 +45,9 @@ class PreparedEntry:
     fields: list[PreparedField] = field(default_factory=list)
     error: VaultError | None = None
     surrogates: bool = False  # whether a field is to be answered with one
+    hashed: bytes = b""  # the external id's key in the index of epoch `hashed_in`, if it was looked for
+    hashed_in: int = 0
+    draft: "Draft | None" = None  # of a customer who seems to be new
 
 
 def check_batch(entries: Sequence[Entry], limits: Limits) -> None:
@@ -72,9 +78,19 @@ def prepare_entry(entry: Entry, catalog: FieldCatalog, limits: Limits) -> Prepar
     except VaultError as error:
         prepared.error = error
         return prepared
+    jurisdiction = entry.jurisdiction
+    fields = [_prepare_field(given, jurisdiction, catalog, limits) for given in entry.fields]
+    places = [(made.field_class, made.label) for made in fields if made.error is None and not made.empty]
+    if len(set(places)) != len(places):
+        _refuse_repeated(fields)
+    prepared.fields, prepared.surrogates = fields, any(made.brought for made in fields)
+    return prepared
+
+
+def _refuse_repeated(fields: Sequence[PreparedField]) -> None:
+    """Refuses what goes where an earlier field of the entry goes."""
     seen: set[tuple[str, str]] = set()
-    for given in entry.fields:
-        made = _prepare_field(given, entry.jurisdiction, catalog, limits)
+    for made in fields:
         if made.error is None and not made.empty:
             place = (made.field_class, made.label)
             if place in seen:
@@ -82,10 +98,6 @@ def prepare_entry(entry: Entry, catalog: FieldCatalog, limits: Limits) -> Prepar
                     "field class and label stand twice in this entry", field="fields"
                 )
             seen.add(place)
-        if made.brought:
-            prepared.surrogates = True
-        prepared.fields.append(made)
-    return prepared
 
 
 def prepare_value(field_class: FieldClass, value: Secret, jurisdiction: str, limits: Limits) -> PreparedField:

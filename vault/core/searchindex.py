@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import Final
+from typing import Final, Protocol
 
 from vault.core.directory import FIELD_CLASS
 from vault.core.indexkeys import IndexKeys, search_hash
@@ -33,7 +33,6 @@ from vault.fields.searching import Searchable, search_form
 from vault.model.ids import CustomerNo, Region
 from vault.store.layout import customer_key
 from vault.store.session import WriteSession
-from vault.store.sheet import SheetField
 from vault.store.snapshot import KeyringReader
 
 COMPOUND: Final = 0  # in place of a class's number
@@ -52,7 +51,19 @@ def digest_of(field_class: FieldClass, normalized: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=16, person=_PERSON).digest()
 
 
-def pairs_of(lines: Iterable[SheetField]) -> list[Pair]:
+class Line(Protocol):
+    """What the index needs to know of a value."""
+
+    @property
+    def field_class(self) -> int:
+        """Number of its class."""
+
+    @property
+    def index_hash(self) -> bytes:
+        """Its digest, or nothing."""
+
+
+def pairs_of(lines: Iterable[Line]) -> list[Pair]:
     """The digests in some lines of a sheet."""
     return [(line.field_class, line.index_hash) for line in lines if line.index_hash]
 
@@ -128,8 +139,8 @@ class SearchIndex:
         self,
         session: WriteSession,
         number: CustomerNo,
-        before: Sequence[SheetField],
-        lines: Iterable[SheetField],
+        before: Sequence[Line],
+        lines: Iterable[Line],
         *,
         created: bool = False,
     ) -> None:
@@ -141,7 +152,7 @@ class SearchIndex:
             customer = customer_key(self._region, number)
             session.search_change(customer, old - new, new - old, note=not created)
 
-    def restore(self, session: WriteSession, number: CustomerNo, lines: Iterable[SheetField]) -> None:
+    def restore(self, session: WriteSession, number: CustomerNo, lines: Iterable[Line]) -> None:
         """Adds whatever row of a customer's sheet is missing."""
         rows = self.rows_of(session, session, number, pairs_of(lines))
         session.search_change(customer_key(self._region, number), (), rows)
@@ -169,9 +180,7 @@ class SearchIndex:
         """How the rows of everybody begin to whom this leads (17 bytes)."""
         return self._index_keys.search_hash(index, message[1]) + bytes((message[0],))
 
-    def require_room(
-        self, reader: RowReader, lines: Iterable[SheetField], field_class: int, digest: bytes
-    ) -> None:
+    def require_room(self, reader: RowReader, lines: Iterable[Line], field_class: int, digest: bytes) -> None:
         """Checks that a customer may get a further value.
 
         Raises:

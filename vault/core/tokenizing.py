@@ -22,6 +22,7 @@ from typing import Any, Final
 from vault.core.admitting import Admitting
 from vault.core.book import OpenCustomer
 from vault.core.directory import FIELD_CLASS
+from vault.core.drafting import Drafting, Drafts
 from vault.core.engine import Engine
 from vault.core.fieldinput import (
     PreparedEntry,
@@ -45,14 +46,13 @@ from vault.errors import (
 )
 from vault.model.access import Action
 from vault.model.ids import CUSTOMER_ROW, CustomerNo
-from vault.model.requests import Caller, Entry, EntryResult, FieldResult, Outcome, TokenForm
+from vault.model.requests import Caller, Entry, EntryResult, FieldResult, Outcome, TokenForm, field_result
 from vault.policy.decision import Grants
 from vault.store.entries import ValuesCorrected
 from vault.store.session import WriteSession
 from vault.store.sheet import MAX_LABELS, SheetField
 
 Answer = dict[str, Any]
-_ENTRIES_A_TURN = 20
 # Plain numbers, and members by number: making an enum member costs more than the rest of an answer.
 _OUTCOMES: Final = {int(outcome): outcome for outcome in Outcome}
 _STORED: Final = frozenset(map(int, (Outcome.CREATED, Outcome.UNCHANGED, Outcome.UPDATED)))
@@ -91,7 +91,8 @@ class Tokenizing:
         engine = self._engine
         check_batch(entries, engine.settings.limits)
         with engine.store.snapshot() as snapshot:
-            grants = engine.directory(snapshot).access.principal(caller.principal)
+            directory = engine.directory(snapshot)
+        grants = directory.access.principal(caller.principal)
         grants.require(Action.WRITE)
         domain_id = grants.domain(domain)
         request = engine.request(grants.id, request_id, method, _fingerprinted(entries, domain, atomic, form))
@@ -99,18 +100,22 @@ class Tokenizing:
         for entry in prepared:
             if entry.surrogates or (self._surrogates and form is not TokenForm.TOKEN):
                 self._want_surrogates(entry, form, domain_id)
+        drafts = Drafting(engine, directory.numbers[FIELD_CLASS]).draft_all(prepared)
 
         def job(session: WriteSession) -> list[Answer]:
             remembered = request.recall(session)
             if remembered is not None:
                 return self._still_true(session, remembered, prepared)
-            answers = self._write(session, caller, prepared, atomic, method)
+            answers = self._write(session, caller, prepared, drafts, atomic, method)
             request.remember(session, answers)
             return answers
 
         answers = engine.committer.submit(job, deadline=caller.deadline_monotonic)
-        tokens = self._tokens(answers, domain_id)
-        return [_result(answer, entry, tokens) for answer, entry in zip(answers, prepared, strict=True)]
+        with engine.turn.ordinary():
+            tokens = self._tokens(answers, domain_id)
+        return engine.turn.each(
+            lambda pair: _result(*pair, tokens), list(zip(answers, prepared, strict=True))
+        )
 
     def _want_surrogates(self, entry: PreparedEntry, form: TokenForm, domain: int) -> None:
         for made in entry.fields:
@@ -123,17 +128,17 @@ class Tokenizing:
                 entry.surrogates = True
 
     def _prepare(self, entries: Sequence[Entry]) -> list[PreparedEntry]:
-        engine, prepared = self._engine, []
-        for start in range(0, len(entries), _ENTRIES_A_TURN):
-            with engine.turn.ordinary():
-                prepared += [
-                    prepare_entry(entry, engine.catalog, engine.settings.limits)
-                    for entry in entries[start : start + _ENTRIES_A_TURN]
-                ]
-        return prepared
+        catalog, limits = self._engine.catalog, self._engine.settings.limits
+        return self._engine.turn.each(lambda entry: prepare_entry(entry, catalog, limits), entries)
 
     def _write(
-        self, session: WriteSession, caller: Caller, prepared: list[PreparedEntry], atomic: bool, method: str
+        self,
+        session: WriteSession,
+        caller: Caller,
+        prepared: list[PreparedEntry],
+        drafts: Drafts,
+        atomic: bool,
+        method: str,
     ) -> list[Answer]:
         # Asked again under the lock: a principal revoked since the call began writes nothing.
         directory = self._engine.directory(session)
@@ -145,7 +150,7 @@ class Tokenizing:
         counts = [0] * (max(Outcome) + 1)
         answers = []
         with self._engine.deks.fresh() as fresh:
-            admitting = Admitting(self._engine, session, fresh, numbers)
+            admitting = Admitting(self._engine, session, fresh, drafts, locators)
             for position, entry in enumerate(prepared):
                 try:
                     answer = self._write_entry(
@@ -193,7 +198,9 @@ class Tokenizing:
             raise entry.error
         book, hashed = self._engine.book, b""
         if entry.external_id:
-            hashed = book.external_hash(session, entry.external_id)
+            hashed = entry.hashed
+            if entry.hashed_in != session.epoch:
+                hashed = book.external_hash(session, entry.external_id)
             if hashed in admitting:
                 admitting.flush()
             number = book.lookup_hashed(session, hashed)
@@ -209,8 +216,7 @@ class Tokenizing:
         if entry.surrogates:
             customer = admitting.open(entry, hashed)
             return self._store(session, grants, customer, numbers, entry, locators, corrected)
-        number, locator, fields = admitting.store(entry, hashed)
-        locators.append(locator)
+        number, fields = admitting.store(entry, hashed)
         return {"customer": number, "created": True, "fields": fields}
 
     def _store(
@@ -373,7 +379,7 @@ def _result(answer: Answer, entry: PreparedEntry, tokens: Iterator[str]) -> Entr
     for (outcome, value), made in zip(answer["fields"], entry.fields, strict=True):
         if outcome in _STORED:
             token = next(tokens)
-            results.append(FieldResult(_OUTCOMES[outcome], made.surrogate or token))
+            results.append(field_result((_OUTCOMES[outcome], made.surrogate or token, None)))
         elif outcome == _EMPTY:
             results.append(FieldResult(Outcome.EMPTY))
         else:

@@ -4,8 +4,7 @@ Each method takes the `Caller` first and raises `VaultError`. The use cases' own
 rules; this one only joins them, so that a server or a test has one object to talk to.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +40,7 @@ from vault.core.suspending import Suspending, suspend_due
 from vault.core.tokenizing import Tokenizing
 from vault.core.tracing import Tracing
 from vault.core.trail import Trail
+from vault.core.turn import Item, Made
 from vault.errors import VaultError
 from vault.fields.derived import Question
 from vault.model.access import Reveal
@@ -157,9 +157,9 @@ class Vault:
         """Finishes waiting writes, syncs the access log, zeroes keys."""
         self.engine.close()
 
-    def turn(self) -> AbstractContextManager[None]:
-        """A turn for heavy work around a write, such as converting a batch; see `turn`."""
-        return self.engine.turn.ordinary()
+    def each(self, work: Callable[[Item], Made], items: Sequence[Item]) -> list[Made]:
+        """Heavy work around a write, such as converting a batch, in turns; see `turn`."""
+        return self.engine.turn.each(work, items)
 
     def tokenize(
         self,

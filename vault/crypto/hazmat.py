@@ -86,6 +86,11 @@ _OPEN: Final[dict[int, Callable[..., int]]] = {
     AES_256_GCM: _lib.crypto_aead_aes256gcm_decrypt,
     AEGIS_256: _lib.crypto_aead_aegis256_decrypt,
 }
+_SEAL_NAMES: Final = {
+    XCHACHA20_POLY1305: "crypto_aead_xchacha20poly1305_ietf_encrypt",
+    AES_256_GCM: "crypto_aead_aes256gcm_encrypt",
+    AEGIS_256: "crypto_aead_aegis256_encrypt",
+}
 _OPEN_NAMES: Final = {
     XCHACHA20_POLY1305: "crypto_aead_xchacha20poly1305_ietf_decrypt",
     AES_256_GCM: "crypto_aead_aes256gcm_decrypt",
@@ -135,7 +140,27 @@ def open_function(suite: int) -> int:
         KeyUnavailableError: this CPU cannot do it.
     """
     _require_cpu(suite)
-    return int(_ffi.cast("uintptr_t", _ffi.addressof(_lib, _OPEN_NAMES[suite])))
+    return _function(_OPEN_NAMES[suite])
+
+
+def seal_function(suite: int) -> int:
+    """The address of libsodium's function that seals a suite's records; raises as `open_function`."""
+    _require_cpu(suite)
+    return _function(_SEAL_NAMES[suite])
+
+
+def hash_function() -> int:
+    """The address of keyed BLAKE2b with salt and personalisation, for compiled code."""
+    return _function("crypto_generichash_blake2b_salt_personal")
+
+
+def random_function() -> int:
+    """The address of the source of randomness, for compiled code."""
+    return _function("randombytes")
+
+
+def _function(name: str) -> int:
+    return int(_ffi.cast("uintptr_t", _ffi.addressof(_lib, name)))
 
 
 def pointer_at(address: int) -> KeyPointer:

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from email_validator import EmailNotValidError, validate_email
 
-from vault.fields.text import Prepared, UnfitError, comparable
+from vault.fields.text import Prepared, UnfitError, comparable, prepared
 
 _MAX_LENGTH = 254  # RFC 5321 4.5.3.1.3, erratum 1690 of RFC 3696
 _ATOM = r"[A-Za-z0-9_!#$%&'*+\-/=?^`{|}~]+"  # RFC 5322 3.2.3
@@ -39,9 +39,15 @@ def prepare_email(text: str) -> Prepared:
     shown, wire_length = _domain(domain)
     local = local if _DOT_ATOM.match(local) else _international_local(local)
     stored = f"{local}@{shown}"
+    # A character is at most four bytes of UTF-8.
+    if len(stored) * 4 > _MAX_LENGTH or len(local) * 4 + 1 + wire_length > _MAX_LENGTH:
+        _check_bytes(stored, local, wire_length)
+    return prepared((stored, comparable(stored)))
+
+
+def _check_bytes(stored: str, local: str, wire_length: int) -> None:
     if len(stored.encode()) > _MAX_LENGTH or len(local.encode()) + 1 + wire_length > _MAX_LENGTH:
         raise UnfitError(f"is longer than {_MAX_LENGTH} bytes")
-    return Prepared(stored, comparable(stored))
 
 
 @lru_cache(maxsize=1024)

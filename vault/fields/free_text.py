@@ -3,12 +3,12 @@
 People's names know no rules, so none are checked beyond those of every text.
 """
 
-from vault.fields.text import Prepared, comparable
+from vault.fields.text import Prepared, comparable, prepared
 
 
 def prepare_loose(text: str) -> Prepared:
     """Names and addresses: case, width and spacing make no difference."""
-    return Prepared(text, comparable(text))
+    return prepared((text, comparable(text)))
 
 
 def prepare_exact(text: str) -> Prepared:

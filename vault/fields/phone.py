@@ -23,7 +23,7 @@ from phonenumbers import (
 )
 
 from vault.fields.numbering import CallingCode, calling_code
-from vault.fields.text import Prepared, UnfitError
+from vault.fields.text import Prepared, UnfitError, prepared
 
 _TOO_SHORT = "too short for the country"
 _TOO_LONG = "too long for the country"
@@ -36,7 +36,7 @@ _REASONS = {
 }
 _UNLIKELY = {ValidationResult.TOO_SHORT: _TOO_SHORT, ValidationResult.TOO_LONG: _TOO_LONG}
 _PLAIN_INTERNATIONAL = re.compile(r"\+[1-9][0-9]*(?:[ ().-]{1,2}[0-9]+)*\Z")
-_SEPARATORS = dict.fromkeys(map(ord, " ().-"))
+_SEPARATORS = " ().-"
 _TWO_DIGIT_CODES = frozenset(str(code) for code in COUNTRY_CODE_TO_REGION_CODE if 10 <= code <= 99)
 
 
@@ -53,7 +53,7 @@ def prepare_phone(text: str, country: str) -> Prepared:
     """
     international = _international(text)
     if international is not None:
-        return Prepared(international, international.encode())
+        return prepared((international, international.encode()))
     try:
         number = parse(text, country or None)
     except NumberParseException as refusal:
@@ -79,7 +79,10 @@ def _international(text: str) -> str | None:
     """The form to store of a valid international number; None where it takes `parse` to tell."""
     if not _PLAIN_INTERNATIONAL.match(text):
         return None
-    stored = text.translate(_SEPARATORS)
+    stored = text
+    if not text[1:].isdecimal():
+        for separator in _SEPARATORS:  # several times as fast as `translate`
+            stored = stored.replace(separator, "")
     plan, length = _plan(stored[1:4])
     national = stored[length:]
     # What is dialled at home only is stripped by `parse`; numbers this short or long are its business too.

@@ -11,10 +11,9 @@ from vault.fields.free_text import prepare_exact, prepare_loose
 from vault.fields.iban import prepare_iban
 from vault.fields.national_id import prepare_national_id
 from vault.fields.phone import is_country, prepare_phone
-from vault.fields.text import Prepared, UnfitError, clean, comparable
+from vault.fields.text import Prepared, UnfitError, clean, comparable, prepared
 
 _PREPARERS: dict[Kind, Callable[[str], Prepared]] = {
-    Kind.EMAIL: prepare_email,
     Kind.BIRTH_DATE: prepare_birth_date,
     Kind.NATIONAL_ID: prepare_national_id,
     Kind.IBAN: prepare_iban,
@@ -27,7 +26,7 @@ _UTF8_MOST = 4  # bytes of one character
 # Few kinds, compared in turn: an enum's hash is computed in Python, and costs more than the comparisons.
 _LOOSE = (Kind.NAME, Kind.ADDRESS)
 _OF_SEVERAL_LINES = (Kind.ADDRESS, Kind.NOTE)
-_PHONE = Kind.PHONE
+_EMAIL, _PHONE = Kind.EMAIL, Kind.PHONE
 
 
 def prepare(field_class: FieldClass, text: str, country_hint: str = "") -> Prepared:
@@ -45,10 +44,13 @@ def prepare(field_class: FieldClass, text: str, country_hint: str = "") -> Prepa
     Raises:
         InvalidValueError: It does not fit. The message is class and reason, never the value.
     """
+    kind = field_class.kind
     try:
-        cleaned = clean(text, lines=field_class.kind in _OF_SEVERAL_LINES)
+        cleaned = clean(text, lines=kind in _OF_SEVERAL_LINES)
         if not cleaned:
             return _NOTHING
+        if kind in _LOOSE and len(cleaned) * _UTF8_MOST <= field_class.max_bytes:
+            return prepared((cleaned, comparable(cleaned)))  # what `_fit` gives, which is for the others
         return _fit(field_class, cleaned, country_hint)
     except UnfitError as unfit:
         reason = str(unfit)
@@ -61,20 +63,22 @@ def _fit(field_class: FieldClass, cleaned: str, country_hint: str) -> Prepared:
         _check_size(field_class, cleaned)
     try:
         kind = field_class.kind
-        if kind in _LOOSE:
-            prepared = prepare_loose(cleaned)
+        if kind is _EMAIL:
+            made = prepare_email(cleaned)
         elif kind is _PHONE:
             country = country_hint if is_country(country_hint) else field_class.default_country
-            prepared = prepare_phone(cleaned, country)
+            made = prepare_phone(cleaned, country)
+        elif kind in _LOOSE:
+            made = prepare_loose(cleaned)
         else:
-            prepared = _PREPARERS[kind](cleaned)
-        if len(prepared.stored) * _UTF8_MOST > field_class.max_bytes:
-            _check_size(field_class, prepared.stored)
+            made = _PREPARERS[kind](cleaned)
+        if len(made.stored) * _UTF8_MOST > field_class.max_bytes:
+            _check_size(field_class, made.stored)
     except UnfitError:
         if not field_class.lenient:
             raise
         return Prepared(cleaned, comparable(cleaned))
-    return prepared
+    return made
 
 
 def _check_size(field_class: FieldClass, text: str) -> None:

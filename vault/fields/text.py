@@ -13,6 +13,8 @@ import unicodedata
 from functools import cache
 from typing import NamedTuple
 
+from vault.model.swift import maker
+
 _EDGES = (
     "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
     "\u200a\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"
@@ -41,6 +43,10 @@ class Prepared(NamedTuple):
         return "<prepared>"
 
 
+prepared = maker(Prepared)
+"""As `Prepared`, of both in a tuple: for the kinds of which an import brings most."""
+
+
 def clean(text: str, *, lines: bool) -> str:
     """`text` by the rules above; `lines` allows newline and tab.
 
@@ -49,15 +55,14 @@ def clean(text: str, *, lines: bool) -> str:
     """
     if lines and "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if text.isascii():
-        text = text.strip()  # of ASCII, the same characters as `_EDGES`
-    else:
+    # Of ASCII, `strip` takes the same characters as `_EDGES`.
+    text = text.strip() if text.isascii() else unicodedata.normalize("NFC", text).strip(_EDGES)
+    # What is printable holds neither of the two, and saying so is the quickest of these checks.
+    if not text.isprintable():
         if _SURROGATE.search(text):
             raise UnfitError("holds a lone surrogate")
-        text = unicodedata.normalize("NFC", text).strip(_EDGES)
-    # What is printable holds no control character, and saying so is the quickest of these checks.
-    if not text.isprintable() and (_CONTROL_IN_LINES if lines else _CONTROL).search(text):
-        raise UnfitError("holds a control character")
+        if (_CONTROL_IN_LINES if lines else _CONTROL).search(text):
+            raise UnfitError("holds a control character")
     return text
 
 
@@ -66,7 +71,10 @@ def comparable(text: str) -> bytes:
     if text.isascii():
         folded = text.lower()
     else:
-        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+        normal = unicodedata.normalize("NFKC", text)
+        folded = normal.casefold()
+        if folded != normal:  # else it is normal already; most scripts know no case
+            folded = unicodedata.normalize("NFKC", folded)
     return " ".join(folded.split()).encode()
 
 

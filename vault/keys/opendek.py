@@ -120,6 +120,11 @@ class FreshDeks:
         self._at = pointers
         self._suite = suite
 
+    @property
+    def slot(self) -> hazmat.KeyPointer:
+        """Where the slot begins, for compiled code that fills it as `next` does."""
+        return self._at.dek
+
     def next(self, generation: Generation) -> OpenDek:
         """A fresh random DEK, not yet wrapped. The one given out before is no longer to be used."""
         hazmat.fill_random(self._at.dek, DEK_BYTES)

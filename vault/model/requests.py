@@ -12,6 +12,7 @@ from vault.model.consent import LawfulBasis
 from vault.model.erasure import Awaited, Stage
 from vault.model.secret import Secret
 from vault.model.situation import Situation
+from vault.model.swift import maker
 
 T = TypeVar("T")
 
@@ -57,6 +58,9 @@ class FieldInput(NamedTuple):
     surrogate: Secret | None = None
 
 
+field_input = maker(FieldInput)
+
+
 class Entry(NamedTuple):
     """One customer's fields to store."""
 
@@ -69,6 +73,9 @@ class FieldResult(NamedTuple):
     outcome: Outcome
     token: str = ""
     error: VaultError | None = None
+
+
+field_result = maker(FieldResult)
 
 
 class EntryResult(NamedTuple):

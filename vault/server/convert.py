@@ -54,7 +54,6 @@ from vault.model.requests import (
     ExplainQuery,
     Export,
     ExportedValue,
-    FieldInput,
     HeldValue,
     InclusionProof,
     KeyringStatus,
@@ -65,6 +64,7 @@ from vault.model.requests import (
     TokenForm,
     TokenInfo,
     Translated,
+    field_input,
 )
 from vault.model.secret import Secret
 from vault.model.situation import Situation
@@ -111,7 +111,7 @@ def to_entry(message: token_pb.TokenizeEntry) -> Entry:
     return Entry(
         customer=to_ref(message.customer),
         fields=[
-            FieldInput(f.field_class, Secret(f.value), f.label, Secret(f.surrogate) if f.surrogate else None)
+            field_input((f.field_class, Secret(f.value), f.label, Secret(s) if (s := f.surrogate) else None))
             for f in message.fields
         ],
         jurisdiction=message.jurisdiction,

@@ -217,7 +217,7 @@ def _packed_lines(external_id: bytes, lines: Sequence[SheetField]) -> bytes:
         (value_no << 8 | field_class).to_bytes(4, "big")
         + fingerprint
         + (_short(index_hash) if index_hash else b"\0")
-        + _packed_labels(labels)
+        + packed_labels(labels)
         for value_no, field_class, fingerprint, index_hash, labels in lines
     ]
     head = len(external_id).to_bytes(2, "big") + external_id + len(packed).to_bytes(2, "big")
@@ -225,7 +225,8 @@ def _packed_lines(external_id: bytes, lines: Sequence[SheetField]) -> bytes:
 
 
 @lru_cache(maxsize=1024)  # few sets of labels, and every value has one
-def _packed_labels(labels: tuple[str, ...]) -> bytes:
+def packed_labels(labels: tuple[str, ...]) -> bytes:
+    """How a line of the plaintext ends."""
     return bytes((len(labels),)) + b"".join([_short(label.encode("ascii")) for label in labels])
 
 

@@ -30,11 +30,9 @@ class TokenService:
 
     def batch_tokenize(self, caller: Caller, request: pb.BatchTokenizeRequest) -> pb.BatchTokenizeResponse:
         """Stores fields of many customers."""
-        with self._vault.turn():
-            entries = [convert.to_entry(entry) for entry in request.entries]
+        entries = self._vault.each(convert.to_entry, request.entries)
         results = self._store(caller, entries, request, batch=True)
-        with self._vault.turn():
-            return pb.BatchTokenizeResponse(results=[convert.entry_result(each) for each in results])
+        return pb.BatchTokenizeResponse(results=self._vault.each(convert.entry_result, results))
 
     def detokenize(self, caller: Caller, request: wire.DetokenizeCall) -> bytes:
         """Opens tokens for a purpose. The hot path: no work per value here."""

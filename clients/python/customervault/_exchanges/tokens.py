@@ -20,7 +20,8 @@ from customervault.v1 import token_service_pb2 as api
 from customervault.values import LawfulBasis, Reveal, RevealLevel, TokenForm, Values
 
 _SERVICE = "/customervault.v1.TokenService/"
-_BATCH_BYTES = 3 * 1024 * 1024
+BATCH_BYTES = 3 * 1024 * 1024
+BATCH_TOKENIZE = _SERVICE + "BatchTokenize"
 
 
 def tokenize(
@@ -85,7 +86,7 @@ def _entry_batches(entries: Iterable[Entry], max_batch: int | None) -> Iterator[
         entry_values, entry_bytes = max(1, len(fields)), added.ByteSize()
         values += entry_values
         size += entry_bytes
-        if sent and max_batch is not None and (values > max_batch or size > _BATCH_BYTES):
+        if sent and max_batch is not None and (values > max_batch or size > BATCH_BYTES):
             following = api.BatchTokenizeRequest(entries=[added])
             del message.entries[-1]
             yield message, sent
@@ -98,9 +99,7 @@ def _entry_batches(entries: Iterable[Entry], max_batch: int | None) -> Iterator[
 def _tokenize_batch(
     message: api.BatchTokenizeRequest, sent: list[list[Field]]
 ) -> Exchange[list[results.Tokenized]]:
-    reply: api.BatchTokenizeResponse = yield Request(
-        _SERVICE + "BatchTokenize", message, api.BatchTokenizeResponse
-    )
+    reply: api.BatchTokenizeResponse = yield Request(BATCH_TOKENIZE, message, api.BatchTokenizeResponse)
     return [_convert.tokenized(result, fields) for result, fields in zip(reply.results, sent, strict=True)]
 
 

@@ -13,13 +13,11 @@ from uuid import UUID, uuid5
 
 from customervault.tables.plan import Place
 from customervault.tables.source import Record
-from customervault.tables.target import Refusal, StoredField, StoredRow
+from customervault.tables.target import StoredRow
 
 if TYPE_CHECKING:
-    from customervault import Vault, VaultError
-    from customervault.results import Tokenized
+    from customervault import Vault
 
-_EMPTY = StoredField("empty")
 _MOST_ROWS = 1000  # entries that the vault takes in one request by default
 
 
@@ -65,37 +63,15 @@ class Storing:
     def _send(
         self, records: Sequence[Record], places: Sequence[Place], request_id: str
     ) -> Sequence[StoredRow]:
-        from customervault import Entry, Field
+        from customervault.tables.rows import row_exchanges
 
-        entries = [
-            Entry(
-                record.external_id,
-                [
-                    Field(place.field_class, value, place.label)
-                    for place, value in zip(places, record.values, strict=True)
-                    if value
-                ],
-                record.jurisdiction,
+        vault = self._vault
+        return vault._run_in_turn(
+            row_exchanges(
+                records,
+                places,
+                domain=self._domain or vault._config.domain,
+                request_id=request_id,
+                max_batch=vault._config.max_batch,
             )
-            for record in records
-        ]
-        answers = self._vault.tokenize_many(entries, domain=self._domain or None, request_id=request_id)
-        return [_stored(record, answer) for record, answer in zip(records, answers, strict=True)]
-
-
-def _stored(record: Record, answer: "Tokenized") -> StoredRow:
-    if answer.error is not None:
-        return StoredRow(refusal=_refusal(answer.error))
-    results = iter(answer.results)
-    fields = []
-    for value in record.values:
-        if not value:
-            fields.append(_EMPTY)
-            continue
-        _, _, outcome, token, error = next(results)
-        fields.append(StoredField(outcome, token, None if error is None else _refusal(error)))
-    return StoredRow(answer.customer_token, answer.created, fields)
-
-
-def _refusal(error: "VaultError") -> Refusal:
-    return Refusal(error.reason, error.message)
+        )

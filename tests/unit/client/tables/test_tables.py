@@ -3,8 +3,9 @@
 import datetime as dt
 import json
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -20,6 +21,7 @@ from customervault.tables.plan import Place, Plan, TokenColumns, Unmapped
 from customervault.tables.source import Record
 from customervault.tables.storing import Storing
 from customervault.tables.target import Refusal, StoredField, StoredRow
+from customervault.v1 import token_service_pb2 as api
 
 from tests.unit.client.tables.fake_target import DownError, FakeTarget
 
@@ -329,17 +331,24 @@ def test_progress_has_rate_and_time_left(tmp_path: Path) -> None:
 class Answering:
     """As much of a client as `Storing` needs: remembers what came in which request."""
 
+    _config = SimpleNamespace(domain="", max_batch=1000)
+
     def __init__(self) -> None:
         self.requests: dict[str, list[str]] = {}
 
-    def tokenize_many(self, entries: Sequence[Any], *, domain: str | None, request_id: str) -> list[Any]:
-        from customervault.results import FieldResult, Tokenized
-
-        self.requests[request_id] = [entry.customer for entry in entries]
-        results = [[FieldResult("email", "", "created", f"t-{e.fields[0].value}", None)] for e in entries]
-        return [
-            Tokenized(f"c-{entry.customer}", True, row) for entry, row in zip(entries, results, strict=True)
-        ]
+    def _run_in_turn(self, exchanges: Iterable[Any]) -> list[Any]:
+        rows: list[Any] = []
+        for exchange in exchanges:
+            request = next(exchange).message
+            self.requests[request.request_id] = [entry.customer.external_id for entry in request.entries]
+            reply = api.BatchTokenizeResponse()
+            for entry in request.entries:
+                answer = reply.results.add(customer_token="c", customer_created=True)
+                answer.results.add(token=f"t-{entry.fields[0].value}", outcome=api.FIELD_OUTCOME_CREATED)
+            with pytest.raises(StopIteration) as stop:
+                exchange.send(reply)
+            rows += stop.value.value
+        return rows
 
 
 def test_a_batch_of_several_requests_keeps_customers_together_and_rows_in_order(tmp_path: Path) -> None:
