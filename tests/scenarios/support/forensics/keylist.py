@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any, Literal
 from unittest.mock import patch
 
+from vault.core.newcomers import Occasion, Sealed
+from vault.core.newcomers_native import NativePacked
 from vault.crypto import hazmat
 from vault.keys.keyring import DEK_BYTES, Keyring
 from vault.keys.keyrings import Keyrings
+from vault.model.ids import CustomerNo, Generation, Region
 
 Kind = Literal["born", "dek", "edk", "secret"]
 Owner = tuple[int, int]
@@ -69,7 +72,7 @@ class KeyList:
 @contextmanager
 def _watched(note: Any) -> Iterator[None]:
     fill_random, wrap_dek, wrap_secret = hazmat.fill_random, Keyring.wrap_dek, Keyring.wrap_secret
-    add = Keyrings.add
+    add, seal = Keyrings.add, NativePacked.seal
 
     def filled(destination: hazmat.KeyPointer, size: int) -> None:
         fill_random(destination, size)
@@ -88,13 +91,39 @@ def _watched(note: Any) -> Iterator[None]:
         note("edk", read_key(edk.pointer()), epoch=epoch)
         add(self, epoch, edk)
 
+    def sealed_in_one_call(self: NativePacked, numbers: Any, occasion: Occasion) -> Sealed:
+        sealed = seal(self, numbers, occasion)
+        for number, (key, row) in zip(numbers, sealed.deks, strict=True):
+            dek = _unwrapped(occasion.keyring, key, row)
+            note("born", dek)
+            note("dek", dek, customer=number, generation=1)
+        return sealed
+
     with (
         patch.object(hazmat, "fill_random", filled),
+        patch.object(NativePacked, "seal", sealed_in_one_call),
         patch.object(Keyring, "wrap_dek", dek_wrapped),
         patch.object(Keyring, "wrap_secret", secret_wrapped),
         patch.object(Keyrings, "add", added),
     ):
         yield
+
+
+def _unwrapped(keyring: Keyring, key: bytes, row: bytes) -> bytes:
+    """A data key out of its row of the keyring; the row's key names the owner."""
+    owner = int.from_bytes(key, "big")
+    memory = hazmat.GuardedMemory(DEK_BYTES)
+    try:
+        keyring.unwrap_dek(
+            row,
+            Region(owner >> 56),
+            CustomerNo(owner >> 16 & (1 << 40) - 1),
+            Generation(owner & 0xFFFF),
+            memory.pointer(),
+        )
+        return bytes(memory.view(0, DEK_BYTES))
+    finally:
+        memory.free()
 
 
 def read_key(pointer: hazmat.KeyPointer) -> bytes:
