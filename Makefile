@@ -29,7 +29,7 @@ serve: $(STAMP)  ## Start a development vault on 127.0.0.1
 	$(BIN)/cvault serve --dev
 
 test: $(STAMP)  ## Run the test suite
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP) types imports proto-lint  ## Style, types, import rules, proto lint
 	$(BIN)/ruff check .

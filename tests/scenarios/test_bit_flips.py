@@ -5,7 +5,7 @@ import pytest
 from tests.scenarios.support.deployment import copy_vault
 from tests.scenarios.support.flipping import plan, populate, run
 
-FLIPS = int(os.environ.get("CVAULT_FLIPS", "200"))
+FLIPS = int(os.environ.get("CVAULT_FLIPS", "150"))
 SEED = int(os.environ.get("CVAULT_SEED", "1"))
 
 

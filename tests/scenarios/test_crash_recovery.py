@@ -27,7 +27,7 @@ from tests.scenarios.support.crash_kill.load import Load
 from tests.scenarios.support.crash_kill.served_vault import ServedVault, Victim
 from tests.scenarios.support.crash_kill.verifying import verify
 
-DEFAULT_ROUNDS = 6
+DEFAULT_ROUNDS = 4
 ROUNDS = int(os.environ.get("CVAULT_CRASH_ROUNDS", str(DEFAULT_ROUNDS)))
 ROUNDS_BETWEEN_CHECKS = 3
 WRITERS = 4

@@ -34,7 +34,7 @@ from tests.scenarios.support.crash_power.recording import Call, Kind, build_reco
 from vault.config import load_settings
 from vault.keys.unlock import EDK_BYTES, unlock
 
-CUTS = os.environ.get("CVAULT_POWER_LOSS_CUTS", "160")
+CUTS = os.environ.get("CVAULT_POWER_LOSS_CUTS", "100")
 FOUNDING_CUTS = 8
 _SETTINGS = """
 [keys]

@@ -179,7 +179,13 @@ def test_closing_finishes_what_waits_and_then_takes_nothing(store):
     assert len(keys(store)) == 3
 
 
-def test_it_tells_how_long_a_group_waited_worked_and_synced(store, committer):
+def test_it_tells_how_long_a_group_waited_worked_and_synced(store, committer, monkeypatch):
+    asked, write = threading.Event(), store.write
+
+    def noticed(**options):
+        asked.set()
+        return write(**options)
+
     told: list[GroupTimes] = []
     reported = threading.Event()
 
@@ -193,12 +199,14 @@ def test_it_tells_how_long_a_group_waited_worked_and_synced(store, committer):
 
     committer.observe = observe
     with store.write():
+        monkeypatch.setattr(store, "write", noticed)
         writer = threading.Thread(target=committer.submit, args=(slow,))
         writer.start()
+        assert asked.wait(30)
         time.sleep(0.1)
     writer.join()
-    assert reported.wait(5)
+    assert reported.wait(30)
     (times,) = told
     assert times.waited > 0.05
-    assert 0.05 <= times.worked < 5
-    assert 0 < times.synced < 5
+    assert times.worked >= 0.05
+    assert times.synced > 0

@@ -10,13 +10,21 @@ def test_a_list_is_written_when_it_lacks_a_key_and_not_otherwise(tmp_path: Path)
     path = tmp_path / KEYS_FILE
     path.parent.mkdir()
     assert listed_keys(tmp_path) is None
-    for count in range(4):
+    for count in range(len(CHAIN) + 1):
         publish(tmp_path, VAULT_ID, [GENESIS, *CHAIN[:count]])
         assert listed_keys(tmp_path) == KEYS[: count + 1]
-    made = path.stat().st_ino
-    publish(tmp_path, VAULT_ID, [GENESIS, *CHAIN[:1]])  # by a process that has read less
+    with path.open("ab") as file:
+        file.write(b"\n")
     publish(tmp_path, VAULT_ID, [GENESIS, *CHAIN])
-    assert path.stat().st_ino == made
+    assert path.read_bytes().endswith(b"\n\n")  # as it was
+
+
+def test_a_list_with_a_key_that_the_ledger_does_not_name_is_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / KEYS_FILE
+    path.parent.mkdir()
+    publish(tmp_path, VAULT_ID, [GENESIS, *CHAIN])
+    publish(tmp_path, VAULT_ID, [GENESIS, *CHAIN[:1]])
+    assert listed_keys(tmp_path) == KEYS[:2]
 
 
 def test_a_damaged_list_is_written_anew(tmp_path: Path) -> None:

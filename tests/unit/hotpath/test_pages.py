@@ -121,7 +121,7 @@ def test_flipped_bits_end_in_an_error_or_in_bytes_that_do_not_open_and_never_in_
     store.env.close()
     whole, found = (store.path / DATA_FILE).read_bytes(), {"same": 0, "other": 0, "error": 0}
     pages = [page for page in range(len(whole) // 4096) if whole[4096 * page + 10] & 3]
-    for _ in range(400):
+    for _ in range(200):
         damaged = bytearray(whole)
         for _ in range(order.choice([1, 1, 4])):
             page = order.choice([0, 1, *pages])
