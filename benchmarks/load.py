@@ -240,7 +240,7 @@ class _Sender:
         failures: list[float] = []
         turn = self._turn(server, script)
         sent, late = 0, 0.0
-        with no_collection():
+        with _no_collection():
             cpu, begun = time.process_time(), time.perf_counter()
             due = begun
             while (due := due + gaps.expovariate(calls_a_second)) < begun + seconds:
@@ -296,7 +296,7 @@ class _Sender:
 
 
 @contextmanager
-def no_collection() -> Iterator[None]:
+def _no_collection() -> Iterator[None]:
     """Python's collector of cycles is off meanwhile: its pauses would count as the server's."""
     gc.collect()
     gc.freeze()

@@ -4,7 +4,6 @@ It is used only where it was built, is of the version and has the layouts that t
 little-endian machines of 64 bits.
 """
 
-import sys
 from array import array
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -18,6 +17,7 @@ from vault.core.newcomers import FIRST, Newcomer, Occasion, PortableSealer, Seal
 from vault.crypto import hazmat
 from vault.crypto.suites import SUITES, XCHACHA20_POLY1305
 from vault.errors import KeyUnavailableError
+from vault.model import compiled
 from vault.model.ids import CustomerNo, Region
 from vault.store.layout import (
     CUSTOMER_ROW_BYTES,
@@ -223,14 +223,8 @@ def _cut(buffer: Any, ends: "array[int]") -> list[bytes]:
 
 def load(library: Path = LIBRARY) -> Any | None:
     """The library, or None where it was not built, or does not fit."""
-    try:
-        loaded: Any = _ffi.dlopen(str(library))
-    except OSError:  # not built, or built for another machine
-        return None
-    if sys.maxsize < 2**32 or sys.byteorder != "little" or loaded.cv_version() != _VERSION:
-        return None
-    alike = loaded.cv_tools_bytes() == _ffi.sizeof("cv_tools")
-    return loaded if alike and loaded.cv_newcomers_bytes() == _ffi.sizeof("cv_newcomers") else None
+    sizes = {f"{name}_bytes": _ffi.sizeof(name) for name in ("cv_tools", "cv_newcomers")}
+    return compiled.load(_ffi, library, _VERSION, sizes)
 
 
 def newcomer_sealer(suite: int, vault_id: bytes, region: Region) -> Sealer:

@@ -6,7 +6,6 @@ Rules:
 - It reads beside the caller's own read transaction, which is open meanwhile and keeps the pages.
 """
 
-import sys
 from collections.abc import Collection
 from pathlib import Path
 from struct import Struct
@@ -32,6 +31,7 @@ from vault.hotpath.loop import (
     ReadLoop,
 )
 from vault.hotpath.portable import PortableLoop
+from vault.model import compiled
 from vault.policy.reads import Reads
 from vault.store.environment import DATA_FILE, MAP_BYTES
 from vault.store.snapshot import Snapshot
@@ -338,14 +338,8 @@ def _address(held: Any) -> int:
 
 def load(library: Path = LIBRARY) -> Any | None:
     """The compiled loop, or None where it was not built, or does not fit."""
-    try:
-        loaded: Any = _ffi.dlopen(str(library))
-    except OSError:  # not built, or built for another machine
-        return None
-    if sys.maxsize < 2**32 or sys.byteorder != "little" or loaded.cv_version() != _VERSION:
-        return None
-    alike = loaded.cv_customer_bytes() == _CUSTOMER.size and loaded.cv_job_bytes() == _JOB_BYTES
-    return loaded if alike else None
+    sizes = {"cv_customer_bytes": _CUSTOMER.size, "cv_job_bytes": _JOB_BYTES}
+    return compiled.load(_ffi, library, _VERSION, sizes)
 
 
 def read_loop(store: Store, suite: int, region: int) -> ReadLoop:

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 from cffi import FFI
 from customervault.v1 import token_service_pb2 as pb
 
+from vault.model import compiled
 from vault.model.texts import EvenTexts, PackedTexts
 
 LIBRARY: Final = Path(__file__).with_name("_wire.so")
@@ -149,13 +150,5 @@ def _new_parts() -> Any:
     return _ffi.new("cv_parts *")
 
 
-def _load() -> Any | None:
-    try:
-        loaded: Any = _ffi.dlopen(str(LIBRARY))
-    except OSError:  # not built, or built for another machine
-        return None
-    return loaded if loaded.cv_version() == _VERSION else None
-
-
-_native: Any | None = _load()
+_native: Any | None = compiled.load(_ffi, LIBRARY, _VERSION)
 _remembered: Final[dict[bytes, Asked]] = {}
