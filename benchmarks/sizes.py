@@ -14,9 +14,10 @@ class Size:
         side_runs: Of everything else that takes turns.
         seconds: Of one run over gRPC.
         c_seconds: Of one run of the C loop.
-        latency_seconds: Of an open loop at one rate.
+        latency_seconds: Of a run of an open loop at one rate.
         contacts: Imported in one run.
         storm_values: In the store in which customers are shredded.
+        storm_seconds: Of a stretch with shreds, where there are customers enough.
         suite_values: In the stores of the other AEAD.
         import_runs: Of the import.
     """
@@ -30,6 +31,7 @@ class Size:
     latency_seconds: float
     contacts: int
     storm_values: int
+    storm_seconds: float
     suite_values: int
     import_runs: int
 
@@ -44,6 +46,7 @@ TINY = Size(
     latency_seconds=0.2,
     contacts=100,
     storm_values=5_000,
+    storm_seconds=0.2,
     suite_values=5_000,
     import_runs=1,
 )
@@ -54,9 +57,10 @@ BENCH = Size(
     side_runs=3,
     seconds=0.4,
     c_seconds=0.1,
-    latency_seconds=3.0,
+    latency_seconds=1.0,
     contacts=6_000,
     storm_values=100_000,
+    storm_seconds=1.0,
     suite_values=100_000,
     import_runs=2,
 )
@@ -67,9 +71,10 @@ FULL = Size(
     side_runs=5,
     seconds=3.0,
     c_seconds=1.0,
-    latency_seconds=30.0,
+    latency_seconds=10.0,
     contacts=100_000,
     storm_values=500_000,
+    storm_seconds=5.0,
     suite_values=1_000_000,
     import_runs=5,
 )
