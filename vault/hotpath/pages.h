@@ -119,11 +119,20 @@ static const unsigned char *node_at(const pages *p, const unsigned char *page, u
     return offset + NODE_HEAD + key->size > p->page_bytes ? NULL : node;
 }
 
-static int order_of(const unsigned char *key, size_t size, const span *other)
+/* As memcmp, which costs more than it does for keys so short: eight bytes at a time, the first the highest. */
+static inline int order_of(const unsigned char *key, size_t size, const span *other)
 {
-    int order = memcmp(key, other->data, size < other->size ? size : other->size);
+    size_t at = 0, both = size < other->size ? size : other->size;
 
-    return order != 0 ? order : (size > other->size) - (size < other->size);
+    for (; both - at >= 8; at += 8) {
+        uint64_t ours = __builtin_bswap64(u64(key + at)), theirs = __builtin_bswap64(u64(other->data + at));
+        if (ours != theirs)
+            return ours < theirs ? -1 : 1;
+    }
+    for (; at < both; at++)
+        if (key[at] != other->data[at])
+            return key[at] < other->data[at] ? -1 : 1;
+    return (size > other->size) - (size < other->size);
 }
 
 /* The first node from `low` on whose key is not below `key`: its number; THERE if it is that key. */
