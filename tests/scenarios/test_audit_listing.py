@@ -86,6 +86,14 @@ def test_a_policy_change_is_listed_with_its_differences(desks: Desks) -> None:
     assert told["changes"]
 
 
+def test_the_policy_that_is_in_force_is_applied_again_as_the_version_that_it_is(desks: Desks) -> None:
+    admin = desks.admin.caller
+    before = desks.vault.get_policy(admin)
+    again = desks.vault.apply_policy(admin, before.document, validate_only=False, request_id="")
+    assert (again.version, again.applied_ms, again.changes) == (before.version, before.applied_ms, ())
+    assert acts(desks, "ApplyPolicy") == []
+
+
 def test_administrative_acts_are_listed_by_their_names(desks: Desks) -> None:
     admin = desks.admin.caller
     desks.crm.tokens("crm-1", JANE)

@@ -94,5 +94,10 @@ def reason_of(error: Exception) -> str:
 
 def message_of(error: Exception) -> str:
     """Its text for people, in one line."""
+    return "; ".join(lines_of(error))
+
+
+def lines_of(error: Exception) -> list[str]:
+    """Its text for people; one that has several things to say has a line for each."""
     text = getattr(error, "message", None) or str(error)
-    return "; ".join(line.strip() for line in str(text).splitlines() if line.strip())
+    return [line.strip() for line in str(text).splitlines() if line.strip()]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from vault.cli.exits import message_of, reason_of
+from vault.cli.exits import lines_of, message_of, reason_of
 
 _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 _ESCAPES |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
@@ -67,18 +67,18 @@ def print_facts(facts: Iterable[tuple[str, object]]) -> None:
 
 
 def print_error(error: Exception, *, as_json: bool) -> None:
-    """The one line that says what went wrong."""
-    reason, message = reason_of(error), message_of(error)
+    """Says what went wrong: in one line, or a line for each thing that did."""
+    reason, lines = reason_of(error), [visible(line) for line in lines_of(error)]
     if as_json:
-        document: dict[str, Any] = {"reason": reason, "message": message}
+        document: dict[str, Any] = {"reason": reason, "message": message_of(error)}
         details = getattr(error, "details", None)
         if isinstance(details, Mapping) and details:
             document["details"] = dict(details)
         sys.stderr.write(json.dumps({"error": document}, ensure_ascii=False) + "\n")
-    elif reason == "USAGE":
-        sys.stderr.write(f"error: {visible(message)}\n")
     else:
-        sys.stderr.write(f"error: {visible(message)} [{reason}]\n")
+        first, *others = lines or [""]
+        shown = first if reason == "USAGE" else f"{first} [{reason}]"
+        sys.stderr.write("\n       ".join([f"error: {shown}", *others]) + "\n")
 
 
 def visible(text: str) -> str:

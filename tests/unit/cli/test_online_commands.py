@@ -633,7 +633,7 @@ def test_policy(cvault: Cvault, server: ScriptedVault, tmp_path: Path) -> None:
     assert not server.requests("ApplyPolicy")[1].validate_only
     server.script("ApplyPolicy", Failure(grpc.StatusCode.INVALID_ARGUMENT, "POLICY_INVALID", "a: b\nc: d"))
     refused = cvault("policy", "apply", file)
-    assert (refused.code, refused.err) == (1, "error: a: b; c: d [POLICY_INVALID]\n")
+    assert (refused.code, refused.err) == (1, "error: a: b [POLICY_INVALID]\n       c: d\n")
 
 
 def test_a_policy_is_compared_and_explained(cvault: Cvault, server: ScriptedVault, tmp_path: Path) -> None:

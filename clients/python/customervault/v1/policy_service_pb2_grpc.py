@@ -100,7 +100,8 @@ class PolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ApplyPolicy(self, request, context):
-        """Validates a policy and, unless validate_only, puts it in force for every worker.
+        """Validates a policy and, unless validate_only, puts it in force for every worker. The document that is in force
+        already stays so, as the version that it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -37,7 +37,9 @@ class PolicyServiceStub:
     GetPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.GetPolicyRequest, _policy_service_pb2.GetPolicyResponse]
     """The policy in force, or an earlier version of it."""
     ApplyPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ApplyPolicyRequest, _policy_service_pb2.ApplyPolicyResponse]
-    """Validates a policy and, unless validate_only, puts it in force for every worker."""
+    """Validates a policy and, unless validate_only, puts it in force for every worker. The document that is in force
+    already stays so, as the version that it is.
+    """
     ListPolicyVersions: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ListPolicyVersionsRequest, _policy_service_pb2.ListPolicyVersionsResponse]
     """All versions of the policy, the newest first."""
     Explain: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ExplainRequest, _policy_service_pb2.ExplainResponse]
@@ -62,7 +64,9 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     GetPolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.GetPolicyRequest, _policy_service_pb2.GetPolicyResponse]  # type: ignore[assignment]
     """The policy in force, or an earlier version of it."""
     ApplyPolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ApplyPolicyRequest, _policy_service_pb2.ApplyPolicyResponse]  # type: ignore[assignment]
-    """Validates a policy and, unless validate_only, puts it in force for every worker."""
+    """Validates a policy and, unless validate_only, puts it in force for every worker. The document that is in force
+    already stays so, as the version that it is.
+    """
     ListPolicyVersions: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ListPolicyVersionsRequest, _policy_service_pb2.ListPolicyVersionsResponse]  # type: ignore[assignment]
     """All versions of the policy, the newest first."""
     Explain: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ExplainRequest, _policy_service_pb2.ExplainResponse]  # type: ignore[assignment]
@@ -96,7 +100,9 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.ApplyPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.ApplyPolicyResponse, _abc.Awaitable[_policy_service_pb2.ApplyPolicyResponse]]:
-        """Validates a policy and, unless validate_only, puts it in force for every worker."""
+        """Validates a policy and, unless validate_only, puts it in force for every worker. The document that is in force
+        already stays so, as the version that it is.
+        """
 
     @_abc_1.abstractmethod
     def ListPolicyVersions(
