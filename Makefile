@@ -7,7 +7,7 @@ TOOLS := $(CURDIR)/.tools
 OPENBAO_VERSION := v2.4.4
 PROTOS := $(wildcard proto/customervault/v1/*.proto)
 
-.PHONY: help install demo serve test lint types imports proto proto-lint proto-drift bench bench-full bench-crm bench-rotate bench-audit bench-decisions bench-coalescing bench-overload bench-tables bench-search bench-blast crash forensics surrogates-campaign clean lock softhsm openbao
+.PHONY: help install demo serve test lint types imports proto proto-lint proto-drift bench bench-full bench-crm bench-rotate bench-audit bench-decisions bench-coalescing bench-tables bench-search bench-blast crash forensics surrogates-campaign clean lock softhsm openbao
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -70,9 +70,6 @@ bench-decisions: $(STAMP)  ## What decisions by situation cost a reader, beside 
 
 bench-coalescing: $(STAMP)  ## 2,000 concurrent single reads, sharing requests and one by one
 	$(BIN)/python -m benchmarks.coalescing
-
-bench-overload: $(STAMP)  ## Goodput at three times the peak, single reads beside bulk, reads beside 500 shreds/s
-	$(BIN)/python -m benchmarks.overload
 
 bench-tables: $(STAMP)  ## A Parquet table through tokenize-table and back (ROWS=1000000): rate, memory, equality
 	$(BIN)/python -m benchmarks.tables --rows $(or $(ROWS),1000000)

@@ -16,6 +16,7 @@ class Size:
         c_seconds: Of one run of the C loop.
         latency_seconds: Of a run of an open loop at one rate.
         contacts: Imported in one run.
+        overload_seconds: Of an open or closed loop of a worker that is asked for too much.
         storm_values: In the store in which customers are shredded.
         storm_seconds: Of a stretch with shreds, where there are customers enough.
         suite_values: In the stores of the other AEAD.
@@ -30,6 +31,7 @@ class Size:
     c_seconds: float
     latency_seconds: float
     contacts: int
+    overload_seconds: float
     storm_values: int
     storm_seconds: float
     suite_values: int
@@ -45,6 +47,7 @@ TINY = Size(
     c_seconds=0.02,
     latency_seconds=0.2,
     contacts=100,
+    overload_seconds=0.3,
     storm_values=5_000,
     storm_seconds=0.2,
     suite_values=5_000,
@@ -59,6 +62,7 @@ BENCH = Size(
     c_seconds=0.1,
     latency_seconds=1.0,
     contacts=6_000,
+    overload_seconds=1.5,
     storm_values=100_000,
     storm_seconds=1.0,
     suite_values=100_000,
@@ -73,6 +77,7 @@ FULL = Size(
     c_seconds=1.0,
     latency_seconds=10.0,
     contacts=100_000,
+    overload_seconds=5.0,
     storm_values=500_000,
     storm_seconds=5.0,
     suite_values=1_000_000,
