@@ -7,10 +7,10 @@
      "salt": b64(16), "opslimit": n, "memlimit": bytes, "sealed": b64(nonce 24 | ciphertext 48)}
 
 The root key (32 bytes) is sealed with XChaCha20-Poly1305 under a key made from the passphrase
-(Argon2id, RFC 9106, at the cost that `passphrases` has) or from the contents of a key file (keyed BLAKE2b over the salt, RFC 7693),
-with the id as associated data. `destroy` overwrites, syncs and unlinks: on SSDs, copy-on-write file
-systems and snapshots that proves nothing, so the assurance is best effort and says so. The file
-`<id>.destroyed` tells a destroyed key from one that is looked for on the wrong disk.
+(Argon2id, RFC 9106, at the cost that `passphrases` names) or from the contents of a key file (keyed
+BLAKE2b over the salt, RFC 7693), with the id as associated data. `destroy` overwrites, syncs and unlinks:
+on SSDs, copy-on-write file systems and snapshots that proves nothing, so the assurance is best effort and
+says so. The file `<id>.destroyed` tells a destroyed key from one that is looked for on the wrong disk.
 """
 
 import base64

@@ -2,9 +2,9 @@
 
     cvp1-<64 lower-case hexadecimal digits>      32 random bytes: made by `new`, for vaults of `--dev`
 
-Argon2id (RFC 9106) makes a guess expensive, for somebody thought the passphrase up and another may guess it.
-Nobody guesses 256 random bits, so one of this form is stretched at the least cost that libsodium takes. The cost
-stands in the root key's file: what was sealed at another opens as before.
+Argon2id (RFC 9106) makes guesses expensive, for what somebody thought up another may guess. Nobody guesses
+256 random bits, so one of this form is stretched at the least cost that libsodium takes. The cost stands in
+the root key's file: what was sealed at another opens as before.
 """
 
 import re
