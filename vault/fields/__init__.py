@@ -9,7 +9,7 @@
 - `searching`: which classes customers are found by, and the form of a value that counts for it.
 - `tags`: what may be said of a token, and what looks too much like a value.
 - `text`: what holds for every value; `free_text`, `email`, `phone`, `iban`, `card`, `birth_date`
-  and `national_id`: one module a kind. `country_code` and `numbering`: the countries' codes and plans of phone
+  and `national_id`: one module a kind. `country_code` and `numbering`: codes and plans of phone
   numbers.
 
 Nothing here touches disk, network or keys. Reasons for a refusal never hold the value.
