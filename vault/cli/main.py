@@ -1,38 +1,16 @@
-"""Assembles `cvault` and turns every expected error into one line and an exit code."""
+"""Assembles `cvault` and turns every expected error into one line and an exit code.
+
+Only the module of the command that is given is imported: all of them take longer than most commands.
+"""
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import NoReturn
 
 import typer
 
-from vault.cli import (
-    answers,
-    approvals,
-    audit,
-    backup,
-    check,
-    consent,
-    customers,
-    detokenize,
-    erasure,
-    find,
-    import_,
-    import_tokens,
-    init,
-    keys,
-    policy,
-    principals,
-    serve,
-    shred,
-    status,
-    tables,
-    tokenize,
-    tokens,
-    version,
-    witness,
-)
 from vault.cli.exits import CommandError, ExitCode, RefusedError, UsageError, code_for, reason_of
 from vault.cli.output import print_error, print_remark
 from vault.cli.texts import texts
@@ -57,8 +35,38 @@ Example:
 """
 
 
-def build() -> typer.Typer:
-    """The command tree."""
+_COMMANDS: Mapping[
+    str, tuple[str, ...]
+] = {  # the modules that register commands and groups, in the help's order
+    "init": ("init",),
+    "serve": ("serve",),
+    "status": ("status",),
+    "import_": ("import",),
+    "import_tokens": ("import-tokens",),
+    "tokenize": ("tokenize",),
+    "detokenize": ("detokenize",),
+    "find": ("find",),
+    "answers": ("pseudonymize", "compare", "derive"),
+    "tables": ("tokenize-table", "detokenize-table"),
+    "shred": ("shred",),
+    "check": ("check",),
+    "version": ("version",),
+    "keys": ("keys",),
+    "customers": ("customers",),
+    "tokens": ("tokens",),
+    "consent": ("consent",),
+    "principals": ("principals",),
+    "policy": ("policy",),
+    "approvals": ("approvals",),
+    "erasure": ("erasure",),
+    "audit": ("audit",),
+    "backup": ("backup",),
+    "witness": ("witness",),
+}
+
+
+def build(command: str = "") -> typer.Typer:
+    """The command tree: what it takes to run one command, or all of it where there is no such one."""
     app = typer.Typer(
         name="cvault",
         **texts(_HELP, "Customer Vault."),
@@ -67,16 +75,15 @@ def build() -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    for module in (
-        init, serve, status, import_, import_tokens, tokenize, detokenize, find, answers, tables, shred,
-        check, version,
-    ):  # fmt: skip
-        module.register(app)
-    for group in (
-        keys, customers, tokens, consent, principals, policy, approvals, erasure, audit, backup, witness,
-    ):  # fmt: skip
-        group.register(app)
+    app.callback()(_always_a_group)
+    wanted = [module for module, names in _COMMANDS.items() if command in names]
+    for module in wanted or _COMMANDS:
+        import_module(f"vault.cli.{module}").register(app)
     return app
+
+
+def _always_a_group() -> None:
+    """Without a callback, typer takes a tree of one command for that command."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,7 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
     try:
-        code = typer.main.get_command(build())(given, prog_name="cvault", standalone_mode=False)
+        tree = typer.main.get_command(build(given[0] if given else ""))
+        code = tree(given, prog_name="cvault", standalone_mode=False)
         sys.stdout.flush()
     except typer.Abort:
         print_remark("interrupted")

@@ -22,7 +22,6 @@ from vault.core.searchstate import stored_state
 from vault.core.trail import Trail
 from vault.crypto.tokens import place_block
 from vault.errors import InvalidRequestError, InvalidValueError, TokenMalformedError, TokenUnknownError
-from vault.fields.phone import is_country
 from vault.model.access import Action
 from vault.model.ids import CUSTOMER_ROW
 from vault.model.requests import Caller, Page
@@ -114,10 +113,8 @@ class Searching:
 
     def _wanted(self, look: Look, terms: Sequence[SearchTerm], region: str) -> list[Wanted]:
         engine, wanted = self._engine, []
-        if region and not is_country(region):
-            raise InvalidRequestError(
-                "region is the ISO 3166-1 alpha-2 code of a country with phones", field="region"
-            )
+        if region:
+            _check_country(region)
         for term in sorted(terms, key=lambda each: each.field_class):  # as in the compound
             field_class = engine.catalog.get(term.field_class)
             made = prepare_value(field_class, term.value, region, engine.settings.limits)
@@ -171,3 +168,12 @@ def _message(entry: str, wanted: Sequence[Wanted]) -> Message:
     if len(wanted) == 1:
         return value_message(wanted[0].number, wanted[0].digest)
     return COMPOUND, compound_head(entry) + b"".join([each.digest for each in wanted])
+
+
+def _check_country(code: str) -> None:
+    from vault.fields.phone import is_country  # with the first search that names one, see `vault.fields`
+
+    if not is_country(code):
+        raise InvalidRequestError(
+            "region is the ISO 3166-1 alpha-2 code of a country with phones", field="region"
+        )

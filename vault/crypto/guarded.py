@@ -1,8 +1,8 @@
 """Memory for keys, from libsodium's guarded allocator. Use it through `hazmat`."""
 
+import ctypes
 from typing import Any, Final, NoReturn
 
-from cffi import FFI
 from nacl import _sodium  # type: ignore[attr-defined]
 
 from vault.errors import KeyUnavailableError
@@ -16,10 +16,16 @@ _ffi: Final = _sodium.ffi
 if _lib.sodium_init() < 0:
     raise KeyUnavailableError("libsodium could not be initialised")
 
-# The same shared object again: it exports the guarded allocator, which PyNaCl does not declare.
-_allocator_ffi: Final = FFI()
-_allocator_ffi.cdef("void *sodium_malloc(size_t size); void sodium_free(void *ptr);")
-_allocator: Final[Any] = _allocator_ffi.dlopen(_sodium.__file__)
+
+def _exported(name: str, kind: str) -> Any:
+    """A function of the same shared object that PyNaCl does not declare, as a pointer of that C type."""
+    address = ctypes.cast(getattr(_shared_object, name), ctypes.c_void_p).value
+    return _ffi.cast(kind, address)
+
+
+_shared_object: Final = ctypes.CDLL(_sodium.__file__)
+_malloc: Final = _exported("sodium_malloc", "void *(*)(size_t)")
+_free: Final = _exported("sodium_free", "void (*)(void *)")
 
 
 class GuardedMemory:
@@ -38,10 +44,10 @@ class GuardedMemory:
         if size <= 0:
             raise ValueError("guarded memory needs a size")
         self._size = size
-        self._address = _allocator.sodium_malloc(size)
-        if self._address == _allocator_ffi.NULL:
+        self._address = _malloc(size)
+        if self._address == _ffi.NULL:
             raise KeyUnavailableError("no guarded memory left", bytes=str(size))
-        self._base = _ffi.cast("unsigned char *", int(_allocator_ffi.cast("uintptr_t", self._address)))
+        self._base = _ffi.cast("unsigned char *", int(_ffi.cast("uintptr_t", self._address)))
         # sodium_malloc locks too, but keeps silent when it cannot.
         if _lib.sodium_mlock(self._base, size) != 0:
             self.free()
@@ -73,7 +79,7 @@ class GuardedMemory:
         """Zeroes and returns the memory. May be called again."""
         address, self._address = self._address, None
         if address is not None:
-            _allocator.sodium_free(address)
+            _free(address)
 
     def _at(self, offset: int, size: int) -> KeyPointer:
         if self._address is None:

@@ -9,9 +9,14 @@
 - `searching`: which classes customers are found by, and the form of a value that counts for it.
 - `tags`: what may be said of a token, and what looks too much like a value.
 - `text`: what holds for every value; `free_text`, `email`, `phone`, `iban`, `card`, `birth_date`
-  and `national_id`: one module a kind. `numbering`: the countries' plans of phone numbers.
+  and `national_id`: one module a kind. `country_code` and `numbering`: codes and plans of phone
+  numbers.
 
 Nothing here touches disk, network or keys. Reasons for a refusal never hold the value.
+
+phonenumbers, email-validator and regex take a tenth of a second to import, and many a process never meets a
+value that needs them. So functions import them, and the modules that build on phonenumbers (`phone`,
+`numbering`, `fiction`), with the first value that does.
 """
 
 from vault.fields.config import load_field_classes

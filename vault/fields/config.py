@@ -31,7 +31,6 @@ from vault.fields.field_class import (
     Kind,
     usual,
 )
-from vault.fields.phone import is_country
 from vault.fields.surrogate import SurrogateRule
 from vault.fields.surrogate_config import WrongOptionError, read_rule
 from vault.model.ids import is_name
@@ -139,6 +138,8 @@ class _Options:
         given = self._options.get("default_country", default)
         if given == "":
             return ""
+        from vault.fields.phone import is_country
+
         if kind is not Kind.PHONE:
             self._wrong("default_country belongs to phones only")
         elif not isinstance(given, str) or not is_country(given):

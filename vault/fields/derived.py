@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from phonenumbers import NumberParseException, parse, region_code_for_number
-
 from vault.errors import InvalidRequestError, QuestionUnfitError
 from vault.fields.field_class import FieldClass, Kind
 from vault.fields.iban import LENGTHS
@@ -136,6 +134,8 @@ def _area(country: str, stored: str) -> str | None:
 
 
 def _country_of_phone(stored: str) -> str | None:
+    from phonenumbers import NumberParseException, parse, region_code_for_number
+
     try:
         region = region_code_for_number(parse(stored, None)) if stored.startswith("+") else None
     except NumberParseException:

@@ -12,8 +12,6 @@ whole address.
 import re
 from functools import lru_cache
 
-from email_validator import EmailNotValidError, validate_email
-
 from vault.fields.text import Prepared, UnfitError, comparable, prepared
 
 _MAX_LENGTH = 254  # RFC 5321 4.5.3.1.3, erratum 1690 of RFC 3696
@@ -53,6 +51,8 @@ def _check_bytes(stored: str, local: str, wire_length: int) -> None:
 @lru_cache(maxsize=1024)
 def _domain(domain: str) -> tuple[str, int]:
     """The domain as shown, and its length on the wire. Only good ones are remembered."""
+    from email_validator import EmailNotValidError, validate_email
+
     try:
         checked = validate_email(f"x@{domain}", check_deliverability=False)
     except EmailNotValidError:
@@ -63,6 +63,8 @@ def _domain(domain: str) -> tuple[str, int]:
 
 
 def _international_local(local: str) -> str:
+    from email_validator import EmailNotValidError, validate_email
+
     try:
         return validate_email(f"{local}@example.com", check_deliverability=False).local_part
     except EmailNotValidError:

@@ -13,11 +13,11 @@ Masked reads are on the hot path: ASCII values take 0.3 to 2 µs and never meet 
 
 import re
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 
-import regex
-
+from vault.fields.country_code import country_code_length
 from vault.fields.field_class import FieldClass, MaskStyle
-from vault.fields.phone import country_code_length
 
 _BULLET = "•"
 _HIDDEN = "•••"
@@ -26,7 +26,6 @@ _MAX_TOP_LEVEL_DOMAIN = 24
 _MAX_LAST_PART = 40
 _SHORTEST_WITH_LAST_TWO = 6
 
-_GRAPHEME = regex.compile(r"\X")
 _PHONE = re.compile(r"\+([1-9][0-9]{7,14})(?:;ext=[0-9]+)?\Z")
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}\Z")
 _CARD = re.compile(r"[0-9]{13,19}\Z")
@@ -49,6 +48,14 @@ def _hidden(_stored: str) -> str:
     return _HIDDEN
 
 
+@cache
+def _grapheme() -> Any:
+    """The pattern of one grapheme cluster."""
+    import regex  # with the first text that is not ASCII, as the package says
+
+    return regex.compile(r"\X")
+
+
 def _initials(stored: str) -> str:
     return " ".join([_initial(word) for word in stored.split(None, _MAX_WORDS)[:_MAX_WORDS]]) or _HIDDEN
 
@@ -57,7 +64,7 @@ def _initial(word: str) -> str:
     """The first grapheme of a word that begins and ends beside white space or punctuation."""
     if word.isascii() and word.isprintable():
         return word[0] + _HIDDEN if len(word) > 1 else _BULLET
-    first: str = _GRAPHEME.match(word).group()
+    first: str = _grapheme().match(word).group()
     return first + _HIDDEN if len(first) < len(word) and _stands_alone(first) else _BULLET
 
 
@@ -94,7 +101,7 @@ def _year(stored: str) -> str:
 
 
 def _last_two(stored: str) -> str:
-    graphemes = stored if stored.isascii() and stored.isprintable() else _GRAPHEME.findall(stored)
+    graphemes = stored if stored.isascii() and stored.isprintable() else _grapheme().findall(stored)
     if len(graphemes) < _SHORTEST_WITH_LAST_TWO:
         return _HIDDEN
     last = "".join(graphemes[-2:])
@@ -113,7 +120,7 @@ def _stands_alone(part: str) -> bool:
     """Whether `part` joins with nothing that a mask may put before or after it."""
     if part.isascii():
         return part.isprintable()
-    graphemes = _GRAPHEME.findall(f"{_BULLET}{part}{_BULLET}")
+    graphemes = _grapheme().findall(f"{_BULLET}{part}{_BULLET}")
     return bool(graphemes[0] == _BULLET == graphemes[-1])
 
 

@@ -12,7 +12,6 @@ import re
 from functools import lru_cache
 
 from phonenumbers import (
-    COUNTRY_CODE_TO_REGION_CODE,
     SUPPORTED_REGIONS,
     NumberParseException,
     PhoneNumber,
@@ -22,6 +21,7 @@ from phonenumbers import (
     parse,
 )
 
+from vault.fields.country_code import country_code_length
 from vault.fields.numbering import CallingCode, calling_code
 from vault.fields.text import Prepared, UnfitError, prepared
 
@@ -37,7 +37,6 @@ _REASONS = {
 _UNLIKELY = {ValidationResult.TOO_SHORT: _TOO_SHORT, ValidationResult.TOO_LONG: _TOO_LONG}
 _PLAIN_INTERNATIONAL = re.compile(r"\+[1-9][0-9]*(?:[ ().-]{1,2}[0-9]+)*\Z")
 _SEPARATORS = " ().-"
-_TWO_DIGIT_CODES = frozenset(str(code) for code in COUNTRY_CODE_TO_REGION_CODE if 10 <= code <= 99)
 
 
 def is_country(code: str) -> bool:
@@ -66,13 +65,6 @@ def prepare_phone(text: str, country: str) -> Prepared:
             return _prepared(number, national)
         reason = _UNLIKELY.get(is_possible_number_with_reason(number), "not a number of the country's plan")
     raise UnfitError(reason)
-
-
-def country_code_length(digits: str) -> int:
-    """How many of the digits after the plus sign are the country code (ITU-T E.164: 1 to 3)."""
-    if digits[0] in "17":
-        return 1
-    return 2 if digits[:2] in _TWO_DIGIT_CODES else 3
 
 
 def _international(text: str) -> str | None:

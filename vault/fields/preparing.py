@@ -1,6 +1,7 @@
 """Validates and normalizes a value on its way into the vault. Reads never come here."""
 
 from collections.abc import Callable
+from functools import cache
 
 from vault.errors import InvalidValueError
 from vault.fields.birth_date import prepare_birth_date
@@ -10,7 +11,6 @@ from vault.fields.field_class import FieldClass, Kind
 from vault.fields.free_text import prepare_exact, prepare_loose
 from vault.fields.iban import prepare_iban
 from vault.fields.national_id import prepare_national_id
-from vault.fields.phone import is_country, prepare_phone
 from vault.fields.text import Prepared, UnfitError, clean, comparable, prepared
 
 _PREPARERS: dict[Kind, Callable[[str], Prepared]] = {
@@ -66,6 +66,7 @@ def _fit(field_class: FieldClass, cleaned: str, country_hint: str) -> Prepared:
         if kind is _EMAIL:
             made = prepare_email(cleaned)
         elif kind is _PHONE:
+            is_country, prepare_phone = _phones()
             country = country_hint if is_country(country_hint) else field_class.default_country
             made = prepare_phone(cleaned, country)
         elif kind in _LOOSE:
@@ -79,6 +80,14 @@ def _fit(field_class: FieldClass, cleaned: str, country_hint: str) -> Prepared:
             raise
         return Prepared(cleaned, comparable(cleaned))
     return made
+
+
+@cache
+def _phones() -> tuple[Callable[[str], bool], Callable[[str, str], Prepared]]:
+    """`is_country` and `prepare_phone`, which are imported once and not looked up for every number."""
+    from vault.fields.phone import is_country, prepare_phone
+
+    return is_country, prepare_phone
 
 
 def _check_size(field_class: FieldClass, text: str) -> None:

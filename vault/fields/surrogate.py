@@ -18,7 +18,6 @@ from enum import StrEnum
 from typing import Final
 
 from vault.errors import InvalidValueError
-from vault.fields.fiction import FictionUnknownError, fictional
 from vault.fields.iban import check_digits
 from vault.fields.space import Space, positional
 from vault.fields.template import Template
@@ -114,6 +113,8 @@ def _email(rule: SurrogateRule, stored: str) -> Space:
 
 
 def _phone(rule: SurrogateRule, stored: str) -> Space:
+    from vault.fields.fiction import FictionUnknownError, fictional
+
     try:
         return fictional(stored, any_of_plan=rule.unreserved is Unreserved.PLAN)
     except FictionUnknownError as error:

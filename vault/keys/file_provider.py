@@ -7,10 +7,10 @@
      "salt": b64(16), "opslimit": n, "memlimit": bytes, "sealed": b64(nonce 24 | ciphertext 48)}
 
 The root key (32 bytes) is sealed with XChaCha20-Poly1305 under a key made from the passphrase
-(Argon2id, RFC 9106) or from the contents of a key file (keyed BLAKE2b over the salt, RFC 7693),
-with the id as associated data. `destroy` overwrites, syncs and unlinks: on SSDs, copy-on-write file
-systems and snapshots that proves nothing, so the assurance is best effort and says so. The file
-`<id>.destroyed` tells a destroyed key from one that is looked for on the wrong disk.
+(Argon2id, RFC 9106, at the cost that `passphrases` names) or from the contents of a key file (keyed
+BLAKE2b over the salt, RFC 7693), with the id as associated data. `destroy` overwrites, syncs and unlinks:
+on SSDs, copy-on-write file systems and snapshots that proves nothing, so the assurance is best effort and
+says so. The file `<id>.destroyed` tells a destroyed key from one that is looked for on the wrong disk.
 """
 
 import base64
@@ -23,6 +23,7 @@ from typing import BinaryIO
 from vault.config import ProviderSettings
 from vault.crypto import hazmat, suites
 from vault.errors import IntegrityFailedError, KeyUnavailableError
+from vault.keys import passphrases
 from vault.keys.provider import (
     Assurance,
     Destruction,
@@ -34,8 +35,6 @@ from vault.keys.provider import (
 from vault.model.secret import Secret
 from vault.store.files import remove_durably, sync_directory, write_durably
 
-OPSLIMIT = 3  # passes over the memory
-MEMLIMIT = 256 * 2**20  # bytes; about half a second on one core
 _MINIMUM_KEY_FILE_BYTES = 32
 _RETENTION = (
     "copies of the root key's file in backups and snapshots of its disk open the epoch until they are gone"
@@ -183,14 +182,15 @@ class FileProvider:
     def _sealed(self, root_key_id: str, root_key: bytes) -> bytes:
         """The content of a root key's file."""
         salt = hazmat.random_bytes(16)
-        key = self._sealing_key(salt, OPSLIMIT, MEMLIMIT)
+        cost = passphrases.cost_of(self._passphrase or Secret(b""))
+        key = self._sealing_key(salt, cost.opslimit, cost.memlimit)
         document = {
             "version": 1,
             "root_key_id": root_key_id,
             "seal": "key-file" if self._key_file else "argon2id",
             "salt": base64.b64encode(salt).decode(),
-            "opslimit": OPSLIMIT,
-            "memlimit": MEMLIMIT,
+            "opslimit": cost.opslimit,
+            "memlimit": cost.memlimit,
             "sealed": base64.b64encode(_seal(key, root_key, _aad(root_key_id))).decode(),
         }
         return json.dumps(document, indent=2).encode()

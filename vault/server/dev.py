@@ -7,12 +7,12 @@ Only a directory that was founded this way is served so; `check_loopback` keeps 
 """
 
 import os
-import secrets
 from pathlib import Path
 
 from vault.config import Settings
 from vault.core.founding import found
 from vault.errors import InvalidRequestError
+from vault.keys import passphrases
 from vault.model.secret import Secret
 from vault.policy.bootstrap import DEVELOPER, OTHER_DEVELOPER, development_policy
 from vault.server.ready import Certificates
@@ -30,8 +30,8 @@ def prepare(data_dir: Path, settings: Settings) -> tuple[Secret, Certificates]:
     own = data_dir / "dev"
     kept = own / "passphrase"
     if not (data_dir / "FORMAT").exists():
-        _keep_new_passphrase(kept)
-        passphrase = Secret(kept.read_text())
+        passphrase = passphrases.new()
+        _keep(passphrase, kept)
         policy = development_policy(ADMIN)
         found(data_dir, settings, passphrase, admin=ADMIN, policy=policy, out=own, principals=DEVELOPERS)
     elif not kept.exists():
@@ -39,11 +39,11 @@ def prepare(data_dir: Path, settings: Settings) -> tuple[Secret, Certificates]:
     return Secret(kept.read_text()), {name: _files(own, name) for name in (ADMIN, *DEVELOPERS)}
 
 
-def _keep_new_passphrase(path: Path) -> None:
+def _keep(passphrase: Secret, path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(24))
+        file.write(passphrase.reveal())
 
 
 def _files(directory: Path, name: str) -> dict[str, str]:

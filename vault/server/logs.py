@@ -1,6 +1,6 @@
 """Structured logs on stderr that cannot hold personal data.
 
-Rules, kept by processors rather than by care:
+One line an event: JSON, or coloured text for a terminal. Rules, kept by `only_allowed` rather than by care:
 - Only the keys of `ALLOWED` are printed, and of them only numbers, booleans and short texts; a
   message object, a list of tokens or a stray argument is dropped and counted in `dropped`.
 - An event is a fixed sentence of lower-case words: digits, `@` or a capital mean that something was
@@ -10,18 +10,18 @@ Rules, kept by processors rather than by care:
 - A traceback is printed as its frames and the exception's type: no message, no locals.
 """
 
+import json
 import logging
 import os
 import re
 import sys
 import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from traceback import extract_tb
 from types import TracebackType
 from typing import TextIO
-
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
 
 ALLOWED = frozenset(
     (
@@ -39,48 +39,75 @@ MAX_TEXT = 200
 MAX_FRAMES = 20
 
 _EVENT = re.compile(r"[a-z][a-z ,;'-]{0,99}\Z")
+_COLOURS: Mapping[object, str] = {"info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m"}
 _PACKAGE_ROOT = Path(__file__).resolve().parent.parent.parent
 
-log = structlog.stdlib.get_logger("vault")
+Entry = dict[str, object]
+
+
+class Log:
+    """Writes a line for each event of its level or above, as `configure` has set it up."""
+
+    def __init__(self) -> None:
+        self.level = logging.INFO
+        self.process = ""
+        self.stream: TextIO | None = None  # None: whatever stderr is when a line is written
+        self.render: Callable[[Entry], str] = json.dumps
+
+    def debug(self, event: str, **content: object) -> None:
+        """Says something for whoever looks for a fault."""
+        self._write(logging.DEBUG, event, content)
+
+    def info(self, event: str, **content: object) -> None:
+        """Says that something happened, as it should."""
+        self._write(logging.INFO, event, content)
+
+    def warning(self, event: str, **content: object) -> None:
+        """Says that something is not as it should be, and goes on."""
+        self._write(logging.WARNING, event, content)
+
+    def error(self, event: str, **content: object) -> None:
+        """Says that something failed."""
+        self._write(logging.ERROR, event, content)
+
+    def _write(self, level: int, event: str, content: Mapping[str, object]) -> None:
+        if level < self.level:
+            return
+        about = {"level": logging.getLevelName(level).lower(), "process": self.process, "pid": os.getpid()}
+        entry = only_allowed({**content, "event": event, **about})
+        entry["timestamp"] = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        stream = self.stream or sys.stderr
+        stream.write(f"{self.render(entry)}\n")
+        stream.flush()
+
+
+log = Log()
 
 
 def configure(*, process: str, pretty: bool = False, stream: TextIO | None = None) -> None:
-    """Sets up structlog, the logging of libraries and the hooks for uncaught exceptions.
+    """Sets up `log`, the logging of libraries and the hooks for uncaught exceptions.
 
     Args:
         process: name of this process, printed with each line.
         pretty: colours for a developer's terminal instead of JSON.
         stream: where the lines go; stderr when not given.
     """
-    level = logging.getLevelNamesMapping().get(os.environ.get(LEVEL_VARIABLE, "").upper(), logging.INFO)
-    renderer: Processor = structlog.processors.JSONRenderer(ensure_ascii=True)
-    if pretty:
-        renderer = structlog.dev.ConsoleRenderer(colors=True)
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            _named(process),
-            only_allowed,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(stream or sys.stderr),
-        cache_logger_on_first_use=False,
-    )
+    log.level = logging.getLevelNamesMapping().get(os.environ.get(LEVEL_VARIABLE, "").upper(), logging.INFO)
+    log.process, log.stream = process, stream
+    log.render = _for_a_terminal if pretty else json.dumps
     logging.basicConfig(handlers=[_LibraryHandler()], level=logging.WARNING, force=True)
     logging.captureWarnings(capture=True)
     sys.excepthook = _uncaught
     threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
 
 
-def only_allowed(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+def only_allowed(event: Mapping[str, object]) -> Entry:
     """Drops every key and every value that the module's rules do not let through."""
-    kept = {
+    kept: Entry = {
         key: clean for key, value in event.items() if key in ALLOWED and (clean := _clean(value)) is not None
     }
-    if not isinstance(event.get("event"), str) or not _EVENT.match(event["event"]):
+    said = event.get("event")
+    if not isinstance(said, str) or not _EVENT.match(said):
         kept["event"] = "event withheld"
     if dropped := len(event) - len(kept):
         kept["dropped"] = dropped
@@ -114,14 +141,13 @@ def _clean(value: object) -> object:
     return None
 
 
-def _named(process: str) -> Processor:
-    pid = os.getpid()
-
-    def add(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-        event.update(process=process, pid=pid)
-        return event
-
-    return add
+def _for_a_terminal(entry: Entry) -> str:
+    shown = dict(entry)
+    timestamp, level, event = (shown.pop(name) for name in ("timestamp", "level", "event"))
+    rest = " ".join(f"{name}={json.dumps(value)}" for name, value in shown.items())
+    return (
+        f"\x1b[2m{timestamp}\x1b[0m {_COLOURS.get(level, '')}{level:<7}\x1b[0m {event}  \x1b[2m{rest}\x1b[0m"
+    )
 
 
 class _LibraryHandler(logging.Handler):

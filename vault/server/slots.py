@@ -71,8 +71,8 @@ class Slot:
         """Of the running process; 0 when there is none."""
         return self._process.pid if self._process else 0
 
-    def spawn(self, edks: Mapping[int, GuardedMemory]) -> None:
-        """Starts the process and hands it the EDKs. Call from the supervisor's main thread only."""
+    def spawn(self) -> None:
+        """Starts the process, which waits for `begin`. Call from the supervisor's main thread only."""
         ours, theirs = socket.socketpair()
         key_read, key_write = os.pipe()
         passed = [theirs.fileno(), key_read]
@@ -94,12 +94,21 @@ class Slot:
             theirs.close()
             os.close(key_read)
         self._channel, self._key_pipe = Channel(ours), key_write
-        self.held, self.taken = set(edks), set(edks)
-        self._channel.send("start", **replace(self._start, epochs=tuple(edks)).content())
-        for edk in edks.values():
-            self._send_key(edk)
         self.state, self._spawned, self.due = State.STARTING, time.monotonic(), 0.0
         threading.Thread(target=self._hear, args=(self._process, self._channel), daemon=True).start()
+
+    def begin(self, edks: Mapping[int, GuardedMemory]) -> None:
+        """Tells the process what it is and hands it the EDKs."""
+        self.held, self.taken = set(edks), set(edks)
+        self.send("start", **replace(self._start, epochs=tuple(edks)).content())
+        for edk in edks.values():
+            self._send_key(edk)
+
+    def abandon(self) -> None:
+        """Ends a process that has not begun anything worth an orderly end; returns when it has ended."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
 
     def give_epoch(self, epoch: int, edk: GuardedMemory) -> None:
         """Hands the process the key of a further epoch."""

@@ -3,8 +3,9 @@
 - It opens no store (but to found one for `--dev`) and imports no gRPC. It holds the EDKs in guarded memory,
   so that respawned processes get them without another unlock, and the passphrase, so that a new epoch needs
   nobody at the keyboard (`epochs`); and the lock on the data directory.
-- Start: keeper first (its `Vault.open` recovers, and it sees to the server's certificate), then the
-  workers; all told to serve, and the ready file written, once every one is ready.
+- Start: all processes are spawned at once, before there is a key, and import what they need while the vault
+  is unlocked. The keeper is told to begin first (its `Vault.open` recovers, and it sees to the server's
+  certificate), then the workers; all serve, and the ready file is written, once every one is ready.
 - SIGTERM, SIGINT: workers drain, then the keeper; a second one kills. SIGHUP: certificates.
 - A process that dies is respawned at once, then with a growing delay, until it has lived for a minute.
 - After a failed commit or sync (`run/writes-stopped`) every process is replaced, see `replacing`.
@@ -91,24 +92,27 @@ def serve(
         certificates: Certificates = {}
         supervisor: Supervisor | None = None
         try:
+            supervisor = Supervisor(data_dir, settings, dev=dev)
             if dev:
                 from vault.server.dev import prepare  # which imports the use cases; needed for this only
 
                 passphrase, certificates = prepare(data_dir, settings)
-            supervisor = Supervisor(data_dir, settings, passphrase, dev=dev)
             epoch = files.read_current(data_dir)
             edk = unlock(data_dir, settings, passphrase)
-            return supervisor.run(epoch, edk, certificates, ready_file)
+            return supervisor.run(passphrase, epoch, edk, certificates, ready_file)
         finally:
             if supervisor is not None:
                 supervisor.close()
 
 
 class Supervisor:
-    """The processes of one vault. Everything happens on the thread that calls `run`."""
+    """The processes of one vault, spawned at once. Everything happens on the thread that calls `run`."""
 
-    def __init__(self, data_dir: Path, settings: Settings, passphrase: Secret | None, *, dev: bool) -> None:
+    _epochs: EpochKeys
+
+    def __init__(self, data_dir: Path, settings: Settings, *, dev: bool) -> None:
         self._data_dir = data_dir
+        self._settings = settings
         self._dev = dev
         self._end_seconds = settings.server.drain_seconds + KILL_SECONDS
         self._inbox: queue.SimpleQueue[Event | int | Callable[[], None]] = queue.SimpleQueue()
@@ -129,16 +133,25 @@ class Supervisor:
             self._end_seconds,
             lambda: self._keeper.send("check"),
         )
-        self._epochs = EpochKeys(
-            data_dir, settings, passphrase, self._slots, self._keeper.send, self._inbox.put
-        )
         self._certificates: Certificates = {}
         self._ready_file: Path | None = None
         self._serving = False
         self._stops = 0
+        for slot in self._slots:
+            slot.spawn()
 
-    def run(self, epoch: int, edk: GuardedMemory, certificates: Certificates, ready_file: Path | None) -> int:
+    def run(
+        self,
+        passphrase: Secret | None,
+        epoch: int,
+        edk: GuardedMemory,
+        certificates: Certificates,
+        ready_file: Path | None,
+    ) -> int:
         """Starts, serves, and drains when told to; returns the exit code. Frees the EDKs in the end."""
+        self._epochs = EpochKeys(
+            self._data_dir, self._settings, passphrase, self._slots, self._keeper.send, self._inbox.put
+        )
         self._epochs.add(epoch, edk)
         self._certificates, self._ready_file = certificates, ready_file
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -160,15 +173,17 @@ class Supervisor:
             log.info("stopped")
 
     def close(self) -> None:
-        """Gives up the ports."""
+        """Gives up the ports, and the processes where there was nothing for them to do."""
+        for slot in self._slots:
+            slot.abandon()
         self._reserved.close()
         self._metrics_socket.close()
 
     def _start(self, slots: Sequence[Slot]) -> bool:
-        """Spawns them and waits until each is ready. False when one fails, or when told to stop."""
+        """Has them begin and waits until each is ready. False when one fails, or when told to stop."""
         give_up = time.monotonic() + START_SECONDS
         for slot in slots:
-            self._spawn(slot)
+            slot.begin(self._epochs.held)
         while not all(slot.state is State.READY for slot in slots):
             if self._stops or time.monotonic() > give_up:
                 return False
@@ -194,11 +209,8 @@ class Supervisor:
             self._replacing.step()
             for slot in self._slots:
                 if slot.state is State.ABSENT and time.monotonic() >= slot.due:
-                    self._spawn(slot)
-
-    def _spawn(self, slot: Slot) -> None:
-        if self._epochs.held:
-            slot.spawn(self._epochs.held)
+                    slot.spawn()
+                    slot.begin(self._epochs.held)
 
     def _take(self, seconds: float) -> None:
         """Handles the next thing that happens, if anything does in time."""

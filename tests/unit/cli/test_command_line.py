@@ -133,6 +133,25 @@ def test_starting_up_imports_nothing_heavy() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("name", sorted({path[0] for path in LEAVES}))
+def test_what_is_built_for_one_command_has_all_of_it(name: str) -> None:
+    alone = dict(commands(typer.main.get_command(build(name))))
+    assert {path for path in alone if path[:1] == (name,)} == {path for path in ALL if path[:1] == (name,)}
+    assert len(alone) < len(ALL) / 2
+
+
+def test_a_command_imports_no_other_one() -> None:
+    program = (
+        "import sys\n"
+        "from vault.cli.main import main\n"
+        "main(['version', '--json'])\n"
+        "print(*(name for name, module in sys.modules.items() if hasattr(module, 'register')))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    ours = [name for name in done.stdout.split() if name.startswith("vault.cli.")]
+    assert ours == ["vault.cli.version"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -4,7 +4,7 @@ import pytest
 
 from vault.config import Settings, parse_settings
 from vault.errors import KeyUnavailableError
-from vault.keys import file_provider
+from vault.keys import passphrases
 from vault.keys.file_provider import FileProvider
 from vault.keys.provider import Assurance, KeyState, open_provider
 from vault.model.secret import Secret
@@ -22,8 +22,7 @@ def provider(tmp_path, key_file) -> FileProvider:
 
 @pytest.fixture
 def cheap_argon2(monkeypatch):
-    monkeypatch.setattr(file_provider, "OPSLIMIT", 1)
-    monkeypatch.setattr(file_provider, "MEMLIMIT", 2**20)
+    monkeypatch.setattr(passphrases, "THOUGHT_UP", passphrases.Cost(1, 2**20))
 
 
 def with_passphrase(tmp_path, text: str) -> FileProvider:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vault.errors import KeyUnavailableError
-from vault.keys import file_provider
+from vault.keys import passphrases
 from vault.keys.file_provider import FileProvider
 from vault.keys.provider import KeyState
 from vault.keys.resealing import reseal, root_keys_alone
@@ -16,8 +16,7 @@ KEY = bytes(range(32))
 
 @pytest.fixture(autouse=True)
 def _cheap_argon2(monkeypatch):
-    monkeypatch.setattr(file_provider, "OPSLIMIT", 1)
-    monkeypatch.setattr(file_provider, "MEMLIMIT", 2**20)
+    monkeypatch.setattr(passphrases, "THOUGHT_UP", passphrases.Cost(1, 2**20))
 
 
 def by_passphrase(tmp_path: Path, text: str) -> FileProvider:

@@ -11,7 +11,6 @@ from typing import Any
 
 import grpc
 import pytest
-import structlog
 from customervault.v1 import token_service_pb2 as pb
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
@@ -117,7 +116,7 @@ def lines() -> Iterator[io.StringIO]:
     stream = io.StringIO()
     logs.configure(process="test", stream=stream)
     yield stream
-    structlog.reset_defaults()
+    logs.log.stream = None
 
 
 def raising(error: Exception) -> Work:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 from customervault.v1 import token_service_pb2
 
 from vault.server import logs
@@ -26,7 +25,7 @@ def lines() -> Iterator[io.StringIO]:
     logs.configure(process="test", stream=stream)
     yield stream
     logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+    logs.log.stream = None
     root.handlers[:], level, sys.excepthook, threading.excepthook = before
     root.setLevel(level)
 
@@ -134,3 +133,33 @@ def test_uncaught_exceptions_show_no_message(lines: io.StringIO) -> None:
 def test_long_texts_are_cut(lines: io.StringIO) -> None:
     log.warning("call refused", reason="x" * 1000)
     assert written(lines)["reason"] == "x" * logs.MAX_TEXT
+
+
+def test_a_line_for_a_terminal_is_one_line_and_shows_no_control_characters(lines: io.StringIO) -> None:
+    logs.configure(process="test", pretty=True, stream=lines)
+    log.error("call failed", principal="crm\x1b[2J\nforged", items=3)
+    (line,) = lines.getvalue().splitlines()
+    assert " call failed " in line
+    assert r'principal="crm\u001b[2J\nforged"' in line
+    assert "items=3" in line
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"), [("", 3), ("debug", 4), ("INFO", 3), ("warning", 2), ("error", 1), ("nonsense", 3)]
+)
+def test_lines_below_the_level_are_not_written(
+    lines: io.StringIO, monkeypatch: pytest.MonkeyPatch, level: str, expected: int
+) -> None:
+    monkeypatch.setenv(logs.LEVEL_VARIABLE, level)
+    logs.configure(process="test", stream=lines)
+    for say in (log.debug, log.info, log.warning, log.error):
+        say("something happened")
+    assert len(lines.getvalue().splitlines()) == expected
+
+
+def test_nothing_that_was_logged_stands_in_for_what_the_log_itself_says(lines: io.StringIO) -> None:
+    log.info("call refused", process="forged", pid=1, timestamp="1970", level="debug")
+    entry = written(lines)
+    assert (entry["process"], entry["level"]) == ("test", "info")
+    assert entry["pid"] != 1
+    assert str(entry["timestamp"]).endswith("Z")

@@ -1,5 +1,6 @@
 """The supervisor and its processes, as they really run: respawned, drained, never orphaned."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -113,6 +114,7 @@ def test_open_streams_do_not_starve_calls(running: RunningVault) -> None:
 
 
 def test_a_killed_worker_is_respawned(running: RunningVault) -> None:
+    assert sorted(spawned_by(running.process.pid)) == sorted(running.children())
     token = store(running, "crm-4")
     before = running.workers
     kill(before[0])
@@ -301,10 +303,12 @@ def test_a_wrong_passphrase_ends_the_start(founded: RunningVault, tmp_path: Path
         "--passphrase-file",
         wrong,
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 4
-    assert "passphrase" in done.stderr
-    assert "7f3a" not in done.stderr
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as ended:
+        said = ended.communicate(timeout=60)[1]
+    assert ended.returncode == 4
+    assert "passphrase" in said
+    assert "7f3a" not in said
+    assert spawned_by(ended.pid) == []
 
 
 def test_development_does_not_serve_a_vault_that_it_did_not_found(
@@ -316,6 +320,17 @@ def test_development_does_not_serve_a_vault_that_it_did_not_found(
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode not in (0, 4)
     assert "not a development vault" in done.stderr
+
+
+def spawned_by(supervisor: int) -> list[int]:
+    """Processes that run and were told that this is their supervisor."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            line = path.read_text(errors="replace").split("\0")
+            if str(supervisor) in line and any(each.startswith("vault.server.") for each in line):
+                found.append(int(path.parent.name))
+    return found
 
 
 def stop_inside_a_write(vault: RunningVault) -> int:
