@@ -35,9 +35,8 @@ Example:
 """
 
 
-_COMMANDS: Mapping[
-    str, tuple[str, ...]
-] = {  # the modules that register commands and groups, in the help's order
+# The modules, and the commands and groups that each registers, in the help's order.
+_COMMANDS: Mapping[str, tuple[str, ...]] = {
     "init": ("init",),
     "serve": ("serve",),
     "status": ("status",),
