@@ -7,6 +7,9 @@ TOOLS := $(CURDIR)/.tools
 OPENBAO_VERSION := v2.4.4
 PROTOS := $(wildcard proto/customervault/v1/*.proto)
 
+# The tests start hundreds of processes: each would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install demo serve test lint types imports proto proto-lint proto-drift bench bench-full bench-crm bench-rotate bench-audit bench-decisions bench-coalescing bench-tables bench-search bench-blast crash forensics surrogates-campaign clean lock softhsm openbao
 
 help:  ## List the targets
@@ -29,7 +32,7 @@ serve: $(STAMP)  ## Start a development vault on 127.0.0.1
 	$(BIN)/cvault serve --dev
 
 test: $(STAMP)  ## Run the test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP) types imports proto-lint  ## Style, types, import rules, proto lint
 	$(BIN)/ruff check .
