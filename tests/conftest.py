@@ -1,4 +1,4 @@
-"""Shared by all tests: how much Hypothesis tries, their order, and that nothing outside a test leaks into it."""
+"""Shared by all tests: how much Hypothesis tries, in which order they run, and what must not leak in."""
 
 import os
 
