@@ -36,6 +36,8 @@ from vault.store.lineage import Known
 from vault.store.session import WriteSession
 from vault.store.store import Store
 
+pytestmark = pytest.mark.slow
+
 JANE = {"name": "Jane Doe", "email": "jane@example.com"}
 ALBERT = {"name": "Albert Roe", "email": "albert@example.com"}
 LEDGER = Path("ledger") / "entries"

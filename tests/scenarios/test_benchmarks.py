@@ -11,6 +11,8 @@ from benchmarks.figures import C_LOOP, ECHO, EFFICIENCY, VAULT
 from benchmarks.questions import QUESTIONS
 from benchmarks.results import Result
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

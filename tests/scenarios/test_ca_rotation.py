@@ -22,6 +22,8 @@ from vault.crypto.certificates import Issuers, create_request
 from vault.errors import InvalidRequestError
 from vault.server.anchors import LOOK_SECONDS
 
+pytestmark = pytest.mark.slow
+
 METHOD = "TokenService/InspectToken"
 
 

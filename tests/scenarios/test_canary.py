@@ -27,6 +27,8 @@ from tests.scenarios.support.server import Server, serving
 from vault.crypto.hazmat import GuardedMemory
 from vault.keys.keyring import DEK_BYTES
 
+pytestmark = pytest.mark.slow
+
 MODULES = (
     token_service_pb2,
     customer_service_pb2,

@@ -29,6 +29,8 @@ from vault.model.erasure import Stage, Step
 from vault.model.ids import CustomerNo, Generation, Region
 from vault.store.entries import EpochIntent
 
+pytestmark = pytest.mark.slow
+
 JANE = {"name": "Jane Doe", "email": "jane@example.com"}
 
 

@@ -26,6 +26,8 @@ from vault.store.entries import RootKeyEnded
 from vault.store.epochs import index_path, keyring_path
 from vault.store.staging import epochs_present
 
+pytestmark = pytest.mark.slow
+
 JANE = {"name": "Jane Doe", "email": "jane@example.com"}
 ALBERT = {"name": "Albert Roe", "email": "albert@example.com"}
 

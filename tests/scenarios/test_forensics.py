@@ -22,6 +22,8 @@ from tests.scenarios.support.forensics.searching import Findings, Search
 from tests.scenarios.support.forensics.working import Amounts, Work
 from vault.crypto import hazmat
 
+pytestmark = pytest.mark.slow
+
 DEFAULT_CUSTOMERS = 360
 CUSTOMERS = int(os.environ.get("CVAULT_FORENSICS_CUSTOMERS", str(DEFAULT_CUSTOMERS)))
 KILLED_AT = (("resealing", "verified"), ("created", "swapped"), ("commit-current", "removed"))

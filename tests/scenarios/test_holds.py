@@ -30,6 +30,8 @@ from vault.model.requests import CustomerState, HoldInfo, Outcome, Scope
 from vault.store.entries import ErasureWaits, GenerationShredded, Shred, ValuesDeleted
 from vault.store.layout import value_key
 
+pytestmark = pytest.mark.slow
+
 JANE = {"name": "Jane Doe", "email": "jane@example.com", "phone/mobile": "+4930123456"}
 HER = by_id("crm-1")
 

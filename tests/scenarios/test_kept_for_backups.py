@@ -20,6 +20,8 @@ from vault.model.requests import Erasure
 from vault.store.entries import Shred
 from vault.store.layout import customer_key, split_value_key
 
+pytestmark = pytest.mark.slow
+
 JANE = {"name": "Jane Doe", "email": "jane@example.com", "phone/mobile": "+4930123456"}
 
 

@@ -27,7 +27,7 @@ from vault.crypto import hazmat
 from vault.keys.unlock import unlock
 from vault.model.secret import Secret
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
 
 CUSTOMERS = 200
 WORKERS = 2
