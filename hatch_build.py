@@ -11,6 +11,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 LIBRARIES = {
     "vault/core/newcomers.c": "vault/core/_newcomers.so",
     "vault/hotpath/loop.c": "vault/hotpath/_loop.so",
+    "vault/server/columns.c": "vault/server/_columns.so",
     "vault/server/wire.c": "vault/server/_wire.so",
 }
 FLAGS = (

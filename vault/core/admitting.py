@@ -125,7 +125,7 @@ class Admitting:
 
     def _check(self, entry: PreparedEntry) -> None:
         allowed = min(self._engine.settings.limits.fields_per_customer, MOST_FIELDS)
-        if len(entry.fields) >= allowed:
+        if entry.size >= allowed:
             raise LimitExceededError("too many fields for one customer", limit="fields_per_customer")
 
 
