@@ -22,14 +22,13 @@ from vault.core.fieldinput import (
 )
 from vault.core.turn import Turn
 from vault.errors import VaultError
-from vault.fields.columns import prepare_loose_column
-from vault.fields.field_class import FieldCatalog, FieldClass, Kind
+from vault.fields.columns import prepare_column
+from vault.fields.field_class import FieldCatalog, FieldClass
 from vault.model.columns import APART, EntryColumns
 from vault.model.requests import CustomerRef
 from vault.model.secret import Secret
 
-_LOOSE: Final = (Kind.NAME, Kind.ADDRESS)
-_MOST_BYTES: Final = 3 * 4  # of a character: a text grows threefold in NFC at most (UAX 15), UTF-8 takes four
+_VALUES_A_TURN: Final = 128
 _NOTHING: Final = b""
 
 _Form = bytes | VaultError
@@ -84,14 +83,17 @@ class _Column:
             if self._error is not None:
                 return [self._error] * count, [_NOTHING] * count
             assert self._class is not None  # noqa: S101 - one of the two
-            left: Sequence[int] = range(count)
-            stored, normalized = list[_Form]([_NOTHING] * count), [_NOTHING] * count
-            if self._class.kind in _LOOSE:
-                most = min(self._class.max_bytes, self._limits.value_bytes) // _MOST_BYTES
-                made = prepare_loose_column(joined, most)
-                stored[:], normalized, left = made.stored, made.normalized, made.left
-        if left:
             texts = joined.split(APART)
+        stored, normalized, left = list[_Form](), list[bytes](), list[int]()
+        for start in range(0, count, _VALUES_A_TURN):
+            with self._turn.ordinary():
+                made = prepare_column(
+                    self._class, texts[start : start + _VALUES_A_TURN], self._limits.value_bytes
+                )
+            stored += made.stored
+            normalized += made.normalized
+            left += [start + at for at in made.left]
+        if left:
             given = [(texts[at], hints[at] if hints else "") for at in left]
             alone = self._turn.each(self._prepare_one, given)
             for at, (form, compared) in zip(left, alone, strict=True):

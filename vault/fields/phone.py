@@ -9,6 +9,7 @@ the general parser (about 25 µs of 28); `numbering` judges whether they are val
 """
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from phonenumbers import (
@@ -66,6 +67,11 @@ def prepare_phone(text: str, country: str) -> Prepared:
             return _prepared(number, national)
         reason = _UNLIKELY.get(is_possible_number_with_reason(number), "not a number of the country's plan")
     raise UnfitError(reason)
+
+
+def prepare_phones(texts: Sequence[str]) -> list[str | None]:
+    """The form to store of each number; None where it takes `prepare_phone` to tell."""
+    return [_international(text) for text in texts]
 
 
 def country_code_length(digits: str) -> int:
