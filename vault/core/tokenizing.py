@@ -464,7 +464,7 @@ def _error(reason: str, known: VaultError | None) -> VaultError:
 
 
 def _first_refusal(entry: PreparedEntry) -> VaultError | None:
-    if entry.error is not None:
+    if entry.error is not None or entry.plain is not None:
         return entry.error
     return next((made.error for made in entry.fields if made.error is not None), None)
 
