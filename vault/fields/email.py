@@ -6,11 +6,13 @@ use does, and taking the two for one customer's same address is what a CRM expec
 
 email-validator takes 75 µs for an ASCII address and 200 to 350 µs for an internationalized one,
 nearly all of it for the domain. Domains repeat, so the last 1,024 good ones are remembered: never a
-whole address. `prepare_emails` does no more than look them up.
+whole address.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from contextlib import suppress
+from functools import lru_cache
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -19,9 +21,9 @@ from vault.fields.text import Prepared, UnfitError, comparable, prepared
 _MAX_LENGTH = 254  # RFC 5321 4.5.3.1.3, erratum 1690 of RFC 3696
 _ATOM = r"[A-Za-z0-9_!#$%&'*+\-/=?^`{|}~]+"  # RFC 5322 3.2.3
 _DOT_ATOM = re.compile(rf"{_ATOM}(?:\.{_ATOM})*\Z")
-_DOT_ATOMS = re.compile(rf"{_ATOM}(?:[.\0]{_ATOM})*\Z")
-_REMEMBERED = 1024
-_known: dict[str, tuple[str, int]] = {}
+_DOT_ATOMS = re.compile(rf"{_ATOM}(?:[.\0]{_ATOM})*\Z")  # of several, one NUL apart
+_CHECKED_AT_ONCE = 8  # domains that are not remembered
+_UNKNOWN = ("", 0)
 
 
 def prepare_email(text: str) -> Prepared:
@@ -48,40 +50,40 @@ def prepare_email(text: str) -> Prepared:
     return prepared((stored, comparable(stored)))
 
 
+def prepare_emails(texts: Sequence[str]) -> list[str | None]:
+    """The form to store of each address; None where it takes `prepare_email` to tell, or takes long."""
+    parts = [text.rpartition("@") for text in texts]
+    usual = _DOT_ATOMS.match("\0".join([local for local, _, _ in parts])) is not None
+    known = _domains({domain for _, _, domain in parts})
+    stored: list[str | None] = []
+    for local, _, domain in parts:
+        shown, wire_length = known[domain]
+        size = len(local) + 1 + max(len(shown), wire_length)
+        # A character is at most four bytes of UTF-8.
+        fits = shown and size * 4 <= _MAX_LENGTH and (usual or _DOT_ATOM.match(local))
+        stored.append(f"{local}@{shown}" if fits else None)
+    return stored
+
+
+def _domains(domains: Set[str]) -> dict[str, tuple[str, int]]:
+    """Each as of `_domain`; nothing for bad ones, and for others once some had to be checked."""
+    known, most = dict[str, tuple[str, int]](), _domain.cache_info().misses + _CHECKED_AT_ONCE
+    for domain in domains:
+        known[domain] = _UNKNOWN
+        if domain and _domain.cache_info().misses < most:
+            with suppress(UnfitError):
+                known[domain] = _domain(domain)
+    return known
+
+
 def _check_bytes(stored: str, local: str, wire_length: int) -> None:
     if len(stored.encode()) > _MAX_LENGTH or len(local.encode()) + 1 + wire_length > _MAX_LENGTH:
         raise UnfitError(f"is longer than {_MAX_LENGTH} bytes")
 
 
-def prepare_emails(texts: Sequence[str]) -> list[str | None]:
-    """The form to store of each address; None where it takes `prepare_email` to tell."""
-    parts = [text.rpartition("@") for text in texts]
-    usual = _DOT_ATOMS.match("\0".join([local for local, _, _ in parts])) is not None
-    stored: list[str | None] = []
-    for local, _, domain in parts:
-        known = _known.get(domain)
-        if known is None or not (usual or _DOT_ATOM.match(local)):
-            stored.append(None)
-            continue
-        shown, wire_length = known
-        # A character is at most four bytes of UTF-8.
-        size = len(local) + 1 + max(len(shown), wire_length)
-        stored.append(f"{local}@{shown}" if size * 4 <= _MAX_LENGTH else None)
-    return stored
-
-
+@lru_cache(maxsize=1024)
 def _domain(domain: str) -> tuple[str, int]:
     """The domain as shown, and its length on the wire. Only good ones are remembered."""
-    known = _known.get(domain)
-    if known is None:
-        known = _checked_domain(domain)
-        if len(_known) >= _REMEMBERED:
-            _known.pop(next(iter(_known)), None)  # the oldest
-        _known[domain] = known
-    return known
-
-
-def _checked_domain(domain: str) -> tuple[str, int]:
     try:
         checked = validate_email(f"x@{domain}", check_deliverability=False)
     except EmailNotValidError:

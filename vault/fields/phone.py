@@ -69,11 +69,6 @@ def prepare_phone(text: str, country: str) -> Prepared:
     raise UnfitError(reason)
 
 
-def prepare_phones(texts: Sequence[str]) -> list[str | None]:
-    """The form to store of each number; None where it takes `prepare_phone` to tell."""
-    return [_international(text) for text in texts]
-
-
 def country_code_length(digits: str) -> int:
     """How many of the digits after the plus sign are the country code (ITU-T E.164: 1 to 3)."""
     if digits[0] in "17":
@@ -109,3 +104,8 @@ def _prepared(number: PhoneNumber, national: str) -> Prepared:
     if number.extension:
         stored += f";ext={number.extension}"
     return Prepared(stored, stored.encode())
+
+
+def prepare_phones(texts: Sequence[str]) -> list[str | None]:
+    """The form to store of each number; None where it takes `prepare_phone` to tell."""
+    return [_international(text) for text in texts]

@@ -38,12 +38,6 @@ texts = st.one_of(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _known_domains() -> None:
-    for domain in ("example.com", "EXAMPLE.com", "bücher.example", "café.example"):
-        prepare(CATALOG.get("email"), f"x@{domain}")
-
-
 @given(st.sampled_from(CLASSES), st.lists(texts, min_size=1, max_size=12), st.sampled_from([20, 1000, 65536]))
 @example(NAME, ["\u0301", "e", "\u0301"], 65536)
 @example(NAME, [""], 65536)
@@ -91,3 +85,10 @@ def test_one_unusual_text_does_not_leave_the_others(name: str, column: list[str]
 
 def test_nothing_of_a_text_is_shown() -> None:
     assert "Ada" not in repr(prepare_column(NAME, ["Ada"], 65536))
+
+
+def test_few_new_domains_are_checked_at_once() -> None:
+    column = [f"a@d{number}.example.com" for number in range(20)]
+    first = len(prepare_column(CATALOG.get("email"), column, 65536).left)
+    assert 0 < first < 20
+    assert len(prepare_column(CATALOG.get("email"), column, 65536).left) < first
