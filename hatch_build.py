@@ -11,6 +11,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 LIBRARIES = {
     "vault/core/newcomers.c": "vault/core/_newcomers.so",
     "vault/hotpath/loop.c": "vault/hotpath/_loop.so",
+    "vault/server/columns.c": "vault/server/_columns.so",
     "vault/server/wire.c": "vault/server/_wire.so",
 }
 FLAGS = (
@@ -26,7 +27,9 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         """Builds the libraries, unless there is no compiler."""
         compiler = shutil.which(os.environ.get("CC", "cc"))
         if compiler is None:
-            self.app.display_warning("no C compiler: reads will run at a third of the speed, imports at half")
+            self.app.display_warning(
+                "no C compiler: reads will run at a third of the speed, imports at less than half of it"
+            )
             return
         for source, name in LIBRARIES.items():
             library = Path(self.root, name)

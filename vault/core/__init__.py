@@ -3,6 +3,7 @@
 - `engine`: what an open vault holds in one process. `founding`: makes a new vault.
 - `committer`: the commit thread; `recovery`: finishes what the ledger says; `replay`: request ids.
 - `directory`: names, principals and policy as of one snapshot. `book`: customers in a write.
+- `columns`: entries that come in columns, checked before any lock; `fieldinput`: all others.
 - `drafting`, `admitting`: customers who are new, a batch of them at a time; `newcomers`: their keys and rows.
 - `tokenizing`, `rectifying`, `inspecting`, `exporting`, `shredding`, `rotating`, `narrowing`,
   `administering`, `reporting`: the use cases.

@@ -63,6 +63,7 @@ class Admitting:
         self._numbers: list[CustomerNo] = []
         self._named_at: list[int] = []
         self._external: dict[bytes, bytes] = {}
+        self._numbered: dict[int, tuple[list[Result], list[Result]]] = {}
 
     def __contains__(self, hashed: bytes) -> bool:
         """Whether the customer whose external id has this key in the index waits to be written."""
@@ -121,11 +122,21 @@ class Admitting:
         self._locators.append(b"")
         if search.searchable:
             search.follow(session, number, (), draft.newcomer.values, created=True)
-        return Admitted(number, _numbered(draft.fields, session.meta.incarnation))
+        return Admitted(number, self._numbered_fields(draft.fields))
+
+    def _numbered_fields(self, fields: list[Result]) -> list[Result]:
+        """As `_numbered`; drafts that share their fields still do."""
+        incarnation = self._session.meta.incarnation
+        if not incarnation:
+            return fields
+        known = self._numbered.get(id(fields))
+        if known is None:
+            known = self._numbered[id(fields)] = (fields, _numbered(fields, incarnation))
+        return known[1]
 
     def _check(self, entry: PreparedEntry) -> None:
         allowed = min(self._engine.settings.limits.fields_per_customer, MOST_FIELDS)
-        if len(entry.fields) >= allowed:
+        if entry.size >= allowed:
             raise LimitExceededError("too many fields for one customer", limit="fields_per_customer")
 
 

@@ -11,12 +11,11 @@ Rules:
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from vault.core.engine import Engine
-from vault.core.fieldinput import EXTERNAL_ID, PreparedEntry, PreparedField, check_limit
-from vault.core.newcomers import Newcomer, NewValue, Packed, new_value
+from vault.core.fieldinput import EXTERNAL_ID, PreparedEntry, PreparedField, Shape, check_limit
+from vault.core.newcomers import Lines, Newcomer, NewValue, Packed, new_value
 from vault.errors import VaultError
 from vault.fields.field_class import FieldClass
 from vault.model.requests import Outcome
@@ -42,13 +41,23 @@ class _Known(NamedTuple):
     digested: bool
 
 
-@dataclass(slots=True)
-class Draft:
+Refused = tuple[PreparedField, VaultError]
+
+
+class Draft(NamedTuple):
     """One customer, what becomes of each field, and which fields are refused only now."""
 
     newcomer: Newcomer
     fields: list[Result]
-    refused: list[tuple[PreparedField, VaultError]] = field(default_factory=list)
+    refused: Sequence[Refused] = ()
+
+
+class _Pattern(NamedTuple):
+    """What is drafted of every customer of a shape, which it keeps; no lines where each has its own."""
+
+    shape: Shape
+    lines: Lines | None
+    fields: list[Result]
 
 
 class Drafts(NamedTuple):
@@ -68,6 +77,7 @@ class Drafting:
         self._numbers = numbers
         self._known: dict[str, _Known] = {}
         self._labels: dict[str, tuple[str, ...]] = {}
+        self._patterns: dict[int, _Pattern] = {}
         self.own = self._class(EXTERNAL_ID).number
 
     @property
@@ -95,10 +105,31 @@ class Drafting:
 
         `session` is the one that this thread is in, if it is in one.
         """
+        plain = entry.plain
+        if plain is not None:
+            pattern = self._patterns.get(id(plain.shape)) or self._pattern(plain.shape)
+            if pattern.lines is not None and not plain.equal:
+                own_id = entry.external_id
+                stored, normalized = [own_id, *plain.stored], [own_id, *plain.normalized]
+                newcomer = Newcomer(entry.jurisdiction, pattern.lines, stored, normalized)
+                return Draft(newcomer, pattern.fields)
         own = NewValue(1, self.own, entry.external_id, entry.external_id, b"", OWN_LABELS)
-        draft = Draft(Newcomer(entry.jurisdiction, [own]), [])
-        self._take_all(entry.fields, draft, session)
-        return draft
+        values, results, refused = [own], list[Result](), list[Refused]()
+        self._take_all(entry.fields, values, results, refused, session)
+        return Draft(Newcomer.of(entry.jurisdiction, values), results, refused)
+
+    def _pattern(self, shape: Shape) -> "_Pattern":
+        """What is the same of all customers of a shape, unless something is found by a value of theirs."""
+        counters = tuple(range(1, len(shape.places) + 2))
+        known = [self._known.get(name) or self._class(name) for name, _ in shape.places]
+        lines = None
+        if not any(each.digested for each in known):
+            classes = (self.own, *[each.number for each in known])
+            labels = (OWN_LABELS, *[(label,) for _, label in shape.places])
+            lines = Lines(counters, classes, (b"",) * len(counters), labels)
+        pattern = _Pattern(shape, lines, [[_CREATED, counter] for counter in counters[1:]])
+        self._patterns[id(shape)] = pattern
+        return pattern
 
     def _look_up(self, entries: list[PreparedEntry]) -> list[PreparedEntry]:
         """Hashes their external ids, for now; those who are not in the index."""
@@ -113,8 +144,14 @@ class Drafting:
                     unknown.append(entry)
         return unknown
 
-    def _take_all(self, fields: list[PreparedField], draft: Draft, session: WriteSession | None) -> None:
-        values, results = draft.newcomer.values, draft.fields
+    def _take_all(
+        self,
+        fields: Sequence[PreparedField],
+        values: list[NewValue],
+        results: list[Result],
+        refused: list[Refused],
+        session: WriteSession | None,
+    ) -> None:
         held: dict[tuple[int, bytes], int] = {}
         counter, labels_of = 2, self._labels
         for made in fields:
@@ -133,7 +170,7 @@ class Drafting:
                     continue
                 digest = self._digest(values, known, made, session) if known.digested else b""
             except VaultError as error:
-                draft.refused.append((made, error))  # alone: the customer keeps the other fields
+                refused.append((made, error))  # alone: the customer keeps the other fields
                 results.append([_REFUSED, error.reason.value])
                 continue
             labels = labels_of.get(label) or labels_of.setdefault(label, (label,))
@@ -163,7 +200,7 @@ class Drafting:
 
 def _may_be_drafted(entry: PreparedEntry) -> bool:
     named = entry.error is None and entry.external_id
-    return bool(named) and not entry.surrogates and len(entry.fields) <= MOST_FIELDS
+    return bool(named) and not entry.surrogates and entry.size <= MOST_FIELDS
 
 
 def _label(values: list[NewValue], at: int, label: str) -> int:

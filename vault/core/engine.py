@@ -56,6 +56,7 @@ from vault.hotpath.loop import ReadLoop
 from vault.hotpath.native import read_loop
 from vault.keys.keyrings import Keyrings
 from vault.keys.opendek import SLOT_BYTES, DekOpener
+from vault.model.columns import PackedParts
 from vault.model.ids import CustomerNo, Epoch, Region
 from vault.store.files import BUDGETS, RUN
 from vault.store.session import WriteSession
@@ -122,8 +123,15 @@ class Engine:
         configured = self.settings.audit.directory
         return Path(configured) if configured else self.data_dir / "audit"
 
-    def request(self, principal_id: int, request_id: str, method: str, body: Sequence[Part]) -> Request:
-        """One write's request id with the fingerprint of its body.
+    def request(
+        self,
+        principal_id: int,
+        request_id: str,
+        method: str,
+        body: Sequence[Part],
+        packed: PackedParts | None = None,
+    ) -> Request:
+        """One write's request id with the fingerprint of its body, which `packed` may end.
 
         Raises:
             InvalidRequestError: the id is not a UUID.
@@ -137,6 +145,7 @@ class Engine:
             body=body,
             now_s=self.now_ms() // 1000,
             hours=self.settings.storage.request_id_hours,
+            packed=packed,
         )
 
     def field_class(self, directory: Directory, number: int) -> FieldClass | None:

@@ -9,7 +9,7 @@ same in one call (`newcomers.c`).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, Self
 
 from vault.core.records import first_header
 from vault.crypto import hazmat
@@ -52,11 +52,52 @@ class NewValue(NamedTuple):
 new_value = maker(NewValue)
 
 
+class Lines(NamedTuple):
+    """Everything about the values of a new customer but the values: many customers share it.
+
+    Attributes:
+        counters: Of their numbers, ascending.
+        field_classes: Numbers of their classes.
+        index_hashes: Their digests in the sheet, or nothing.
+        labels: Under which each stands.
+    """
+
+    counters: tuple[int, ...]
+    field_classes: tuple[int, ...]
+    index_hashes: tuple[bytes, ...]
+    labels: tuple[tuple[str, ...], ...]
+
+
 class Newcomer(NamedTuple):
-    """A new customer; the first value is the external id, and counters ascend."""
+    """A new customer, value by value; the first is the external id.
+
+    Attributes:
+        jurisdiction: ISO 3166-1 alpha-2, or nothing.
+        lines: What the values are.
+        stored: What is sealed of each.
+        normalized: What each is compared by.
+    """
 
     jurisdiction: str
-    values: list[NewValue]
+    lines: Lines
+    stored: Sequence[bytes]
+    normalized: Sequence[bytes]
+
+    def __repr__(self) -> str:
+        return f"<new customer of {len(self.stored)} values>"
+
+    @classmethod
+    def of(cls, jurisdiction: str, values: Sequence[NewValue]) -> Self:
+        """A customer whose values are not like others'."""
+        counters, field_classes, stored, normalized, hashes, labels = zip(*values, strict=True)
+        return cls(jurisdiction, Lines(counters, field_classes, hashes, labels), stored, normalized)
+
+    @property
+    def values(self) -> list[NewValue]:
+        """The values one by one."""
+        counters, field_classes, hashes, labels = self.lines
+        columns = (counters, field_classes, self.stored, self.normalized, hashes, labels)
+        return list(map(new_value, zip(*columns, strict=True)))
 
 
 class Sealed(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from cffi import FFI
 
-from vault.core.newcomers import FIRST, Newcomer, Occasion, PortableSealer, Sealed, Sealer
+from vault.core.newcomers import FIRST, Lines, Newcomer, Occasion, PortableSealer, Sealed, Sealer
 from vault.crypto import hazmat
 from vault.crypto.suites import SUITES, XCHACHA20_POLY1305
 from vault.errors import KeyUnavailableError
@@ -108,11 +108,10 @@ class NativePacked:
     ) -> None:
         self._sealer = sealer
         self.heads, self.head_ends = _heads(heads)
-        people, counts = len(newcomers), [len(each.values) for each in newcomers]
-        counters, classes, stored, normalized, digests, labels = zip(
-            *chain.from_iterable([each.values for each in newcomers]), strict=True
-        )
-        tails = list(map(_tail, digests, labels) if any(digests) else map(_usual_tail, labels))
+        people, counts = len(newcomers), [len(each.stored) for each in newcomers]
+        stored = list(chain.from_iterable([each.stored for each in newcomers]))
+        normalized = list(chain.from_iterable([each.normalized for each in newcomers]))
+        counters, classes, tails = _lines([each.lines for each in newcomers])
         compared, tailed = list(map(len, normalized)), list(map(len, tails))
         numbers = zip(counters, classes, map(len, stored), compared, tailed, strict=True)
         self.counts = array("I", counts)
@@ -122,7 +121,7 @@ class NativePacked:
         stored_size = len(self.data) - sum(compared) - sum(tailed)
         overhead = HEADER_BYTES + sealer.suite.overhead_bytes
         self.rows_size = stored_size + overhead * len(tails) + CUSTOMER_ROW_BYTES * people
-        sheets = [_SHEET_BYTES + len(each.values[0].stored) for each in newcomers]
+        sheets = [_SHEET_BYTES + len(each.stored[0]) for each in newcomers]
         lines = _LINE_BYTES * len(tails) + sum(tailed)
         self.sheets_size = sum(sheets) + lines + _SHEET_ROW_BYTES * people
         # One sheet, and one form to compare behind it.
@@ -187,6 +186,20 @@ class NativePacked:
             "deks": DEK_ROW_BYTES * count,
             "locators": LOCATOR_BYTES * count,
         }
+
+
+def _lines(all_lines: Sequence[Lines]) -> tuple[list[int], list[int], list[bytes]]:
+    """Counter and class of each value, and how its line of the sheet ends."""
+    counters, classes, tails = list[int](), list[int](), list[bytes]()
+    made: dict[int, list[bytes]] = {}
+    for lines in all_lines:
+        known = made.get(id(lines))  # shared by customers alike, and held by the argument
+        if known is None:
+            known = made[id(lines)] = list(map(_tail, lines.index_hashes, lines.labels))
+        counters += lines.counters
+        classes += lines.field_classes
+        tails += known
+    return counters, classes, tails
 
 
 @lru_cache(maxsize=1024)

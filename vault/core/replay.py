@@ -16,19 +16,22 @@ import json
 import struct
 import uuid
 from array import array
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 from vault.core.rows import Rows
 from vault.core.secrets import VaultSecrets
 from vault.errors import InvalidRequestError, RequestIdReusedError
+from vault.model.columns import PackedParts
 from vault.model.secret import Secret
 from vault.store.entries import NO_REQUEST
 from vault.store.session import WriteSession
 
 _HEAD: Final = struct.Struct(">16sI")
+_NO_PARTS: Final = PackedParts(0, b"", b"")
 TABLE: Final = "requests"
 
+Kept = TypeVar("Kept")
 Part = bytes | str | Secret | None
 """One part of a request's body; None counts as empty."""
 
@@ -49,6 +52,7 @@ class Request:
         body: Sequence[Part],
         now_s: int,
         hours: int,
+        packed: PackedParts | None = None,
     ) -> None:
         self._rows = rows
         self._secrets = secrets
@@ -63,9 +67,10 @@ class Request:
         texts = [method, *[part if isinstance(part, str) else _text(part) for part in body]]
         # Count and lengths in characters first, so that no two bodies are framed alike. Text that is no valid
         # Unicode is refused elsewhere.
-        lengths = array("Q", (len(texts), *map(len, texts))).tobytes()
-        packed = "".join(texts).encode(errors="surrogatepass")
-        self._fingerprint = secrets.request_mac(b"body\0" + name + lengths + packed)
+        count, more_lengths, more_texts = packed or _NO_PARTS
+        lengths = array("Q", (len(texts) + count, *map(len, texts))).tobytes() + more_lengths
+        content = "".join(texts).encode(errors="surrogatepass") + more_texts
+        self._fingerprint = secrets.request_mac(b"body\0" + name + lengths + content)
 
     @property
     def salt_seed(self) -> bytes | None:
@@ -101,12 +106,13 @@ class Request:
             raise RequestIdReusedError("the request id was used with another request")
         return json.loads(body[_HEAD.size :])
 
-    def remember(self, session: WriteSession, answer: object) -> None:
-        """Keeps the answer for a retry."""
+    def remember(
+        self, session: WriteSession, answer: Kept, pack: Callable[[Kept], str] = lambda answer: _json(answer)
+    ) -> None:
+        """Keeps the answer for a retry; `pack` writes it as JSON."""
         if self._key:
-            packed = json.dumps(answer, separators=(",", ":")).encode()
             head = _HEAD.pack(self._fingerprint, self._expires_s)
-            self._rows.put(session, TABLE, self._key, head + packed)
+            self._rows.put(session, TABLE, self._key, head + pack(answer).encode())
 
 
 def _text(part: Secret | bytes | None) -> str:
@@ -121,8 +127,11 @@ def remember_finished(
     """Keeps the answer for a request whose work another process has finished."""
     if identity != NO_REQUEST:
         key, fingerprint = identity[:16], identity[16:]
-        packed = json.dumps(answer, separators=(",", ":")).encode()
-        rows.put(session, TABLE, key, _HEAD.pack(fingerprint, expires_s) + packed)
+        rows.put(session, TABLE, key, _HEAD.pack(fingerprint, expires_s) + _json(answer).encode())
+
+
+def _json(answer: object) -> str:
+    return json.dumps(answer, separators=(",", ":"))
 
 
 def parse_request_id(text: str) -> bytes:

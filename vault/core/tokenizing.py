@@ -16,11 +16,14 @@ Where a surrogate is wanted (`surrogates`), it is answered in place of the token
 from another vault never changes what is held: a field under whose label another value stands is refused.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from itertools import islice
+from typing import Any, Final, NamedTuple
 
 from vault.core.admitting import Admitting
 from vault.core.book import OpenCustomer
+from vault.core.columns import prepare_columns
 from vault.core.directory import FIELD_CLASS
 from vault.core.drafting import Drafting, Drafts
 from vault.core.engine import Engine
@@ -45,16 +48,16 @@ from vault.errors import (
     error_for,
 )
 from vault.model.access import Action
+from vault.model.columns import EntryColumns, PackedParts
 from vault.model.ids import CUSTOMER_ROW, CustomerNo
-from vault.model.requests import Caller, Entry, EntryResult, FieldResult, Outcome, TokenForm, field_result
+from vault.model.requests import Caller, Entry, EntryResult, FieldResult, Outcome, StoredEntry, TokenForm
 from vault.policy.decision import Grants
 from vault.store.entries import ValuesCorrected
 from vault.store.session import WriteSession
 from vault.store.sheet import MAX_LABELS, SheetField
 
 Answer = dict[str, Any]
-# Plain numbers, and members by number: making an enum member costs more than the rest of an answer.
-_OUTCOMES: Final = {int(outcome): outcome for outcome in Outcome}
+# Plain numbers: making an enum member costs more than the rest of an answer.
 _STORED: Final = frozenset(map(int, (Outcome.CREATED, Outcome.UNCHANGED, Outcome.UPDATED)))
 _EMPTY: Final = int(Outcome.EMPTY)
 
@@ -77,7 +80,7 @@ class Tokenizing:
         atomic: bool,
         method: str,
         form: TokenForm = TokenForm.BY_CLASS,
-    ) -> list[EntryResult]:
+    ) -> list[EntryResult | StoredEntry]:
         """Stores the entries in one durable commit; answers in their order.
 
         `form` says whether values whose class has surrogates are answered with one.
@@ -95,7 +98,8 @@ class Tokenizing:
         grants = directory.access.principal(caller.principal)
         grants.require(Action.WRITE)
         domain_id = grants.domain(domain)
-        request = engine.request(grants.id, request_id, method, _fingerprinted(entries, domain, atomic, form))
+        head, packed = _fingerprinted(entries, domain, atomic, form)
+        request = engine.request(grants.id, request_id, method, head, packed)
         prepared = self._prepare(entries)
         for entry in prepared:
             if entry.surrogates or (self._surrogates and form is not TokenForm.TOKEN):
@@ -107,14 +111,15 @@ class Tokenizing:
             if remembered is not None:
                 return self._still_true(session, remembered, prepared)
             answers = self._write(session, caller, prepared, drafts, atomic, method)
-            request.remember(session, answers)
+            request.remember(session, answers, _packed)
             return answers
 
         answers = engine.committer.submit(job, deadline=caller.deadline_monotonic)
         with engine.turn.ordinary():
-            tokens = self._tokens(answers, domain_id)
+            stored = _StoredFields(answers)
+            tokens = self._tokens(answers, stored, domain_id)
         return engine.turn.each(
-            lambda pair: _result(*pair, tokens), list(zip(answers, prepared, strict=True))
+            lambda pair: _result(*pair, stored, tokens), list(zip(answers, prepared, strict=True))
         )
 
     def _want_surrogates(self, entry: PreparedEntry, form: TokenForm, domain: int) -> None:
@@ -129,6 +134,8 @@ class Tokenizing:
 
     def _prepare(self, entries: Sequence[Entry]) -> list[PreparedEntry]:
         catalog, limits = self._engine.catalog, self._engine.settings.limits
+        if isinstance(entries, EntryColumns):
+            return prepare_columns(entries, catalog, limits, self._engine.turn)
         return self._engine.turn.each(lambda entry: prepare_entry(entry, catalog, limits), entries)
 
     def _write(
@@ -360,31 +367,80 @@ class Tokenizing:
             checked.append(answer)
         return checked
 
-    def _tokens(self, answers: list[Answer], domain: int) -> Iterator[str]:
+    def _tokens(self, answers: list[Answer], stored: "_StoredFields", domain: int) -> Iterator[str]:
         """The tokens of all answers, enciphered in one call: the customer's, then those of its fields."""
         region = self._engine.region
         made = []
         for answer in answers:
             if "customer" in answer:
-                values = [value for outcome, value in answer["fields"] if outcome in _STORED]
-                made += blocks(region, domain, answer["customer"], (CUSTOMER_ROW, *values))
+                made += blocks(region, domain, answer["customer"], stored.of(answer).value_nos)
         return iter(self._engine.secrets.codec.encode_many(made))
 
 
-def _result(answer: Answer, entry: PreparedEntry, tokens: Iterator[str]) -> EntryResult:
+class _Stored(NamedTuple):
+    """Numbers of an answer's values, the customer row's first; outcomes, where all fields were stored."""
+
+    value_nos: tuple[int, ...]
+    outcomes: tuple[int, ...] | None
+
+
+class _StoredFields:
+    """What the answers of a batch say of fields, worked out once for answers that share it."""
+
+    def __init__(self, answers: list[Answer]) -> None:
+        self._held = answers  # so that no other list gets the id of one of theirs
+        self._known: dict[int, _Stored] = {}
+
+    def of(self, answer: Answer) -> _Stored:
+        """What the answer of a customer says."""
+        fields = answer["fields"]
+        known = self._known.get(id(fields))
+        if known is None:
+            values = [value for outcome, value in fields if outcome in _STORED]
+            outcomes = tuple(outcome for outcome, _ in fields) if len(values) == len(fields) else None
+            known = self._known[id(fields)] = _Stored((CUSTOMER_ROW, *values), outcomes)
+        return known
+
+
+def _result(
+    answer: Answer, entry: PreparedEntry, stored: _StoredFields, tokens: Iterator[str]
+) -> EntryResult | StoredEntry:
     if "error" in answer:
         return EntryResult(error=_error(answer["error"], entry.error))
     customer_token = next(tokens)
+    outcomes = stored.of(answer).outcomes
+    if outcomes is not None and not entry.surrogates:
+        return StoredEntry(customer_token, answer["created"], outcomes, list(islice(tokens, len(outcomes))))
     results = []
     for (outcome, value), made in zip(answer["fields"], entry.fields, strict=True):
         if outcome in _STORED:
             token = next(tokens)
-            results.append(field_result((_OUTCOMES[outcome], made.surrogate or token, None)))
+            results.append(FieldResult(Outcome(outcome), made.surrogate or token))
         elif outcome == _EMPTY:
             results.append(FieldResult(Outcome.EMPTY))
         else:
             results.append(FieldResult(Outcome.REFUSED, error=_error(value, made.error)))
     return EntryResult(customer_token, answer["created"], results)
+
+
+def _packed(answers: list[Answer]) -> str:
+    """The answers as JSON, with what many of them say of fields written out once."""
+    known: dict[int, str] = {}
+    parts = []
+    for answer in answers:
+        if "customer" not in answer:
+            parts.append(_json(answer))
+            continue
+        fields = known.get(id(answer["fields"]))
+        if fields is None:
+            fields = known[id(answer["fields"])] = _json(answer["fields"])
+        created = "true" if answer["created"] else "false"
+        parts.append(f'{{"customer":{answer["customer"]},"created":{created},"fields":{fields}}}')
+    return f"[{','.join(parts)}]"
+
+
+def _json(content: object) -> str:
+    return json.dumps(content, separators=(",", ":"))
 
 
 def _recall_surrogates(customer: OpenCustomer, answer: Answer, entry: PreparedEntry) -> None:
@@ -408,14 +464,18 @@ def _error(reason: str, known: VaultError | None) -> VaultError:
 
 
 def _first_refusal(entry: PreparedEntry) -> VaultError | None:
-    if entry.error is not None:
+    if entry.error is not None or entry.plain is not None:
         return entry.error
     return next((made.error for made in entry.fields if made.error is not None), None)
 
 
-def _fingerprinted(entries: Sequence[Entry], domain: str, atomic: bool, form: TokenForm) -> list[Part]:
+def _fingerprinted(
+    entries: Sequence[Entry], domain: str, atomic: bool, form: TokenForm
+) -> tuple[list[Part], PackedParts | None]:
     # A request that asks for nothing special has the fingerprint that it always had.
     parts: list[Part] = [domain, bytes([atomic, form] if form else [atomic])]
+    if isinstance(entries, EntryColumns):
+        return parts, entries.parts
     for entry in entries:
         parts += [entry.customer.external_id, entry.customer.token, entry.jurisdiction]
         parts.append(len(entry.fields).to_bytes(4, "big"))
@@ -423,4 +483,4 @@ def _fingerprinted(entries: Sequence[Entry], domain: str, atomic: bool, form: To
             parts += (field_class, label, value.reveal())
             if surrogate is not None:
                 parts += (b"surrogate", surrogate)
-    return parts
+    return parts, None

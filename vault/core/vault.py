@@ -90,6 +90,7 @@ from vault.model.requests import (
     Revealed,
     Scope,
     ShredResult,
+    StoredEntry,
     TokenForm,
     TokenInfo,
     Translated,
@@ -171,7 +172,7 @@ class Vault:
         atomic: bool,
         batch: bool,
         form: TokenForm = TokenForm.BY_CLASS,
-    ) -> list[EntryResult]:
+    ) -> list[EntryResult | StoredEntry]:
         """Stores customers' fields; see `tokenizing`."""
         method = "BatchTokenize" if batch else "Tokenize"
         with self._suspending_who_goes_beyond():
@@ -302,7 +303,7 @@ class Vault:
 
     def create_customer(
         self, caller: Caller, external_id: Secret, jurisdiction: str, domain: str, request_id: str
-    ) -> EntryResult:
+    ) -> EntryResult | StoredEntry:
         """A customer without values; the existing one when the id is held."""
         entry = Entry(CustomerRef(external_id=external_id), (), jurisdiction)
         (result,) = self._tokenizing.tokenize(

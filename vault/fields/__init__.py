@@ -2,7 +2,7 @@
 
 - `field_class`: `FieldClass`, `FieldCatalog` and the classes that are always there.
 - `config`: reads the `[fields.<name>]` tables of the configuration.
-- `preparing`: validates and normalizes a value on its way in.
+- `preparing`: validates and normalizes a value on its way in; `columns`: many of one class at once.
 - `masking`: the masked form of a stored value; `derived`: answers that follow from one.
 - `surrogate`: what surrogates look like; `surrogate_config` reads it; `space`, `template` and `fiction`
   (phone numbers of films and books) are its parts.

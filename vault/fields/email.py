@@ -10,6 +10,8 @@ whole address.
 """
 
 import re
+from collections.abc import Sequence, Set
+from contextlib import suppress
 from functools import lru_cache
 
 from vault.fields.text import Prepared, UnfitError, comparable, prepared
@@ -17,6 +19,9 @@ from vault.fields.text import Prepared, UnfitError, comparable, prepared
 _MAX_LENGTH = 254  # RFC 5321 4.5.3.1.3, erratum 1690 of RFC 3696
 _ATOM = r"[A-Za-z0-9_!#$%&'*+\-/=?^`{|}~]+"  # RFC 5322 3.2.3
 _DOT_ATOM = re.compile(rf"{_ATOM}(?:\.{_ATOM})*\Z")
+_DOT_ATOMS = re.compile(rf"{_ATOM}(?:[.\0]{_ATOM})*\Z")  # of several, one NUL apart
+_CHECKED_AT_ONCE = 8  # domains that are not remembered
+_UNKNOWN = ("", 0)
 
 
 def prepare_email(text: str) -> Prepared:
@@ -41,6 +46,32 @@ def prepare_email(text: str) -> Prepared:
     if len(stored) * 4 > _MAX_LENGTH or len(local) * 4 + 1 + wire_length > _MAX_LENGTH:
         _check_bytes(stored, local, wire_length)
     return prepared((stored, comparable(stored)))
+
+
+def prepare_emails(texts: Sequence[str]) -> list[str | None]:
+    """The form to store of each address; None where it takes `prepare_email` to tell, or takes long."""
+    parts = [text.rpartition("@") for text in texts]
+    usual = _DOT_ATOMS.match("\0".join([local for local, _, _ in parts])) is not None
+    known = _domains({domain for _, _, domain in parts})
+    stored: list[str | None] = []
+    for local, _, domain in parts:
+        shown, wire_length = known[domain]
+        size = len(local) + 1 + max(len(shown), wire_length)
+        # A character is at most four bytes of UTF-8.
+        fits = shown and size * 4 <= _MAX_LENGTH and (usual or _DOT_ATOM.match(local))
+        stored.append(f"{local}@{shown}" if fits else None)
+    return stored
+
+
+def _domains(domains: Set[str]) -> dict[str, tuple[str, int]]:
+    """Each as of `_domain`; nothing for bad ones, and for others once some had to be checked."""
+    known, most = dict[str, tuple[str, int]](), _domain.cache_info().misses + _CHECKED_AT_ONCE
+    for domain in domains:
+        known[domain] = _UNKNOWN
+        if domain and _domain.cache_info().misses < most:
+            with suppress(UnfitError):
+                known[domain] = _domain(domain)
+    return known
 
 
 def _check_bytes(stored: str, local: str, wire_length: int) -> None:

@@ -9,6 +9,7 @@ the general parser (about 25 µs of 28); `numbering` judges whether they are val
 """
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from phonenumbers import (
@@ -95,3 +96,8 @@ def _prepared(number: PhoneNumber, national: str) -> Prepared:
     if number.extension:
         stored += f";ext={number.extension}"
     return Prepared(stored, stored.encode())
+
+
+def prepare_phones(texts: Sequence[str]) -> list[str | None]:
+    """The form to store of each number; None where it takes `prepare_phone` to tell."""
+    return [_international(text) for text in texts]

@@ -85,6 +85,33 @@ class EntryResult(NamedTuple):
     error: VaultError | None = None
 
 
+class StoredEntry(NamedTuple):
+    """The `EntryResult` of an entry all of whose fields were stored, and are answered with tokens.
+
+    Attributes:
+        customer_token: The customer's own.
+        customer_created: Whether the customer is new.
+        outcomes: Of each field, as a plain number; entries alike share them.
+        tokens: Of each field.
+    """
+
+    customer_token: str
+    customer_created: bool
+    outcomes: tuple[int, ...]
+    tokens: Sequence[str]
+
+    @property
+    def results(self) -> Sequence[FieldResult]:
+        """The fields one by one."""
+        pairs = zip(self.outcomes, self.tokens, strict=True)
+        return [FieldResult(Outcome(outcome), token) for outcome, token in pairs]
+
+    @property
+    def error(self) -> VaultError | None:
+        """Nothing refused the entry."""
+        return None
+
+
 class Revealed(NamedTuple):
     """A detokenized batch: parallel to the tokens; `""` and `Reveal.NONE` where a denial stands."""
 

@@ -3,7 +3,8 @@
 - `supervisor` unlocks the vault, spawns the others, respawns them, drains them. Opens no store.
 - `worker` serves calls. `calls` is the one way into every call; `services` are thin.
 - `keeper` does background work and shows the metrics.
-- `convert` alone maps protobuf to the model; `status` alone maps errors to gRPC.
+- `convert` alone maps protobuf to the model, but for usual reads (`wire`) and imports (`columns`); `status`
+  alone maps errors to gRPC.
 
 gRPC reads these variables once, when its library starts, so they are set before any module here imports
 it: TLS 1.2 is spoken with ECDHE key exchange and an AEAD only (RFC 9325, section 4.2), and its C

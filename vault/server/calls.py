@@ -13,8 +13,8 @@ only one beyond `HARD_LIMIT_FACTOR` times the limit is cut off by gRPC itself.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, Protocol
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -32,7 +32,7 @@ from vault.errors import (
     VaultError,
 )
 from vault.model.requests import Caller
-from vault.server import metrics, wire
+from vault.server import columns, metrics, wire
 from vault.server.anchors import Anchors
 from vault.server.gate import Gate
 from vault.server.identity import peer_of
@@ -41,6 +41,10 @@ from vault.server.logs import frames_of, log
 from vault.server.status import code_for, new_incident, overloaded, status_of, status_of_incident, to_grpc
 
 HARD_LIMIT_FACTOR = 2
+_READ: Final[Mapping[str, Callable[[bytes], Any]]] = {
+    "BatchTokenize": columns.parse,
+    "Detokenize": wire.parse,
+}
 _NO_DEADLINE_SECONDS = 1e9  # gRPC says "infinite" as a very distant time
 
 
@@ -70,7 +74,7 @@ class Calls:
     ) -> "grpc.RpcMethodHandler[Any, Any]":
         """A handler that answers `method` (its short name) by `work`."""
         tally = metrics.GATHERING.tally(method)
-        read: Callable[[bytes], Any] = wire.parse if method == "Detokenize" else request_type.FromString
+        read: Callable[[bytes], Any] = _READ.get(method, request_type.FromString)
         lane = self.lanes.of(method)
 
         def in_its_turn(data: bytes, caller: Caller, _context: grpc.ServicerContext) -> bytes:

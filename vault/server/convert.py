@@ -61,6 +61,7 @@ from vault.model.requests import (
     PolicyVersion,
     PrincipalInfo,
     ShredResult,
+    StoredEntry,
     TokenForm,
     TokenInfo,
     Translated,
@@ -248,7 +249,7 @@ def timestamp(ms: int) -> Timestamp | None:
     return Timestamp(seconds=ms // 1000, nanos=ms % 1000 * 1_000_000) if ms else None
 
 
-def entry_result(result: EntryResult) -> token_pb.TokenizeEntryResult:
+def entry_result(result: EntryResult | StoredEntry) -> token_pb.TokenizeEntryResult:
     if result.error:
         return token_pb.TokenizeEntryResult(error=status_of(result.error))
     message = token_pb.TokenizeEntryResult(

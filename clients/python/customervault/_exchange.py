@@ -8,7 +8,7 @@ something that the other does not.
 import uuid
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
@@ -20,13 +20,24 @@ Exchange = Generator["Request", Any, Answer]
 Page = tuple[Sequence[Item], str]
 
 
+class Replied(Protocol):
+    """The type of a reply: a message's, or of what reads one in another way."""
+
+    def FromString(self, content: bytes, /) -> Any:  # noqa: N802 - as of a message
+        """Reads a reply.
+
+        Raises:
+            DecodeError: It is none.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One unary call: `/package.Service/Method`, its message (never shown) and the type of the reply."""
 
     path: str
     message: Message = field(repr=False)
-    reply_type: type[Message]
+    reply_type: Replied
 
 
 def request_id_or_new(request_id: str | None) -> str:

@@ -84,7 +84,7 @@ numbers = st.integers(1, 2**40 - 20)
 
 
 def newcomers(drawn: Sequence[Any]) -> list[Newcomer]:
-    return [Newcomer(place, _values(values, external_id)) for place, external_id, values in drawn]
+    return [Newcomer.of(place, _values(values, external_id)) for place, external_id, values in drawn]
 
 
 def sealed_by(sealer: Sealer, desk: "Desk", suite: int, first: int, given_: Sequence[Newcomer]) -> Sealed:

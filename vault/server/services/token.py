@@ -1,14 +1,15 @@
 """`TokenService`: values in, tokens out, and back."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from customervault.v1 import token_service_pb2 as pb
 
 from vault.core.vault import Vault
 from vault.errors import InvalidRequestError
-from vault.model.requests import Caller, Entry, EntryResult, Outcome
+from vault.model.requests import Caller, Entry, EntryResult, Outcome, StoredEntry
 from vault.model.secret import Secret
-from vault.server import convert, convert_issued, metrics, wire
+from vault.server import columns, convert, convert_issued, metrics, wire
 from vault.server import convert_answers as answers
 
 
@@ -28,11 +29,13 @@ class TokenService:
             raise result.error
         return pb.TokenizeResponse(result=convert.entry_result(result))
 
-    def batch_tokenize(self, caller: Caller, request: pb.BatchTokenizeRequest) -> pb.BatchTokenizeResponse:
+    def batch_tokenize(self, caller: Caller, request: columns.BatchCall) -> bytes:
         """Stores fields of many customers."""
-        entries = self._vault.each(convert.to_entry, request.entries)
-        results = self._store(caller, entries, request, batch=True)
-        return pb.BatchTokenizeResponse(results=self._vault.each(convert.entry_result, results))
+        message, entries = request
+        results = self._store(
+            caller, entries or self._vault.each(convert.to_entry, message.entries), message, batch=True
+        )
+        return b"".join(self._vault.each(columns.answer, results))
 
     def detokenize(self, caller: Caller, request: wire.DetokenizeCall) -> bytes:
         """Opens tokens for a purpose. The hot path: no work per value here."""
@@ -140,11 +143,11 @@ class TokenService:
     def _store(
         self,
         caller: Caller,
-        entries: list[Entry],
+        entries: Sequence[Entry],
         request: pb.TokenizeRequest | pb.BatchTokenizeRequest,
         *,
         batch: bool,
-    ) -> list[EntryResult]:
+    ) -> list[EntryResult | StoredEntry]:
         results = self._vault.tokenize(
             caller,
             entries,
@@ -154,8 +157,13 @@ class TokenService:
             batch=batch,
             form=convert.to_form(request.form),
         )
-        for outcome, count in Counter(
-            [int(field.outcome) for entry in results for field in entry.results]
-        ).items():
-            metrics.STORED.labels(Outcome(outcome).name).inc(count)
+        for outcomes, entries_alike in Counter([_outcomes(entry) for entry in results]).items():
+            for outcome, count in Counter(outcomes).items():
+                metrics.STORED.labels(Outcome(outcome).name).inc(count * entries_alike)
         return results
+
+
+def _outcomes(result: EntryResult | StoredEntry) -> tuple[int, ...]:
+    if isinstance(result, StoredEntry):
+        return result.outcomes
+    return tuple(int(field.outcome) for field in result.results)

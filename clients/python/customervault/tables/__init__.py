@@ -5,7 +5,7 @@
     layout    a plan bound to the columns of one table
     source    what the formats (`csv_source`, `jsonl_source`, `parquet_source`, `frames`) have in common
     target    where rows go: `storing` them, `opening` their tokens, or a local check for a dry run
-    rows      requests made of rows, and rows of their answers
+    rows      requests made of rows; `row_answers`: rows of their answers
     journal   the copy, the rejects and how far both have come
     pipeline  batches in flight, results in the order of the table
     files     one job from its file to its report

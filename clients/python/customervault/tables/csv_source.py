@@ -12,8 +12,9 @@ Rules:
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,6 +32,8 @@ from customervault.tables.source import (
     checked_id,
     checked_row_jurisdiction,
     checked_values,
+    position,
+    record,
 )
 
 _BOM = b"\xef\xbb\xbf"
@@ -80,6 +83,7 @@ class CsvSource:
         self._stored = [place[name] for name in self.layout.columns]
         self._jurisdiction = place.get(self.layout.jurisdiction_column, -1)
         self._copied = [index for index, name in enumerate(header) if name not in self.layout.dropped]
+        self._finish = self._finishing(len(header))
 
     def heading(self) -> bytes:
         """The heading row of the copy, with the byte order mark that the file had."""
@@ -110,30 +114,31 @@ class CsvSource:
 
     def render(self, rows: Sequence[Finished]) -> bytes:
         """The rows with other cells in place of those of the layout's columns."""
-        tokenize_id, stored, copied = self.layout.tokenize_id, self._stored, self._copied
-        rendered = []
-        for finished in rows:
-            row = list(finished.original)
-            if tokenize_id:
-                row[self._id] = finished.customer_token
-            for index, cell in zip(stored, finished.cells, strict=True):
-                row[index] = cell
-            rendered.append([row[index] for index in copied])
-        return self._written(rendered)
+        finish = self._finish
+        return self._written(
+            [finish([*original, customer_token, *cells]) for original, customer_token, cells in rows]
+        )
+
+    def _finishing(self, width: int) -> Callable[[list[str]], Sequence[str]]:
+        """Makes a row of the copy of cells read, customer's token and cells stored, one after the other."""
+        found = list(range(width))
+        if self.layout.tokenize_id:
+            found[self._id] = width
+        for number, index in enumerate(self._stored):
+            found[index] = width + 1 + number
+        chosen = [found[index] for index in self._copied]
+        if len(chosen) == 1:  # of a single one, `itemgetter` gives no sequence
+            return lambda cells: [cells[chosen[0]]]
+        return itemgetter(*chosen)
 
     def _record(self, row: list[str], line: int, after: Position) -> Record:
         layout = self.layout
         code = layout.jurisdiction
         if self._jurisdiction >= 0:
             code = checked_row_jurisdiction(row[self._jurisdiction], layout.jurisdiction_column)
-        return Record(
-            line=line,
-            after=after,
-            external_id=checked_id(row[self._id], layout.id_column) if self._id >= 0 else "",
-            jurisdiction=code,
-            values=checked_values([row[index] for index in self._stored], layout.columns),
-            original=row,
-        )
+        external_id = checked_id(row[self._id], layout.id_column) if self._id >= 0 else ""
+        values = checked_values([row[index] for index in self._stored], layout.columns)
+        return record((line, after, external_id, code, values, row))
 
     def _reader(self, feed: "_Feed") -> Iterator[list[str]]:
         # Not strict: a strict parser gives up inside a record and takes its rest for the next one.
@@ -169,7 +174,7 @@ class _Feed:
     @property
     def position(self) -> Position:
         """Where the next line begins."""
-        return Position(self._offset, self._next_line)
+        return position((self._offset, self._next_line))
 
     def begin_record(self) -> None:
         """What comes next belongs to another record."""

@@ -9,7 +9,7 @@ Rules:
 - Memory: at most `parallel` + 1 batches.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from typing import Protocol
 from uuid import UUID, uuid5
 
 from customervault.tables.journal import Progress
-from customervault.tables.source import BadRow, Finished, Position, Record, Reject, Source
+from customervault.tables.source import BadRow, Finished, Position, Record, Reject, Source, finished
 from customervault.tables.tally import Tally
 from customervault.tables.target import Outcome, Refusal, StoredRow, Target
 
@@ -153,6 +153,7 @@ def _outcome(
     columns = source.layout.columns
     nothing = [""] * len(columns)
     outcomes: list[Outcome] = []
+    plain: Counter[tuple[Outcome, ...]] = Counter()
     refusals: list[Refusal] = []
     rejects: list[Reject] = []
     answer = iter(answers)
@@ -171,6 +172,10 @@ def _outcome(
                 copied.append(Finished(row.original, "", nothing))
             continue
         tally.add_stored(stored)
+        if stored.plain is not None:
+            plain[stored.plain.outcomes] += 1
+            copied.append(finished((row.original, stored.customer_token, stored.plain.tokens)))
+            continue
         cells = []
         for column, (outcome, token, refusal) in zip(columns, stored.fields, strict=True):
             cells.append(token)
@@ -180,6 +185,8 @@ def _outcome(
                 rejects.append(_reject(row, column, refusal, tally.rows))
         copied.append(Finished(row.original, stored.customer_token, cells))
     tally.add_values(outcomes, refusals)
+    for each, rows in plain.items():
+        tally.add_values(each, (), rows)
     return source.render(copied), rejects, Progress(before.batches + 1, batch.after, tally)
 
 

@@ -54,12 +54,12 @@ class Tally:
         self.rows += 1
         self.customers_created += row.created
 
-    def add_values(self, outcomes: Iterable[Outcome], refusals: Iterable[Refusal]) -> None:
-        """Counts what became of values, and why some were refused."""
+    def add_values(self, outcomes: Iterable[Outcome], refusals: Iterable[Refusal], rows: int = 1) -> None:
+        """Counts what became of the values of so many rows alike, and why some were refused."""
         for outcome, count in Counter(outcomes).items():
             name = _COUNTED.get(outcome)
             if name is not None:
-                setattr(self, name, getattr(self, name) + count)
+                setattr(self, name, getattr(self, name) + count * rows)
         self.reasons.update([each.reason for each in refusals])
 
     def as_json(self) -> dict[str, object]:

@@ -30,20 +30,32 @@ class StoredField(NamedTuple):
         return f"<{self.outcome} cell>"
 
 
+class PlainCells(NamedTuple):
+    """What became of the cells of a row of which none was refused; rows alike share the outcomes."""
+
+    outcomes: tuple[Outcome, ...]
+    tokens: Sequence[str]
+
+    def __repr__(self) -> str:
+        return f"<{len(self.outcomes)} cells>"
+
+
 class StoredRow(NamedTuple):
     """What became of one row.
 
     Attributes:
         customer_token: Empty when the row was refused.
         created: The customer is new.
-        fields: One for each value of the record.
+        fields: One for each value of the record, unless `plain` says it.
         refusal: Set when the row as a whole was refused.
+        plain: What became of all values of a row that was stored without a refusal.
     """
 
     customer_token: str = ""
     created: bool = False
     fields: Sequence[StoredField] = ()
     refusal: Refusal | None = None
+    plain: PlainCells | None = None
 
     def __repr__(self) -> str:
         return "<stored row>" if self.refusal is None else "<refused row>"

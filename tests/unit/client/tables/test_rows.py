@@ -6,6 +6,7 @@ import pytest
 from customervault import Entry, Field
 from customervault._exchanges.tokens import tokenize_batches
 from customervault.tables.plan import Place
+from customervault.tables.row_answers import Answer, _stored, stored_rows
 from customervault.tables.rows import row_exchanges
 from customervault.tables.source import Position, Record
 from customervault.tables.target import Refusal, StoredField, StoredRow
@@ -55,7 +56,7 @@ def _answered(record: Record, answer: api.TokenizeEntryResult) -> StoredRow:
     [exchange] = row_exchanges([record], PLACES, domain="", request_id=ID, max_batch=1000)
     next(exchange)
     with pytest.raises(StopIteration) as stop:
-        exchange.send(api.BatchTokenizeResponse(results=[answer]))
+        exchange.send(Answer(api.BatchTokenizeResponse(results=[answer]).SerializeToString()))
     [row] = stop.value.value
     return row  # type: ignore[no-any-return]
 
@@ -117,6 +118,49 @@ def test_refusals_of_a_value_and_of_a_row() -> None:
     assert _answered(_record("a", "", ""), whole) == StoredRow(refusal=refusal)
 
 
+outcomes = st.sampled_from(list(api.FieldOutcome.values()))
+tokens = st.one_of(st.just("cv1_" + "0" * 32), st.sampled_from(["", "cv1_é", "x" * 101, "cv1_\n(%$"]))
+results = st.builds(api.FieldResult, token=tokens, outcome=outcomes)
+answers = st.builds(
+    api.TokenizeEntryResult,
+    customer_token=tokens,
+    customer_created=st.booleans(),
+    results=st.lists(results, min_size=2, max_size=2),
+)
+created = api.FieldResult(token="cv1_" + "0" * 32, outcome=api.FIELD_OUTCOME_CREATED)
+usual = api.TokenizeEntryResult(
+    customer_token="cv1_" + "1" * 32, customer_created=True, results=[created, created]
+)
+
+
+def _apart(row: StoredRow) -> StoredRow:
+    """The row with its cells one by one."""
+    if row.plain is None:
+        return row
+    cells = [StoredField(*each) for each in zip(row.plain.outcomes, row.plain.tokens, strict=True)]
+    return row._replace(fields=cells, plain=None)
+
+
+@given(st.lists(st.one_of(answers, st.just(usual)), max_size=6), st.booleans())
+def test_answers_say_what_protobuf_reads(given_: list[api.TokenizeEntryResult], strange: bool) -> None:
+    sent = [_record("a", "", "b")] * len(given_)
+    content = api.BatchTokenizeResponse(results=given_).SerializeToString()
+    rows = stored_rows(Answer(content + (b"\x98\x06\x07" if strange else b"")), sent)
+    assert [_apart(row) for row in rows] == [_stored(*each) for each in zip(sent, given_, strict=True)]
+
+
+def test_a_row_without_a_refusal_is_plain() -> None:
+    content = api.BatchTokenizeResponse(results=[usual] * 2).SerializeToString()
+    for row in stored_rows(Answer(content), [_record("a", "", "b")] * 2):
+        assert row.plain == (("created", "empty", "created"), [created.token, "", created.token])
+
+
+def test_another_number_of_rows_is_not_taken() -> None:
+    content = api.BatchTokenizeResponse(results=[usual] * 2).SerializeToString()
+    with pytest.raises(ValueError, match="argument"):
+        stored_rows(Answer(content), [_record("a", "", "b")])
+
+
 @pytest.mark.parametrize("count", [0, 2])
 def test_an_answer_of_another_number_of_fields_is_not_taken(count: int) -> None:
     answer = api.TokenizeEntryResult(customer_token="cv1_c")
@@ -125,4 +169,4 @@ def test_an_answer_of_another_number_of_fields_is_not_taken(count: int) -> None:
     [exchange] = row_exchanges([_record("a", "", "")], PLACES, domain="", request_id=ID, max_batch=9)
     next(exchange)
     with pytest.raises(ValueError, match="answers than there were fields"):
-        exchange.send(api.BatchTokenizeResponse(results=[answer]))
+        exchange.send(Answer(api.BatchTokenizeResponse(results=[answer]).SerializeToString()))

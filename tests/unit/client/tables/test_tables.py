@@ -18,6 +18,7 @@ from customervault.tables.files import Done, Job, Pulse, beside, format_of, open
 from customervault.tables.frames import FrameSource, InMemory
 from customervault.tables.pipeline import Pace, run_batches
 from customervault.tables.plan import Place, Plan, TokenColumns, Unmapped
+from customervault.tables.row_answers import Answer
 from customervault.tables.source import Record
 from customervault.tables.storing import Storing
 from customervault.tables.target import Refusal, StoredField, StoredRow
@@ -346,7 +347,7 @@ class Answering:
                 answer = reply.results.add(customer_token="c", customer_created=True)
                 answer.results.add(token=f"t-{entry.fields[0].value}", outcome=api.FIELD_OUTCOME_CREATED)
             with pytest.raises(StopIteration) as stop:
-                exchange.send(reply)
+                exchange.send(Answer(reply.SerializeToString()))
             rows += stop.value.value
         return rows
 
