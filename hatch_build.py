@@ -9,6 +9,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 LIBRARIES = {
+    "vault/audit/sealed/cutting.c": "vault/audit/sealed/_cutting.so",
     "vault/core/newcomers.c": "vault/core/_newcomers.so",
     "vault/hotpath/loop.c": "vault/hotpath/_loop.so",
     "vault/server/wire.c": "vault/server/_wire.so",

@@ -57,7 +57,7 @@ class TreeFiles:
         self._prefix = f"{root}/"
         self._unsynced: set[Path] = set()
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes | memoryview) -> None:
         """Writes a file that no state covers yet; durable after `sync_names`."""
         path = self.root / name
         try:

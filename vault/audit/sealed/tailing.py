@@ -12,8 +12,7 @@ Rules:
 import hashlib
 import json
 import os
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,7 +26,9 @@ from vault.audit.layout import (
     segments_in,
     walk,
 )
-from vault.audit.records import FRAME, GAP_ACTION, MIN_BODY_BYTES, gap_act, is_gap_frame
+from vault.audit.records import FRAME, MAX_BODY_BYTES, gap_act
+from vault.audit.sealed.cutting import Stretch, count_gaps
+from vault.audit.sealed.cutting_native import new_cutter
 from vault.audit.sealed.pacing import at_once
 from vault.audit.sealed.state import State
 
@@ -37,10 +38,14 @@ MAX_PIECE_BYTES: Final = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Records of one segment: where each frame begins, and its body. `end` is where the next one will."""
+    """Records of one segment, in stretches of whole frames. `end` is where the next frame will begin.
+
+    `gaps` counts the acts `AuditGap` among the records; `done` says that nothing will follow.
+    """
 
     name: SegmentName
-    records: list[tuple[int, bytes]]
+    stretches: Sequence[Stretch]
+    records: int
     end: int
     done: bool
     gaps: int
@@ -48,7 +53,7 @@ class Piece:
     @property
     def bytes(self) -> int:
         """How many bytes of the segment it covers."""
-        return self.end - self.records[0][0] if self.records else 0
+        return self.end - self.stretches[0].offset if self.stretches else 0
 
 
 def pieces(
@@ -83,6 +88,7 @@ class _Segment:
         self._name = name
         self._now_ms = now_ms
         self._pace = pace
+        self._cutter = new_cutter()
 
     def pieces(self, offset: int) -> Iterator[Piece]:
         header = os.pread(self._descriptor, HEADER_BYTES + FRAME.size, 0)
@@ -91,73 +97,62 @@ class _Segment:
         closing = parse_closing(header[:HEADER_BYTES])
         final = closing is not None and closing.is_final
         while True:
-            records, end = self._frames(offset)
-            if records:
+            piece = self._frames(offset)
+            if piece.records:
                 os.fdatasync(self._descriptor)
-                gaps = sum(_is_gap(body) for _, body in records)
-                yield Piece(self._name, records, end, done=False, gaps=gaps)
-                offset = end
+                yield piece
+                offset = piece.end
             elif not final:
                 return
             else:
                 yield self._rest(offset, closing)
                 return
 
-    def _frames(self, offset: int) -> tuple[list[tuple[int, bytes]], int]:
-        """Whole frames from an offset on, and where they end."""
-        found: list[tuple[int, bytes]] = []
-        first, wanted = offset, READ_BYTES
-        unpack, crc32, prefix = FRAME.unpack_from, zlib.crc32, FRAME.size
+    def _frames(self, offset: int) -> Piece:
+        """Whole frames from an offset on."""
+        stretches: list[Stretch] = []
+        first, wanted, records, gaps = offset, READ_BYTES, 0, 0
         while offset - first < MAX_PIECE_BYTES:
             data = os.pread(self._descriptor, wanted, offset)
-            at, size, length = 0, len(data), 0
-            while at + prefix <= size:
-                length, crc = unpack(data, at)
-                end = at + prefix + length
-                if length < MIN_BODY_BYTES or end > size:
-                    break
-                body = data[at + prefix : end]
-                if crc32(body) != crc:
-                    break
-                found.append((offset + at, body))
-                at = end
-            offset += at
-            if at == 0:
-                needed = prefix + length
-                if size < wanted or needed <= wanted:
+            found = self._cutter.find(data)
+            if found.used:
+                stretches.append(Stretch(offset, data[: found.used]))
+                records, gaps = records + found.records, gaps + found.gaps
+                offset, wanted = offset + found.used, READ_BYTES
+            else:
+                needed = _frame_bytes(data)
+                if len(data) < wanted or needed <= wanted:
                     break
                 wanted = needed  # a frame longer than what was read
-            else:
-                wanted = READ_BYTES
             self._pace()
-        return found, offset
+        return Piece(self._name, stretches, records, offset, done=False, gaps=gaps)
 
     def _rest(self, offset: int, closing: ClosingPart | None) -> Piece:
         """What follows the last whole frame of a finished segment: as a rule nothing."""
         data = _whole(self._descriptor)
         used = len(data.rstrip(b"\0")) if closing is None else closing.used
-        records: list[tuple[int, bytes]] = []
+        stretches: list[Stretch] = []
         for span in walk(data[:used]):
             if span.start < offset:
                 continue
             if span.valid:
-                records.append((span.start, data[span.start + FRAME.size : span.end]))
+                stretches.append(Stretch(span.start, data[span.start : span.end]))
             else:
-                records.append((span.start, self._gap("damaged", span.start, span.end - span.start)))
+                stretches.append(self._gap("damaged", span.start, span.end - span.start))
         if closing is not None and closing.digest != _digest(data, closing.used):
-            records.append((used, self._gap("not the records that were closed", used, 0)))
-        return Piece(self._name, records, used, done=True, gaps=sum(_is_gap(body) for _, body in records))
+            stretches.append(self._gap("not the records that were closed", used, 0))
+        gaps = sum(count_gaps(each.frames) for each in stretches)
+        return Piece(self._name, stretches, len(stretches), used, done=True, gaps=gaps)
 
-    def _gap(self, cause: str, offset: int, length: int) -> bytes:
+    def _gap(self, cause: str, offset: int, length: int) -> Stretch:
         detail = {"segment": str(self._name), "cause": cause, "offset": offset, "bytes": length}
-        return gap_act(0, self._now_ms(), json.dumps(detail))[FRAME.size :]
+        return Stretch(offset, gap_act(0, self._now_ms(), json.dumps(detail)))
 
 
-_GAP = GAP_ACTION.encode()
-
-
-def _is_gap(body: bytes) -> bool:
-    return _GAP in body and is_gap_frame(bytes(FRAME.size) + body)
+def _frame_bytes(data: bytes) -> int:
+    """How long the frame is that `data` begins with; 0 where none can be as long."""
+    length: int = FRAME.unpack_from(data)[0] if len(data) >= FRAME.size else 0
+    return FRAME.size + length if length <= MAX_BODY_BYTES else 0
 
 
 def _digest(data: bytes, used: int) -> bytes:
