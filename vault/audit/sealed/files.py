@@ -136,9 +136,12 @@ class TreeFiles:
             raise IntegrityFailedError(file="entries", index=str(index))
         return Bundle(None, packed)
 
-    def is_raw(self, index: int) -> bool:
-        """Whether a full bundle is not compressed yet."""
-        return (self.root / entries_path(index)).exists()
+    def raw_bytes(self, index: int) -> int:
+        """How large a full bundle is that is not compressed yet; 0 where it is, or is not there."""
+        try:
+            return (self.root / entries_path(index)).stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def compress(self, indexes: Iterable[int]) -> None:
         """Compresses full bundles, as far as they are not compressed yet."""
