@@ -53,7 +53,7 @@ class NativeIndexer:
         )
         if made < 0:
             raise IntegrityFailedError(file="entries")
-        return Mentions(bytes(_ffi.buffer(out, made * ENTRY_BYTES)), others[0 : count[0]])
+        return Mentions(bytes(_ffi.buffer(out, made * ENTRY_BYTES)), list(others[0 : count[0]]))
 
     def sight(self, bundle: bytes) -> Sight:
         """See `Indexer`."""
@@ -63,7 +63,7 @@ class NativeIndexer:
             raise IntegrityFailedError(file="entries")
         purposes = {number for number in range(_NUMBERS) if found.purposes >> number & 1}
         seen = Seen(_numbers(found.calls), purposes, _numbers(found.classes), _numbers(found.outcomes))
-        return Sight(seen, others[0 : count[0]])
+        return Sight(seen, list(others[0 : count[0]]))
 
     def ordered(self, entries: bytes | bytearray) -> bytes:
         """See `Indexer`."""
