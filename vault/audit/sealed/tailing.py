@@ -5,15 +5,17 @@ Rules:
   behind what is read then.
 - Of a segment that is still written, the first thing that is no whole frame ends the reading: it may be on
   its way. Of a finished one, such a thing is damage: an act `AuditGap` stands in for it.
-- What was read is synced before it is handed on. Otherwise a loss of power could take from the segment what
-  the tree already holds, and its worker would give the same numbers again.
+- What was read is synced before it counts (`sync`). Otherwise a loss of power could take from the segment
+  what the tree already holds, and its worker would give the same numbers again.
+- A finished segment has a digest; an act `AuditGap` says if what was read is something else. That is found
+  while a segment is read; one that another run of the sealer began to read is read once more.
 """
 
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -27,13 +29,13 @@ from vault.audit.layout import (
     walk,
 )
 from vault.audit.records import FRAME, MAX_BODY_BYTES, gap_act
-from vault.audit.sealed.cutting import Stretch, count_gaps
+from vault.audit.sealed.cutting import Found, Stretch, count_gaps
 from vault.audit.sealed.cutting_native import new_cutter
 from vault.audit.sealed.pacing import at_once
 from vault.audit.sealed.state import State
 
-READ_BYTES: Final = 1 << 18
-MAX_PIECE_BYTES: Final = 8 << 20
+_CHANGED: Final = "not the records that were closed"
+READ_BYTES: Final = 1 << 18  # what is done with them finds them in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,81 +58,115 @@ class Piece:
         return self.end - self.stretches[0].offset if self.stretches else 0
 
 
-def pieces(
-    directory: Path, state: State, now_ms: Callable[[], int], pace: Callable[[], None] = at_once
-) -> Iterator[Piece]:
-    """Everything that is not sealed yet, a few megabytes at a time, by worker and in the order written.
+@dataclass(slots=True)
+class _Digest:
+    """Of a segment up to an offset."""
 
-    Calls `pace` after each read.
+    fixed: bytes
+    offset: int = HEADER_BYTES
+    sha256: "hashlib._Hash" = field(init=False)
 
-    Raises:
-        OSError: a segment cannot be read or synced.
-    """
-    for name, path in segments_in(directory):
-        sealed = state.of(path.name)
-        if sealed.done:
-            continue
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:  # an empty spare, given back meanwhile
-            continue
-        try:
-            yield from _Segment(descriptor, name, now_ms, pace).pieces(sealed.offset)
-        finally:
-            os.close(descriptor)
+    def __post_init__(self) -> None:
+        self.sha256 = hashlib.sha256(self.fixed)
 
 
-class _Segment:
+class Tailing:
+    """Reads the segments of a directory again and again, for one thread."""
+
     def __init__(
-        self, descriptor: int, name: SegmentName, now_ms: Callable[[], int], pace: Callable[[], None]
+        self, directory: Path, now_ms: Callable[[], int], pace: Callable[[], None] = at_once
     ) -> None:
-        self._descriptor = descriptor
-        self._name = name
+        """Opens nothing yet; calls `pace` after each read."""
+        self._directory = directory
         self._now_ms = now_ms
         self._pace = pace
         self._cutter = new_cutter()
+        self._digests: dict[str, _Digest] = {}
+        self._unsynced: int | None = None  # a descriptor
 
-    def pieces(self, offset: int) -> Iterator[Piece]:
-        header = os.pread(self._descriptor, HEADER_BYTES + FRAME.size, 0)
+    def pieces(self, state: State) -> Iterator[Piece]:
+        """Everything that is not sealed yet, some of it at a time, by worker and in the order written.
+
+        Raises:
+            OSError: a segment cannot be read or synced.
+        """
+        found = segments_in(self._directory)
+        names = {path.name for _, path in found}
+        self._digests = {name: each for name, each in self._digests.items() if name in names}
+        for name, path in found:
+            sealed = state.of(path.name)
+            if sealed.done:
+                continue
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            except FileNotFoundError:  # an empty spare, given back meanwhile
+                continue
+            try:
+                yield from self._segment(descriptor, name, sealed.offset)
+                self.sync()
+            finally:
+                self._unsynced = None
+                os.close(descriptor)
+
+    def sync(self) -> None:
+        """What was handed on so far is on the disk when this returns.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        if self._unsynced is not None:
+            os.fdatasync(self._unsynced)
+            self._unsynced = None
+
+    def _segment(self, descriptor: int, name: SegmentName, offset: int) -> Iterator[Piece]:
+        header = os.pread(descriptor, HEADER_BYTES + FRAME.size, 0)
         if not any(header):  # a spare, not begun
             return
         closing = parse_closing(header[:HEADER_BYTES])
-        final = closing is not None and closing.is_final
+        digest = self._digest_of(name, header[:FIXED_BYTES], offset)
         while True:
-            piece = self._frames(offset)
-            if piece.records:
-                os.fdatasync(self._descriptor)
-                yield piece
-                offset = piece.end
-            elif not final:
-                return
-            else:
-                yield self._rest(offset, closing)
-                return
-
-    def _frames(self, offset: int) -> Piece:
-        """Whole frames from an offset on."""
-        stretches: list[Stretch] = []
-        first, wanted, records, gaps = offset, READ_BYTES, 0, 0
-        while offset - first < MAX_PIECE_BYTES:
-            data = os.pread(self._descriptor, wanted, offset)
-            found = self._cutter.find(data)
-            if found.used:
-                stretches.append(Stretch(offset, data[: found.used]))
-                records, gaps = records + found.records, gaps + found.gaps
-                offset, wanted = offset + found.used, READ_BYTES
-            else:
-                needed = _frame_bytes(data)
-                if len(data) < wanted or needed <= wanted:
-                    break
-                wanted = needed  # a frame longer than what was read
+            frames, found = self._frames(descriptor, offset)
+            if not found.used:
+                break
+            self._unsynced = descriptor
+            if digest is not None:
+                digest.sha256.update(frames)
+                digest.offset += found.used
+            end = offset + found.used
+            yield Piece(name, [Stretch(offset, frames)], found.records, end, done=False, gaps=found.gaps)
+            offset = end
             self._pace()
-        return Piece(self._name, stretches, records, offset, done=False, gaps=gaps)
+        if closing is not None and closing.is_final:
+            self._digests.pop(str(name), None)
+            yield self._rest(_Finished(descriptor, name, closing), offset, digest)
 
-    def _rest(self, offset: int, closing: ClosingPart | None) -> Piece:
+    def _digest_of(self, name: SegmentName, fixed: bytes, offset: int) -> _Digest | None:
+        """The digest of a segment up to an offset; None if that is not known any more."""
+        if offset == HEADER_BYTES:
+            self._digests[str(name)] = _Digest(fixed)
+        digest = self._digests.get(str(name))
+        return digest if digest is not None and (digest.fixed, digest.offset) == (fixed, offset) else None
+
+    def _frames(self, descriptor: int, offset: int) -> tuple[bytes, Found]:
+        """Whole frames from an offset on, as many as one read has, but one at least if there is one."""
+        wanted = READ_BYTES
+        while True:
+            data = os.pread(descriptor, wanted, offset)
+            found, needed = self._cutter.find(data), _frame_bytes(data)
+            if found.used or len(data) < wanted or needed <= wanted:
+                return data[: found.used], found
+            wanted = needed  # a frame longer than what was read
+
+    def _rest(self, segment: "_Finished", offset: int, digest: _Digest | None) -> Piece:
         """What follows the last whole frame of a finished segment: as a rule nothing."""
-        data = _whole(self._descriptor)
-        used = len(data.rstrip(b"\0")) if closing is None else closing.used
+        closing = segment.closing
+        if digest is not None and digest.offset == closing.used:
+            if digest.sha256.digest() == closing.digest:
+                return Piece(segment.name, [], 0, offset, done=True, gaps=0)
+            changed = [self._gap(segment, _CHANGED, offset, 0)]
+            return Piece(segment.name, changed, 1, offset, done=True, gaps=1)
+        data = segment.content()
+        used = closing.used
         stretches: list[Stretch] = []
         for span in walk(data[:used]):
             if span.start < offset:
@@ -138,15 +174,30 @@ class _Segment:
             if span.valid:
                 stretches.append(Stretch(span.start, data[span.start : span.end]))
             else:
-                stretches.append(self._gap("damaged", span.start, span.end - span.start))
-        if closing is not None and closing.digest != _digest(data, closing.used):
-            stretches.append(self._gap("not the records that were closed", used, 0))
+                stretches.append(self._gap(segment, "damaged", span.start, span.end - span.start))
+        if closing.digest != _digest_of(data, used):
+            stretches.append(self._gap(segment, _CHANGED, used, 0))
         gaps = sum(count_gaps(each.frames) for each in stretches)
-        return Piece(self._name, stretches, len(stretches), used, done=True, gaps=gaps)
+        return Piece(segment.name, stretches, len(stretches), used, done=True, gaps=gaps)
 
-    def _gap(self, cause: str, offset: int, length: int) -> Stretch:
-        detail = {"segment": str(self._name), "cause": cause, "offset": offset, "bytes": length}
+    def _gap(self, segment: "_Finished", cause: str, offset: int, length: int) -> Stretch:
+        detail = {"segment": str(segment.name), "cause": cause, "offset": offset, "bytes": length}
         return Stretch(offset, gap_act(0, self._now_ms(), json.dumps(detail)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A segment to which nothing will be added."""
+
+    descriptor: int
+    name: SegmentName
+    closing: ClosingPart
+
+    def content(self) -> bytes:
+        """All of it."""
+        with open(self.descriptor, "rb", closefd=False) as file:
+            file.seek(0)
+            return file.read()
 
 
 def _frame_bytes(data: bytes) -> int:
@@ -155,11 +206,5 @@ def _frame_bytes(data: bytes) -> int:
     return FRAME.size + length if length <= MAX_BODY_BYTES else 0
 
 
-def _digest(data: bytes, used: int) -> bytes:
+def _digest_of(data: bytes, used: int) -> bytes:
     return hashlib.sha256(data[:FIXED_BYTES] + data[HEADER_BYTES:used]).digest()
-
-
-def _whole(descriptor: int) -> bytes:
-    with open(descriptor, "rb", closefd=False) as file:
-        file.seek(0)
-        return file.read()

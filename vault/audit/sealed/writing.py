@@ -54,13 +54,13 @@ class Writing:
             while at < len(stretch.frames):
                 at += self._bundle.take(head, stretch, at) or self._take_long(head, stretch, at)
                 self._flush_full()
+        self._grow()
         self._records += piece.records
         self._gaps += piece.gaps
         self._segments[str(piece.name)] = Sealed(piece.end, piece.done)
 
     def finish(self) -> State:
         """Writes the rest; returns the state to commit."""
-        self._grow()
         edge, files = self._edge, self._files
         for tile in (*self._tiles, *edge.partials()):
             files.write(tile.path, tile.hashes)
