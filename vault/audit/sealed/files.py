@@ -38,7 +38,7 @@ TRAITS: Final = "traits"
 INDEX: Final = "index"
 LOCK: Final = "lock"
 SPAN: Final = struct.Struct(">QQQ")
-_TRIES: Final = 3
+_TRIES: Final = 20  # the sealer may be several rounds faster than a reader that was interrupted
 
 
 class Span(NamedTuple):
