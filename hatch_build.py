@@ -9,6 +9,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 LIBRARIES = {
+    "vault/audit/sealed/cutting.c": "vault/audit/sealed/_cutting.so",
+    "vault/audit/sealed/indexing.c": "vault/audit/sealed/_indexing.so",
     "vault/core/newcomers.c": "vault/core/_newcomers.so",
     "vault/hotpath/loop.c": "vault/hotpath/_loop.so",
     "vault/server/columns.c": "vault/server/_columns.so",

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from vault.audit.layout import HEADER_BYTES, SegmentName
-from vault.audit.records import FRAME, PLAIN, ReadAction, encode_read, read_body_chunk, read_item
+from vault.audit.records import PLAIN, ReadAction, encode_read, read_body_chunk, read_item
 from vault.audit.sealed.checkpoints import audit_key
+from vault.audit.sealed.cutting import Stretch
 from vault.audit.sealed.files import TREE, TreeFiles
 from vault.audit.sealed.publishing import Publisher
 from vault.audit.sealed.state import State
@@ -67,12 +68,12 @@ def _pieces(leaves: int) -> Iterator[Piece]:
     customers = max(1, leaves // READS_A_CUSTOMER)
     name, offset, made = SegmentName("worker-1", _BEGAN_MS, 1), HEADER_BYTES, 0
     while made < leaves:
-        records: list[tuple[int, bytes]] = []
+        frames: list[bytes] = []
         for seq in range(made + 1, min(made + _PIECE, leaves) + 1):
             # a stride without common factors spreads a customer's reads over the log
             body = read_body_chunk(locator(seq * 7_919 % customers), items)
-            frame = encode_read(seq, _BEGAN_MS + seq, seq % 50, ReadAction.DETOKENIZE, 9, body)
-            records.append((offset, frame[FRAME.size :]))
-            offset += len(frame)
-        made += len(records)
-        yield Piece(name, records, offset, made == leaves, 0)
+            frames.append(encode_read(seq, _BEGAN_MS + seq, seq % 50, ReadAction.DETOKENIZE, 9, body))
+        made += len(frames)
+        stretch = Stretch(offset, b"".join(frames))
+        offset += len(stretch.frames)
+        yield Piece(name, [stretch], len(frames), offset, made == leaves, 0)

@@ -169,10 +169,10 @@ class Stage:
         return replace(source, folder=target)
 
     @contextmanager
-    def serving(self, source: Filled, *, denominators: bool = True) -> Iterator[Serving]:
+    def serving(self, source: Filled, *, denominators: bool = True, settings: str = "") -> Iterator[Serving]:
         """Serves a filled vault, with one worker on one core and room for every customer's key."""
         key_bytes = max(_CACHE_BYTES, SLOT_BYTES * source.customers * 21 // 20)
-        settings = f'[storage]\nsuite = "{SUITES[source.suite].name}"\ndek_cache_bytes = {key_bytes}\n'
+        settings += f'[storage]\nsuite = "{SUITES[source.suite].name}"\ndek_cache_bytes = {key_bytes}\n'
         with ExitStack() as stack:
             vault = stack.enter_context(self.started(source.folder, 1, self.cores.server, settings))
             sending = stack.enter_context(load(cores=self.cores.client))

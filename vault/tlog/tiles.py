@@ -75,6 +75,23 @@ def join_entries(entries: Sequence[bytes]) -> bytes:
     return b"".join([part for each in entries for part in (len(each).to_bytes(2, "big"), each)])
 
 
+def bundle_hashes(bundle: bytes | bytearray | memoryview) -> bytes:
+    """The leaf hashes of a bundle's entries, joined.
+
+    Raises:
+        IntegrityFailedError: it ends within one, or has more than a bundle can.
+    """
+    view, sha256 = memoryview(bundle), hashlib.sha256
+    hashes, at, size = [], 0, len(bundle)
+    while at + 2 <= size:
+        start = at + 2
+        at = start + (bundle[at] << 8 | bundle[at + 1])
+        hashes.append(sha256(b"\x00" + view[start:at]).digest())
+    if at != size or len(hashes) > TILE_LEAVES:
+        raise IntegrityFailedError(file="entries")
+    return b"".join(hashes)
+
+
 def split_entries(bundle: bytes) -> list[bytes]:
     """The entries of a bundle.
 

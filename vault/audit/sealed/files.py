@@ -38,7 +38,7 @@ TRAITS: Final = "traits"
 INDEX: Final = "index"
 LOCK: Final = "lock"
 SPAN: Final = struct.Struct(">QQQ")
-_TRIES: Final = 3
+_TRIES: Final = 20  # the sealer may be several rounds faster than a reader that was interrupted
 
 
 class Span(NamedTuple):
@@ -57,7 +57,7 @@ class TreeFiles:
         self._prefix = f"{root}/"
         self._unsynced: set[Path] = set()
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes | memoryview) -> None:
         """Writes a file that no state covers yet; durable after `sync_names`."""
         path = self.root / name
         try:
@@ -136,9 +136,12 @@ class TreeFiles:
             raise IntegrityFailedError(file="entries", index=str(index))
         return Bundle(None, packed)
 
-    def is_raw(self, index: int) -> bool:
-        """Whether a full bundle is not compressed yet."""
-        return (self.root / entries_path(index)).exists()
+    def raw_bytes(self, index: int) -> int:
+        """How large a full bundle is that is not compressed yet; 0 where it is, or is not there."""
+        try:
+            return (self.root / entries_path(index)).stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def compress(self, indexes: Iterable[int]) -> None:
         """Compresses full bundles, as far as they are not compressed yet."""

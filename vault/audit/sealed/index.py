@@ -6,8 +6,7 @@
   Leaves beyond are searched by whoever asks, so the index costs the hot path nothing.
 - A run appears whole, by a rename; runs that a larger one has taken in are removed after it is there. A
   reader that finds both takes the larger one.
-- `FANOUT` runs of about the same size become one. Merging takes the key space slice by slice, so that memory
-  stays small.
+- `FANOUT` runs of about the same size become one, block by block: no step takes long, and memory stays small.
 - Two customers may share 8 bytes, so who looks a leaf up here compares the whole locator in its record.
 """
 
@@ -15,25 +14,20 @@ import math
 import mmap
 import os
 import re
-import struct
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vault.audit.sealed.pacing import at_once
+from vault.audit.sealed.indexing import ENTRY_BYTES, KEY_BYTES, LEAF_BYTES, MAX_RUNS, Content
+from vault.audit.sealed.indexing_native import new_indexer
 from vault.store.files import sync_directory
 
-KEY_BYTES: Final = 8
-LEAF_BYTES: Final = 5
-ENTRY_BYTES: Final = KEY_BYTES + LEAF_BYTES
-FANOUT: Final = 8
-_ENTRIES = struct.Struct(f"{ENTRY_BYTES}s")
+FANOUT: Final = MAX_RUNS
 _AT_ONCE = 16  # entries of a key
 _READ_AT_ONCE = 1 << 10
-_SLICES = 256  # of the key space, by first byte
 _NAME = re.compile(r"(\d{13})-(\d{13})\.run\Z")
 
 
@@ -54,10 +48,9 @@ class Run:
 class Index:
     """The runs of a directory."""
 
-    def __init__(self, directory: Path, pace: Callable[[], None] = at_once) -> None:
-        """Merges call `pace` after each slice."""
+    def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._pace = pace
+        self._merging: Iterator[None] = iter(())
 
     def runs(self) -> list[Run]:
         """The runs in use, by leaf: the largest of those that begin at a leaf, without a gap."""
@@ -81,20 +74,22 @@ class Index:
             except FileNotFoundError:  # merged meanwhile
                 continue
 
-    def add(self, first: int, end: int, entries: list[bytes]) -> None:
-        """Writes the run of leaves [first, end); `entries` from `entries_of`, in any order."""
-        entries.sort()
-        self._write(first, end, [b"".join(entries)])
+    def add(self, first: int, end: int, entries: bytes | bytearray) -> None:
+        """Writes the run of leaves [first, end); `entries` joined, in any order."""
+        for _ in self._write(first, end, [new_indexer().ordered(entries)]):
+            pass
 
     def merge(self) -> bool:
-        """Makes one run of `FANOUT` of about the same size, if there are as many; says if it did."""
+        """Makes one run of `FANOUT` of about the same size, a block a call; says if there was one to do."""
+        if next(self._merging, self) is not self:
+            return True
         runs = self.runs()
         sizes = [run.entries for run in runs]
         for last in range(len(runs), FANOUT - 1, -1):
             group = slice(last - FANOUT, last)
             if max(sizes[group]) <= FANOUT * max(1, min(sizes[group])):
-                self._merge(runs[group])
-                return True
+                self._merging = self._merge(runs[group])
+                return next(self._merging, self) is not self
         return False
 
     def drop_before(self, leaf: int) -> None:
@@ -120,47 +115,33 @@ class Index:
                     found.update(_leaves(file.fileno(), size, key))
         return found, runs[-1].end if runs else 0
 
-    def _merge(self, runs: Sequence[Run]) -> None:
+    def _merge(self, runs: Sequence[Run]) -> Iterator[None]:
         with ExitStack() as opened:
-            maps = [opened.enter_context(_mapped(run.path)) for run in runs]
-            self._write(runs[0].first, runs[-1].end, _slices(maps, self._pace))
+            contents = [opened.enter_context(_mapped(run.path)) for run in runs]
+            blocks = opened.enter_context(new_indexer().merged(contents))
+            yield from self._write(runs[0].first, runs[-1].end, blocks)
         for run in runs:
             run.path.unlink(missing_ok=True)
 
-    def _write(self, first: int, end: int, parts: Iterable[bytes]) -> None:
+    def _write(self, first: int, end: int, blocks: Iterable[bytes]) -> Iterator[None]:
+        """Writes a run, and rests after each block."""
         self._directory.mkdir(mode=0o700, exist_ok=True)
         path = self._directory / f"{first:013d}-{end:013d}.run"
         temporary = path.with_suffix(".new")
         with temporary.open("wb") as file:
-            file.writelines(parts)
+            for block in blocks:
+                file.write(block)
+                yield
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
         sync_directory(self._directory)
 
 
-def entries_of(locators: Iterable[bytes], leaf: int) -> list[bytes]:
-    """The entries of locators in a leaf."""
+def entries_of(locators: Iterable[bytes], leaf: int) -> bytes:
+    """The entries of locators in a leaf, joined."""
     place = leaf.to_bytes(LEAF_BYTES, "big")
-    return [locator[:KEY_BYTES] + place for locator in locators]
-
-
-def _slices(maps: Sequence["_Map"], pace: Callable[[], None]) -> Iterator[bytes]:
-    starts = [0] * len(maps)
-    for number in range(_SLICES):
-        merged: list[bytes] = []
-        for at, content in enumerate(maps):
-            end = (
-                len(content) // ENTRY_BYTES
-                if number == _SLICES - 1
-                else _position(content, bytes([number + 1]))
-            )
-            part = content[starts[at] * ENTRY_BYTES : end * ENTRY_BYTES]
-            merged += [each for (each,) in _ENTRIES.iter_unpack(part)]
-            starts[at] = end
-        merged.sort()  # a few ascending stretches: nearly a merge
-        yield b"".join(merged)
-        pace()
+    return b"".join([locator[:KEY_BYTES] + place for locator in locators])
 
 
 def _leaves(descriptor: int, size: int, key: bytes) -> Iterator[int]:
@@ -197,43 +178,15 @@ def _first_not_below(descriptor: int, size: int, key: bytes) -> int:
     return low + bisect_left(entries, key, key=lambda start: block[start : start + KEY_BYTES])
 
 
-def _position(content: "_Map", key: bytes) -> int:
-    """The number of the first entry that is not below a key."""
-    low, high = 0, len(content) // ENTRY_BYTES
-    while low < high:
-        middle = (low + high) // 2
-        start = middle * ENTRY_BYTES
-        if content[start : start + ENTRY_BYTES] < key:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-class _Map:
+@contextmanager
+def _mapped(path: Path) -> Iterator[Content]:
     """A file's bytes, mapped; runs are never cut or changed while their names exist."""
-
-    def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
-            self._length = os.fstat(file.fileno()).st_size
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self._length else None
-
-    def __enter__(self) -> "_Map":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._map is not None:
-            self._map.close()
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __getitem__(self, at: slice) -> bytes:
-        return self._map[at] if self._map is not None else b""
-
-
-def _mapped(path: Path) -> _Map:
-    return _Map(path)
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            yield b""
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            yield content
 
 
 def _files(directory: Path) -> list[Path]:

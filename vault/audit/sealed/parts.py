@@ -5,7 +5,6 @@ parts together, in order, has the tree and the sequence of its records. Parts do
 they may be looked through at once; see `shares`.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,7 +14,7 @@ from vault.audit.sealed.following import Link, links_of
 from vault.errors import IntegrityFailedError
 from vault.tlog.merkle import HASH_BYTES
 from vault.tlog.proving import TILE_LEAVES
-from vault.tlog.tiles import split_entries, tile_root
+from vault.tlog.tiles import bundle_hashes, split_entries, tile_root
 
 PART_LEAVES: Final = TILE_LEAVES * TILE_LEAVES
 _PART_BUNDLES: Final = PART_LEAVES // TILE_LEAVES
@@ -91,10 +90,10 @@ def _look_through(files: TreeFiles, size: int, held: int, number: int) -> Part:
 
 def _look_at_entries(files: TreeFiles, index: int, hashes: bytes, part: Part) -> bytes:
     """Adds a bundle's links; returns the hashes of its entries, which should be those given."""
-    sha256 = hashlib.sha256
     first, width = index * TILE_LEAVES, len(hashes) // HASH_BYTES
-    entries = split_entries(files.bundle(index, width))[:width]
-    made = b"".join([sha256(b"\x00" + entry).digest() for entry in entries])
+    content = files.bundle(index, width)
+    entries = split_entries(content)[:width]
+    made = bundle_hashes(content)[: len(hashes)]
     if made != hashes:
         part.errors.append(f"an entry is not the one that was sealed: {_leaves(first, width)}")
     part.links.append((first + len(entries), links_of(first, entries)))

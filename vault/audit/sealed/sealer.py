@@ -26,7 +26,7 @@ from vault.audit.sealed.files import CHECKPOINT, COSIGNED, LOCK, TREE, TreeFiles
 from vault.audit.sealed.pacing import at_once
 from vault.audit.sealed.publishing import Publisher
 from vault.audit.sealed.state import State
-from vault.audit.sealed.tailing import pieces
+from vault.audit.sealed.tailing import Tailing
 from vault.audit.sealed.writing import Writing
 from vault.audit.segments import now_ms
 from vault.errors import AuditUnavailableError, IntegrityFailedError, LedgerBehindError
@@ -60,7 +60,7 @@ class Sealer:
         self._directory = directory
         self._publisher = publisher
         self._keys = keys
-        self._clock = clock
+        self._tailing = Tailing(directory, clock, pace)
         self._pace = pace
         self._lock: int | None = None
         self._published = 0
@@ -128,7 +128,7 @@ class Sealer:
     def _take(self) -> None:
         writing: Writing | None = None
         taken = 0
-        for piece in pieces(self._directory, self.state, self._clock, self._pace):
+        for piece in self._tailing.pieces(self.state):
             if writing is None:
                 writing = Writing(self.files, self.state, self._pace)
             writing.add(piece)
@@ -140,6 +140,7 @@ class Sealer:
             self._commit(writing)
 
     def _commit(self, writing: Writing) -> None:
+        self._tailing.sync()
         state = writing.finish()
         state.write(self.files.root)
         self.state = state

@@ -5,16 +5,17 @@ Rules:
   behind what is read then.
 - Of a segment that is still written, the first thing that is no whole frame ends the reading: it may be on
   its way. Of a finished one, such a thing is damage: an act `AuditGap` stands in for it.
-- What was read is synced before it is handed on. Otherwise a loss of power could take from the segment what
-  the tree already holds, and its worker would give the same numbers again.
+- What was read is synced before it counts (`sync`). Otherwise a loss of power could take from the segment
+  what the tree already holds, and its worker would give the same numbers again.
+- A finished segment has a digest; an act `AuditGap` says if what was read is something else. That is found
+  while a segment is read; one that another run of the sealer began to read is read once more.
 """
 
 import hashlib
 import json
 import os
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -27,20 +28,26 @@ from vault.audit.layout import (
     segments_in,
     walk,
 )
-from vault.audit.records import FRAME, GAP_ACTION, MIN_BODY_BYTES, gap_act, is_gap_frame
+from vault.audit.records import FRAME, MAX_BODY_BYTES, gap_act
+from vault.audit.sealed.cutting import Found, Stretch, count_gaps
+from vault.audit.sealed.cutting_native import new_cutter
 from vault.audit.sealed.pacing import at_once
 from vault.audit.sealed.state import State
 
-READ_BYTES: Final = 1 << 18
-MAX_PIECE_BYTES: Final = 8 << 20
+_CHANGED: Final = "not the records that were closed"
+READ_BYTES: Final = 1 << 18  # what is done with them finds them in the cache
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Records of one segment: where each frame begins, and its body. `end` is where the next one will."""
+    """Records of one segment, in stretches of whole frames. `end` is where the next frame will begin.
+
+    `gaps` counts the acts `AuditGap` among the records; `done` says that nothing will follow.
+    """
 
     name: SegmentName
-    records: list[tuple[int, bytes]]
+    stretches: Sequence[Stretch]
+    records: int
     end: int
     done: bool
     gaps: int
@@ -48,123 +55,156 @@ class Piece:
     @property
     def bytes(self) -> int:
         """How many bytes of the segment it covers."""
-        return self.end - self.records[0][0] if self.records else 0
+        return self.end - self.stretches[0].offset if self.stretches else 0
 
 
-def pieces(
-    directory: Path, state: State, now_ms: Callable[[], int], pace: Callable[[], None] = at_once
-) -> Iterator[Piece]:
-    """Everything that is not sealed yet, a few megabytes at a time, by worker and in the order written.
+@dataclass(slots=True)
+class _Digest:
+    """Of a segment up to an offset."""
 
-    Calls `pace` after each read.
+    fixed: bytes
+    offset: int = HEADER_BYTES
+    sha256: "hashlib._Hash" = field(init=False)
 
-    Raises:
-        OSError: a segment cannot be read or synced.
-    """
-    for name, path in segments_in(directory):
-        sealed = state.of(path.name)
-        if sealed.done:
-            continue
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:  # an empty spare, given back meanwhile
-            continue
-        try:
-            yield from _Segment(descriptor, name, now_ms, pace).pieces(sealed.offset)
-        finally:
-            os.close(descriptor)
+    def __post_init__(self) -> None:
+        self.sha256 = hashlib.sha256(self.fixed)
 
 
-class _Segment:
+class Tailing:
+    """Reads the segments of a directory again and again, for one thread."""
+
     def __init__(
-        self, descriptor: int, name: SegmentName, now_ms: Callable[[], int], pace: Callable[[], None]
+        self, directory: Path, now_ms: Callable[[], int], pace: Callable[[], None] = at_once
     ) -> None:
-        self._descriptor = descriptor
-        self._name = name
+        """Opens nothing yet; calls `pace` after each read."""
+        self._directory = directory
         self._now_ms = now_ms
         self._pace = pace
+        self._cutter = new_cutter()
+        self._digests: dict[str, _Digest] = {}
+        self._unsynced: int | None = None  # a descriptor
 
-    def pieces(self, offset: int) -> Iterator[Piece]:
-        header = os.pread(self._descriptor, HEADER_BYTES + FRAME.size, 0)
+    def pieces(self, state: State) -> Iterator[Piece]:
+        """Everything that is not sealed yet, some of it at a time, by worker and in the order written.
+
+        Raises:
+            OSError: a segment cannot be read or synced.
+        """
+        found = segments_in(self._directory)
+        names = {path.name for _, path in found}
+        self._digests = {name: each for name, each in self._digests.items() if name in names}
+        for name, path in found:
+            sealed = state.of(path.name)
+            if sealed.done:
+                continue
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            except FileNotFoundError:  # an empty spare, given back meanwhile
+                continue
+            try:
+                yield from self._segment(descriptor, name, sealed.offset)
+                self.sync()
+            finally:
+                self._unsynced = None
+                os.close(descriptor)
+
+    def sync(self) -> None:
+        """What was handed on so far is on the disk when this returns.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        if self._unsynced is not None:
+            os.fdatasync(self._unsynced)
+            self._unsynced = None
+
+    def _segment(self, descriptor: int, name: SegmentName, offset: int) -> Iterator[Piece]:
+        header = os.pread(descriptor, HEADER_BYTES + FRAME.size, 0)
         if not any(header):  # a spare, not begun
             return
         closing = parse_closing(header[:HEADER_BYTES])
-        final = closing is not None and closing.is_final
+        digest = self._digest_of(name, header[:FIXED_BYTES], offset)
         while True:
-            records, end = self._frames(offset)
-            if records:
-                os.fdatasync(self._descriptor)
-                gaps = sum(_is_gap(body) for _, body in records)
-                yield Piece(self._name, records, end, done=False, gaps=gaps)
-                offset = end
-            elif not final:
-                return
-            else:
-                yield self._rest(offset, closing)
-                return
-
-    def _frames(self, offset: int) -> tuple[list[tuple[int, bytes]], int]:
-        """Whole frames from an offset on, and where they end."""
-        found: list[tuple[int, bytes]] = []
-        first, wanted = offset, READ_BYTES
-        unpack, crc32, prefix = FRAME.unpack_from, zlib.crc32, FRAME.size
-        while offset - first < MAX_PIECE_BYTES:
-            data = os.pread(self._descriptor, wanted, offset)
-            at, size, length = 0, len(data), 0
-            while at + prefix <= size:
-                length, crc = unpack(data, at)
-                end = at + prefix + length
-                if length < MIN_BODY_BYTES or end > size:
-                    break
-                body = data[at + prefix : end]
-                if crc32(body) != crc:
-                    break
-                found.append((offset + at, body))
-                at = end
-            offset += at
-            if at == 0:
-                needed = prefix + length
-                if size < wanted or needed <= wanted:
-                    break
-                wanted = needed  # a frame longer than what was read
-            else:
-                wanted = READ_BYTES
+            frames, found = self._frames(descriptor, offset)
+            if not found.used:
+                break
+            self._unsynced = descriptor
+            if digest is not None:
+                digest.sha256.update(frames)
+                digest.offset += found.used
+            end = offset + found.used
+            yield Piece(name, [Stretch(offset, frames)], found.records, end, done=False, gaps=found.gaps)
+            offset = end
             self._pace()
-        return found, offset
+        if closing is not None and closing.is_final:
+            self._digests.pop(str(name), None)
+            yield self._rest(_Finished(descriptor, name, closing), offset, digest)
 
-    def _rest(self, offset: int, closing: ClosingPart | None) -> Piece:
+    def _digest_of(self, name: SegmentName, fixed: bytes, offset: int) -> _Digest | None:
+        """The digest of a segment up to an offset; None if that is not known any more."""
+        if offset == HEADER_BYTES:
+            self._digests[str(name)] = _Digest(fixed)
+        digest = self._digests.get(str(name))
+        return digest if digest is not None and (digest.fixed, digest.offset) == (fixed, offset) else None
+
+    def _frames(self, descriptor: int, offset: int) -> tuple[bytes, Found]:
+        """Whole frames from an offset on, as many as one read has, but one at least if there is one."""
+        wanted = READ_BYTES
+        while True:
+            data = os.pread(descriptor, wanted, offset)
+            found, needed = self._cutter.find(data), _frame_bytes(data)
+            if found.used or len(data) < wanted or needed <= wanted:
+                return data[: found.used], found
+            wanted = needed  # a frame longer than what was read
+
+    def _rest(self, segment: "_Finished", offset: int, digest: _Digest | None) -> Piece:
         """What follows the last whole frame of a finished segment: as a rule nothing."""
-        data = _whole(self._descriptor)
-        used = len(data.rstrip(b"\0")) if closing is None else closing.used
-        records: list[tuple[int, bytes]] = []
+        closing = segment.closing
+        if digest is not None and digest.offset == closing.used:
+            if digest.sha256.digest() == closing.digest:
+                return Piece(segment.name, [], 0, offset, done=True, gaps=0)
+            changed = [self._gap(segment, _CHANGED, offset, 0)]
+            return Piece(segment.name, changed, 1, offset, done=True, gaps=1)
+        data = segment.content()
+        used = closing.used
+        stretches: list[Stretch] = []
         for span in walk(data[:used]):
             if span.start < offset:
                 continue
             if span.valid:
-                records.append((span.start, data[span.start + FRAME.size : span.end]))
+                stretches.append(Stretch(span.start, data[span.start : span.end]))
             else:
-                records.append((span.start, self._gap("damaged", span.start, span.end - span.start)))
-        if closing is not None and closing.digest != _digest(data, closing.used):
-            records.append((used, self._gap("not the records that were closed", used, 0)))
-        return Piece(self._name, records, used, done=True, gaps=sum(_is_gap(body) for _, body in records))
+                stretches.append(self._gap(segment, "damaged", span.start, span.end - span.start))
+        if closing.digest != _digest_of(data, used):
+            stretches.append(self._gap(segment, _CHANGED, used, 0))
+        gaps = sum(count_gaps(each.frames) for each in stretches)
+        return Piece(segment.name, stretches, len(stretches), used, done=True, gaps=gaps)
 
-    def _gap(self, cause: str, offset: int, length: int) -> bytes:
-        detail = {"segment": str(self._name), "cause": cause, "offset": offset, "bytes": length}
-        return gap_act(0, self._now_ms(), json.dumps(detail))[FRAME.size :]
-
-
-_GAP = GAP_ACTION.encode()
+    def _gap(self, segment: "_Finished", cause: str, offset: int, length: int) -> Stretch:
+        detail = {"segment": str(segment.name), "cause": cause, "offset": offset, "bytes": length}
+        return Stretch(offset, gap_act(0, self._now_ms(), json.dumps(detail)))
 
 
-def _is_gap(body: bytes) -> bool:
-    return _GAP in body and is_gap_frame(bytes(FRAME.size) + body)
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A segment to which nothing will be added."""
+
+    descriptor: int
+    name: SegmentName
+    closing: ClosingPart
+
+    def content(self) -> bytes:
+        """All of it."""
+        with open(self.descriptor, "rb", closefd=False) as file:
+            file.seek(0)
+            return file.read()
 
 
-def _digest(data: bytes, used: int) -> bytes:
+def _frame_bytes(data: bytes) -> int:
+    """How long the frame is that `data` begins with; 0 where none can be as long."""
+    length: int = FRAME.unpack_from(data)[0] if len(data) >= FRAME.size else 0
+    return FRAME.size + length if length <= MAX_BODY_BYTES else 0
+
+
+def _digest_of(data: bytes, used: int) -> bytes:
     return hashlib.sha256(data[:FIXED_BYTES] + data[HEADER_BYTES:used]).digest()
-
-
-def _whole(descriptor: int) -> bytes:
-    with open(descriptor, "rb", closefd=False) as file:
-        file.seek(0)
-        return file.read()

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 from vault.audit.filtering import READ_KIND, Named, Wanted, action_name, decisions, told_in
 from vault.audit.records import ITEM_BYTES, LOCATOR_BYTES, ActRecord, MalformedRecordError, decode
+from vault.audit.sealed.indexing import Seen
 from vault.model.access import Decision
 
 ROW: Final = struct.Struct(">QQQQQ")
@@ -61,31 +62,35 @@ def row_at(content: bytes, bundle: int) -> Traits:
     return Traits(*ROW.unpack_from(content, start)) if start + ROW.size <= len(content) else Traits()
 
 
-def row_of(bodies: Iterable[bytes]) -> bytes:
-    """The row of a bundle in which records with these bodies begin; `UNKNOWN` if one of them is none."""
-    purposes: set[int] = set()
-    classes: set[int] = set()
-    outcomes: set[int] = set()
+def row_of(bodies: Iterable[bytes], seen: Seen | None = None) -> bytes:
+    """The row of a bundle in which records with these bodies begin; `UNKNOWN` if one of them is none.
+
+    Args:
+        bodies: of the records.
+        seen: what other records of the bundle are about.
+    """
+    found = seen or Seen()
     actions: set[str] = set()
     names: set[str] = set()
     try:
         for body in bodies:
             if body[0] == READ_KIND:
-                purposes.add(_PURPOSE.unpack_from(body, _PURPOSE_AT)[0])
-                actions.add(action_name(body[1]))
-                _look_at_items(body, classes, outcomes)
+                found.purposes.add(_PURPOSE.unpack_from(body, _PURPOSE_AT)[0])
+                found.calls.add(body[1])
+                _look_at_items(body, found.classes, found.outcomes)
             else:
                 record = decode(body)
                 if isinstance(record, ActRecord):
                     actions.add(record.action)
-                    outcomes.add(record.outcome)
+                    found.outcomes.add(record.outcome)
                     told = told_in(record.detail)
                     names.update(str(told[what]) for what in ("purpose", "field_class") if what in told)
     except (MalformedRecordError, struct.error, IndexError):
         return UNKNOWN
-    made = _bits(decision for decision in decisions(outcomes)) | _MADE
-    hashed = (_bits(map(_hashed, actions)), _bits(purposes), _bits(classes), _bits(map(_hashed, names)))
-    return ROW.pack(*hashed, made)
+    actions.update(map(action_name, found.calls))
+    made = _bits(decision for decision in decisions(found.outcomes)) | _MADE
+    numbers = _bits(found.purposes), _bits(found.classes)
+    return ROW.pack(_bits(map(_hashed, actions)), *numbers, _bits(map(_hashed, names)), made)
 
 
 def _look_at_items(body: bytes, classes: set[int], outcomes: set[int]) -> None:

@@ -1,16 +1,19 @@
 """Deferred work on the sealed log: index, traits, compression. Done in small steps, when there is time.
 
-- Each step takes some hundredths of a second, and leaves everything in a state that readers can use.
+- A step takes some thousandths of a second, some hundredths where it compresses, and leaves everything in a
+  state that readers can use.
 - Order: index first, so that what is searched without it stays short; then merges and traits; then
   compression, of indexed bundles only, since others may be searched as they are.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from vault.audit.records import MalformedRecordError, ReadRecord
 from vault.audit.sealed.files import INDEX, TRAITS, TreeFiles
 from vault.audit.sealed.index import Index, entries_of
+from vault.audit.sealed.indexing import ENTRY_BYTES
+from vault.audit.sealed.indexing_native import new_indexer
 from vault.audit.sealed.leaves import FIRST, WHOLE, content_of, locators_of
 from vault.audit.sealed.log import SealedLog
 from vault.audit.sealed.pacing import at_once
@@ -20,8 +23,8 @@ from vault.audit.sealed.traits import ROW, UNKNOWN, row_of
 from vault.tlog.proving import TILE_LEAVES
 from vault.tlog.tiles import split_entries
 
-RUN_ENTRIES: Final = 1 << 15
-COMPRESSED_AT_ONCE: Final = 16
+RUN_ENTRIES: Final = 1 << 17
+_COMPRESSED_BYTES: Final = 1 << 19  # in one step, or one bundle
 _DESCRIBED_BYTES: Final = 1 << 22  # read in one step
 MIN_RUN_LEAVES: Final = 1 << 12  # fewer wait for more, unless nothing comes
 
@@ -33,7 +36,8 @@ class Upkeep:
         """Calls `pace` between bundles."""
         self._files = files
         self._pace = pace
-        self._index = Index(files.root / INDEX, pace)
+        self._indexer = new_indexer()
+        self._index = Index(files.root / INDEX)
         self._index.clean()
         self._compressed: int | None = None  # bundles before this one are compressed
 
@@ -68,12 +72,15 @@ class Upkeep:
     def _extend(self, state: State, first: int) -> None:
         """Indexes some thousand leaves from `first` on."""
         log = SealedLog(self._files, state, first)
-        entries: list[bytes] = []
+        entries = bytearray()
         leaf, end = first, self._full(state)
-        while leaf < end and len(entries) < RUN_ENTRIES:
-            for raw in split_entries(self._files.bundle(leaf // TILE_LEAVES, TILE_LEAVES)):
-                entries += entries_of(_locators(log, leaf, raw), leaf)
-                leaf += 1
+        while leaf < end and len(entries) < RUN_ENTRIES * ENTRY_BYTES:
+            bundle = self._files.bundle(leaf // TILE_LEAVES, TILE_LEAVES)
+            found, others = self._indexer.mentions(bundle, leaf)
+            entries += found
+            for each, raw in _chosen(bundle, leaf, others):
+                entries += entries_of(_locators(log, each, raw), each)
+            leaf += TILE_LEAVES
             self._pace()
         self._index.add(first, leaf, entries)
 
@@ -86,9 +93,10 @@ class Upkeep:
         log = SealedLog(self._files, state, first_held(self._files.root))
         rows = [UNKNOWN] * (min(end, log.first // TILE_LEAVES) - made)
         for index in range(made + len(rows), end):
-            entries = log.entries(index)
-            rows.append(row_of(_bodies(log, index * TILE_LEAVES, entries)))
-            read += sum(map(len, entries))
+            bundle = log.raw(index)
+            seen, others = self._indexer.sight(bundle)
+            rows.append(row_of(_bodies(log, _chosen(bundle, index * TILE_LEAVES, others)), seen))
+            read += len(bundle)
             self._pace()
             if read >= _DESCRIBED_BYTES:
                 break
@@ -100,15 +108,24 @@ class Upkeep:
         end = min(self._full(state), self._indexed()) // TILE_LEAVES
         if self._compressed is None:
             at = end
-            while at and at * TILE_LEAVES > first_held(self._files.root) and self._files.is_raw(at - 1):
+            while at and at * TILE_LEAVES > first_held(self._files.root) and self._files.raw_bytes(at - 1):
                 at -= 1
             self._compressed = at
         if self._compressed >= end:
             return False
-        last = min(end, self._compressed + COMPRESSED_AT_ONCE)
+        last, read = self._compressed, 0
+        while last < end and read < _COMPRESSED_BYTES:
+            read += self._files.raw_bytes(last)
+            last += 1
         self._files.compress(range(self._compressed, last))
         self._compressed = last
         return True
+
+
+def _chosen(bundle: bytes, first: int, places: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    """The leaves at some places of a bundle, and their numbers."""
+    entries = split_entries(bundle) if places else []
+    return ((first + place, entries[place]) for place in places)
 
 
 def _locators(log: SealedLog, leaf: int, raw: bytes) -> Iterable[bytes]:
@@ -124,9 +141,9 @@ def _locators(log: SealedLog, leaf: int, raw: bytes) -> Iterable[bytes]:
     return set(record.locators) if record is not None else ()
 
 
-def _bodies(log: SealedLog, first: int, entries: Iterable[bytes]) -> Iterator[bytes]:
-    """The records that begin in a bundle."""
-    for leaf, raw in enumerate(entries, first):
+def _bodies(log: SealedLog, leaves: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
+    """The records that begin at some leaves."""
+    for leaf, raw in leaves:
         if raw[0] == WHOLE:
             yield content_of(raw)
         elif raw[0] == FIRST:

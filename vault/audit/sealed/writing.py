@@ -5,19 +5,20 @@ until the state that `finish` returns has been written.
 """
 
 import contextlib
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
+from vault.audit.records import FRAME
+from vault.audit.sealed.cutting import Stretch
+from vault.audit.sealed.cutting_native import new_cutter
 from vault.audit.sealed.files import SPAN, SPANS, TreeFiles
-from vault.audit.sealed.leaves import FIRST, WHOLE, leaves_of, segment_head, stamp_of
+from vault.audit.sealed.filling import Filling
+from vault.audit.sealed.leaves import leaves_of, segment_head
 from vault.audit.sealed.pacing import at_once
 from vault.audit.sealed.state import Sealed, State
 from vault.audit.sealed.tailing import Piece
 from vault.tlog.proving import TILE_HEIGHT, TILE_LEAVES
-from vault.tlog.tiles import Edge, Tile, edge_widths, entries_path, join_entries, split_entries
-
-_PRINCIPALS = 64
+from vault.tlog.tiles import Edge, Tile, edge_widths, entries_path, split_entries
 
 
 class Writing:
@@ -39,37 +40,35 @@ class Writing:
             for level, width in enumerate(edge_widths(state.size))
         ]
         self._edge = Edge.of(state.size, partials)
-        self._bundle, width = divmod(state.size, TILE_LEAVES)
-        self._entries = split_entries(files.bundle(self._bundle, width))[:width] if width else []
-        self._hashes: list[bytes] = []
+        index, width = divmod(state.size, TILE_LEAVES)
+        entries = split_entries(files.bundle(index, width))[:width] if width else []
+        self._bundle = Filling(new_cutter(), index, entries)
         self._spans: list[bytes] = []
         self._tiles: list[Tile] = []
 
     def add(self, piece: Piece) -> None:
         """Adds the records of a piece."""
         head = segment_head(piece.name)
-        sha256, entries, hashes = hashlib.sha256, self._entries, self._hashes
-        for offset, body in piece.records:
-            for leaf in leaves_of(head, offset, body):
-                entries.append(leaf)
-                hashes.append(sha256(b"\x00" + leaf).digest())
-                if len(entries) == TILE_LEAVES:
-                    self._flush()
-                    self._pace()
-        self._records += len(piece.records)
+        for stretch in piece.stretches:
+            at = 0
+            while at < len(stretch.frames):
+                at += self._bundle.take(head, stretch, at) or self._take_long(head, stretch, at)
+                self._flush_full()
+        self._grow()
+        self._records += piece.records
         self._gaps += piece.gaps
         self._segments[str(piece.name)] = Sealed(piece.end, piece.done)
 
     def finish(self) -> State:
         """Writes the rest; returns the state to commit."""
-        self._grow()
         edge, files = self._edge, self._files
         for tile in (*self._tiles, *edge.partials()):
             files.write(tile.path, tile.hashes)
-        if self._entries:
-            files.write(entries_path(self._bundle, len(self._entries)), join_entries(self._entries))
+        bundle = self._bundle
+        if bundle.leaves:
+            files.write(entries_path(bundle.index, bundle.leaves), bundle.content)
         if self._spans:
-            files.append(SPANS, (self._bundle - len(self._spans)) * SPAN.size, b"".join(self._spans))
+            files.append(SPANS, (bundle.index - len(self._spans)) * SPAN.size, b"".join(self._spans))
         files.sync_names()
         return replace(
             self._state,
@@ -97,19 +96,25 @@ class Writing:
         with contextlib.suppress(OSError):  # not empty: the next partial tile of the same place
             (self._files.root / name).parent.rmdir()
 
-    def _flush(self) -> None:
-        entries = self._entries
-        self._files.write(entries_path(self._bundle), join_entries(entries))
-        stamps = [stamp_of(each) for each in entries if each[0] in (WHOLE, FIRST)]
-        principals = 0
-        for principal in {stamp[2] % _PRINCIPALS for stamp in stamps}:
-            principals |= 1 << principal
-        times = [stamp[1] for stamp in stamps] or [0]
-        self._spans.append(SPAN.pack(min(times), max(times), principals))
-        self._bundle += 1
-        entries.clear()
+    def _take_long(self, head: bytes, stretch: Stretch, at: int) -> int:
+        """Adds a record that takes several leaves; returns how long its frame is."""
+        begin = at + FRAME.size
+        length: int = FRAME.unpack_from(stretch.frames, at)[0]
+        end = begin + length
+        for leaf in leaves_of(head, stretch.offset + at, stretch.frames[begin:end]):
+            self._bundle.add(leaf)
+            self._flush_full()
+        return end - at
+
+    def _flush_full(self) -> None:
+        bundle = self._bundle
+        if not bundle.is_full:
+            return
+        self._files.write(entries_path(bundle.index), bundle.content)
+        self._spans.append(SPAN.pack(*bundle.span))
         self._grow()
+        bundle.next()
+        self._pace()
 
     def _grow(self) -> None:
-        self._tiles += self._edge.append(b"".join(self._hashes))
-        self._hashes.clear()
+        self._tiles += self._edge.append(self._bundle.hashes())

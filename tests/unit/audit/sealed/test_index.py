@@ -34,7 +34,7 @@ def test_runs_are_merged_and_found_in(tmp_path):
     index, rng = Index(tmp_path / "index"), random.Random(2)
     expected: dict[int, set[int]] = {}
     for first in range(0, 70 * 256, 256):
-        entries = []
+        entries = b""
         for leaf in range(first, first + 256):
             customer = rng.randrange(200)
             entries += entries_of([name_of(customer)], leaf)
@@ -54,7 +54,7 @@ def test_what_a_crash_left_of_a_merge_is_neither_used_twice_nor_kept(tmp_path):
     index = Index(tmp_path)
     index.add(0, 2, entries_of([name_of(1)], 0))
     index.add(2, 4, entries_of([name_of(1)], 3))
-    index.add(0, 4, [*entries_of([name_of(1)], 0), *entries_of([name_of(1)], 3)])
+    index.add(0, 4, entries_of([name_of(1)], 3) + entries_of([name_of(1)], 0))
     (tmp_path / "0000000000004-0000000000008.new").write_bytes(b"half")
     assert index.lookup([name_of(1)]) == ({0, 3}, 4)
     index.clean()

@@ -114,6 +114,39 @@ def test_damage_in_a_finished_segment_is_stepped_over_and_said(tmp_path):
     assert len([seq for seq in sealed_seqs(tmp_path) if seq]) == 19
 
 
+@pytest.mark.parametrize("changed", ["never", "read so", "read so, and put back"])
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_segment_that_was_not_read_as_it_was_closed(tmp_path, changed, goes_on):
+    log = writer(tmp_path)
+    for seq in range(1, 6):
+        log.append(read_of(seq, ALICE))
+    ((_, path), *_) = [each for each in segments_in(tmp_path) if any(each[1].read_bytes()[:8])]
+    second = HEADER_BYTES + len(read_of(1, ALICE))
+
+    def put(frame: bytes) -> None:
+        with path.open("r+b") as file:
+            file.seek(second)
+            file.write(frame)
+
+    one = sealer(tmp_path)
+    if changed != "never":
+        put(read_of(2, BOB))
+    assert one.seal() == 5
+    if changed == "read so, and put back":
+        put(read_of(2, ALICE))
+    log.append(read_of(6, ALICE))
+    if not goes_on:
+        one.close()
+        one = sealer(tmp_path)
+    one.seal()
+    log.close()
+    one.seal()
+    one.close()
+    assert [seq for seq in sealed_seqs(tmp_path) if seq] == [1, 2, 3, 4, 5, 6]
+    is_noticed = changed == "read so" or (goes_on and changed == "read so, and put back")
+    assert State.read(tmp_path / TREE).gaps == is_noticed
+
+
 def test_a_record_longer_than_an_entry_takes_several_leaves(tmp_path):
     items = b"".join(read_item(n, 2, 2) for n in range(1, 5001))
     body = b"".join(read_body_chunk(each, items) for each in (ALICE, BOB, b"carol-locator-03" * 1))
