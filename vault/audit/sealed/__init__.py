@@ -6,8 +6,8 @@
   bundle that they go to; `writing`: one commit's; `sealer`: the rounds.
 - `checkpoints`: the tree's name, size and root; `publishing` signs them, `cosigning` asks the witness.
 - `retention`: removes old entries, and says so.
-- `index`: from customers to leaves; `indexing`: takes bundles apart for it; `upkeep`: makes it, and compresses,
-  when there is time.
+- `index`: from customers to leaves; `indexing`: takes bundles apart for it; `upkeep`: makes it, and
+  compresses, when there is time.
 - `log`: reads all this; `scanning`: passes over what holds no match.
 - `verifying`: checks all this, without a vault; `parts`: each part on its own, `shares`: by several
   processes; `following`: whether records follow each other.
