@@ -8,12 +8,12 @@
   `vault.audit.sealed.verifying`.
 """
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from vault.audit.digests import digest_of
 from vault.audit.layout import FIXED_BYTES, HEADER_BYTES, NO_DIGEST, FixedPart, Span, State, parse_fixed
 from vault.audit.listing import UNSEALED, Segment, open_directory
 from vault.audit.reader import looking_again, open_log
@@ -147,7 +147,7 @@ def _is_recovered(segment: Segment) -> bool:
 def _digest(segment: Segment, data: bytes, spans: list[Span]) -> bytes:
     ends = [span.end for span in spans] or [HEADER_BYTES]
     used = segment.closing.used if segment.closing is not None and segment.is_final else ends[-1]
-    return hashlib.sha256(data[:FIXED_BYTES] + data[HEADER_BYTES:used]).digest()
+    return digest_of(segment.name, data, used)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 Name      <worker>-<13 digits: ms when it was made>-<6 digits: number>.seg, mode 0600
 Header    256 bytes, then frames (see `records`), then zeros until the segment is closed
-  0  fixed part: magic 8 | u8 version = 1 | u8 sync (1 interval, 2 always) | vault id 16 | boot id 16
+  0  fixed part: magic 8 | u8 version = 2 | u8 sync (1 interval, 2 always) | vault id 16 | boot id 16
      | u64 start_ms | u64 start_seq | u32 number | digest of the previous segment 32
      | u8 length, worker 61 (zero padded) | u32 CRC-32 of the 156 bytes before
 160  closing part: u8 state | u64 used | u64 records | u32 gaps | u64 first_ms | u64 last_ms
      | u64 last_seq | digest 32 | u32 CRC-32 of the 77 bytes before
 
-Digest    SHA-256 of the fixed part (160 bytes) and the frames. The next segment of the same worker
-          holds it, so that a missing or changed one is noticed.
+Digest    see `digests`. The next segment of the same worker holds it, so that a missing or changed one is
+          noticed. Version 1, which is still read, differs in nothing else.
 States    OPEN: written, or left so by a killed process. CLOSED: by its writer, cut to `used`.
           RECOVERED: the same, by the next run of the worker. A spare, preallocated and not begun,
           is all zeros, header included.
@@ -32,7 +32,9 @@ HEADER_BYTES: Final = 256
 FIXED_BYTES: Final = 160
 MAX_WORKER_BYTES: Final = 61
 MAGIC: Final = b"cvaudit\0"
-VERSION: Final = 1
+VERSION: Final = 2
+VERSION_AT: Final = len(MAGIC)
+_READ_VERSIONS: Final = (1, VERSION)
 NO_DIGEST: Final = bytes(32)
 FOREVER_MS: Final = 2**63 - 1
 
@@ -182,7 +184,7 @@ def parse_fixed(header: bytes) -> FixedPart | None:
     magic, version, sync, vault_id, boot_id, start_ms, start_seq, number, previous, length, worker = (
         _FIXED.unpack(packed)
     )
-    if magic != MAGIC or version != VERSION or sync not in tuple(Sync):
+    if magic != MAGIC or version not in _READ_VERSIONS or sync not in tuple(Sync):
         return None
     name = worker[:length].decode(errors="replace")
     return FixedPart(Sync(sync), vault_id, boot_id, start_ms, start_seq, number, previous, name)

@@ -10,10 +10,10 @@
 
 import contextlib
 import fcntl
-import hashlib
 import os
 from pathlib import Path
 
+from vault.audit.digests import Digest
 from vault.audit.layout import (
     FIXED_BYTES,
     FOREVER_MS,
@@ -47,7 +47,7 @@ class SegmentFile:
         self.last_seq = 0
         self.is_given_up = False  # its records may be lost
         self._remains_until = 0
-        self._digest = hashlib.sha256()
+        self._digest = Digest(b"", name)
         self._undigested: list[bytes] = []
 
     @classmethod
@@ -77,7 +77,7 @@ class SegmentFile:
         """Writes the header: from now on frames may be appended."""
         header = pack_fixed(fixed)
         _write_all(self.fd, header + pack_closing(ClosingPart(State.OPEN)), 0)
-        self._digest = hashlib.sha256(header)
+        self._digest = Digest(header, self.name)
 
     def write(self, frame: bytes) -> None:
         """Appends a frame, which must fit; it is the kernel's when this returns."""
@@ -98,15 +98,17 @@ class SegmentFile:
 
     def take_over(self, fixed: bytes) -> None:
         """Begins to count a segment found on disk, from the 160 bytes of its fixed part."""
-        self._digest = hashlib.sha256(fixed)
+        self._digest = Digest(fixed, self.name)
 
     def count_found(self, chunk: bytes, *, valid: bool, is_gap: bool) -> None:
         """Counts the next bytes of a segment found on disk: a frame, or damage."""
         self.used += len(chunk)
         self.gaps += is_gap
-        self._digest.update(chunk)
         if valid:
+            self._digest.add_frame(chunk)
             self._count(chunk)
+        else:
+            self._digest.add_damage(chunk)
 
     def _count(self, frame: bytes) -> None:
         self.records += 1
@@ -127,8 +129,8 @@ class SegmentFile:
         """Digests and counts what was appended. May run beside `write`, but not beside itself."""
         frames = self._undigested[:]
         del self._undigested[: len(frames)]
-        self._digest.update(b"".join(frames))
         for frame in frames:
+            self._digest.add_frame(frame)
             self._count(frame)
 
     @property

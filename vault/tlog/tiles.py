@@ -81,12 +81,14 @@ def bundle_hashes(bundle: bytes | bytearray | memoryview) -> bytes:
     Raises:
         IntegrityFailedError: it ends within one, or has more than a bundle can.
     """
-    view, sha256 = memoryview(bundle), hashlib.sha256
+    view, begun = memoryview(bundle), hashlib.sha256(b"\x00")
     hashes, at, size = [], 0, len(bundle)
     while at + 2 <= size:
         start = at + 2
         at = start + (bundle[at] << 8 | bundle[at + 1])
-        hashes.append(sha256(b"\x00" + view[start:at]).digest())
+        hashed = begun.copy()
+        hashed.update(view[start:at])
+        hashes.append(hashed.digest())
     if at != size or len(hashes) > TILE_LEAVES:
         raise IntegrityFailedError(file="entries")
     return b"".join(hashes)

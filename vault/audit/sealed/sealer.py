@@ -131,7 +131,7 @@ class Sealer:
         for piece in self._tailing.pieces(self.state):
             if writing is None:
                 writing = Writing(self.files, self.state, self._pace)
-            writing.add(piece)
+            self._tailing.became(piece, writing.add(piece))
             taken += piece.bytes
             if taken >= COMMIT_BYTES:
                 self._commit(writing)

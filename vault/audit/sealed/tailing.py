@@ -11,14 +11,14 @@ Rules:
   while a segment is read; one that another run of the sealer began to read is read once more.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from vault.audit.digests import Digest, digest_of
 from vault.audit.layout import (
     FIXED_BYTES,
     HEADER_BYTES,
@@ -58,18 +58,6 @@ class Piece:
         return self.end - self.stretches[0].offset if self.stretches else 0
 
 
-@dataclass(slots=True)
-class _Digest:
-    """Of a segment up to an offset."""
-
-    fixed: bytes
-    offset: int = HEADER_BYTES
-    sha256: "hashlib._Hash" = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.sha256 = hashlib.sha256(self.fixed)
-
-
 class Tailing:
     """Reads the segments of a directory again and again, for one thread."""
 
@@ -81,7 +69,7 @@ class Tailing:
         self._now_ms = now_ms
         self._pace = pace
         self._cutter = new_cutter()
-        self._digests: dict[str, _Digest] = {}
+        self._digests: dict[str, Digest] = {}
         self._unsynced: int | None = None  # a descriptor
 
     def pieces(self, state: State) -> Iterator[Piece]:
@@ -108,6 +96,12 @@ class Tailing:
                 self._unsynced = None
                 os.close(descriptor)
 
+    def became(self, piece: Piece, hashes: bytes) -> None:
+        """Takes the hashes of the leaves that a piece became, joined; before the next piece is asked for."""
+        digest = self._digests.get(str(piece.name))
+        if digest is not None and piece.stretches and digest.offset == piece.stretches[0].offset:
+            digest.add_sealed(piece.stretches[0].frames, hashes)
+
     def sync(self) -> None:
         """What was handed on so far is on the disk when this returns.
 
@@ -129,9 +123,6 @@ class Tailing:
             if not found.used:
                 break
             self._unsynced = descriptor
-            if digest is not None:
-                digest.sha256.update(frames)
-                digest.offset += found.used
             end = offset + found.used
             yield Piece(name, [Stretch(offset, frames)], found.records, end, done=False, gaps=found.gaps)
             offset = end
@@ -140,10 +131,10 @@ class Tailing:
             self._digests.pop(str(name), None)
             yield self._rest(_Finished(descriptor, name, closing), offset, digest)
 
-    def _digest_of(self, name: SegmentName, fixed: bytes, offset: int) -> _Digest | None:
+    def _digest_of(self, name: SegmentName, fixed: bytes, offset: int) -> Digest | None:
         """The digest of a segment up to an offset; None if that is not known any more."""
         if offset == HEADER_BYTES:
-            self._digests[str(name)] = _Digest(fixed)
+            self._digests[str(name)] = Digest(fixed, name)
         digest = self._digests.get(str(name))
         return digest if digest is not None and (digest.fixed, digest.offset) == (fixed, offset) else None
 
@@ -157,11 +148,11 @@ class Tailing:
                 return data[: found.used], found
             wanted = needed  # a frame longer than what was read
 
-    def _rest(self, segment: "_Finished", offset: int, digest: _Digest | None) -> Piece:
+    def _rest(self, segment: "_Finished", offset: int, digest: Digest | None) -> Piece:
         """What follows the last whole frame of a finished segment: as a rule nothing."""
         closing = segment.closing
         if digest is not None and digest.offset == closing.used:
-            if digest.sha256.digest() == closing.digest:
+            if digest.digest() == closing.digest:
                 return Piece(segment.name, [], 0, offset, done=True, gaps=0)
             changed = [self._gap(segment, _CHANGED, offset, 0)]
             return Piece(segment.name, changed, 1, offset, done=True, gaps=1)
@@ -175,7 +166,7 @@ class Tailing:
                 stretches.append(Stretch(span.start, data[span.start : span.end]))
             else:
                 stretches.append(self._gap(segment, "damaged", span.start, span.end - span.start))
-        if closing.digest != _digest_of(data, used):
+        if closing.digest != digest_of(segment.name, data, used):
             stretches.append(self._gap(segment, _CHANGED, used, 0))
         gaps = sum(count_gaps(each.frames) for each in stretches)
         return Piece(segment.name, stretches, len(stretches), used, done=True, gaps=gaps)
@@ -204,7 +195,3 @@ def _frame_bytes(data: bytes) -> int:
     """How long the frame is that `data` begins with; 0 where none can be as long."""
     length: int = FRAME.unpack_from(data)[0] if len(data) >= FRAME.size else 0
     return FRAME.size + length if length <= MAX_BODY_BYTES else 0
-
-
-def _digest_of(data: bytes, used: int) -> bytes:
-    return hashlib.sha256(data[:FIXED_BYTES] + data[HEADER_BYTES:used]).digest()

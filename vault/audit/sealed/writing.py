@@ -45,9 +45,10 @@ class Writing:
         self._bundle = Filling(new_cutter(), index, entries)
         self._spans: list[bytes] = []
         self._tiles: list[Tile] = []
+        self._made: list[bytes] = []  # hashes of the leaves of one piece
 
-    def add(self, piece: Piece) -> None:
-        """Adds the records of a piece."""
+    def add(self, piece: Piece) -> bytes:
+        """Adds the records of a piece; returns the hashes of their leaves, joined."""
         head = segment_head(piece.name)
         for stretch in piece.stretches:
             at = 0
@@ -58,6 +59,8 @@ class Writing:
         self._records += piece.records
         self._gaps += piece.gaps
         self._segments[str(piece.name)] = Sealed(piece.end, piece.done)
+        made, self._made = b"".join(self._made), []
+        return made
 
     def finish(self) -> State:
         """Writes the rest; returns the state to commit."""
@@ -117,4 +120,6 @@ class Writing:
         self._pace()
 
     def _grow(self) -> None:
-        self._tiles += self._edge.append(self._bundle.hashes())
+        hashes = self._bundle.hashes()
+        self._made.append(hashes)
+        self._tiles += self._edge.append(hashes)
