@@ -396,7 +396,7 @@ def test_audit_tree(case: Case) -> None:
     stamps = [stamp_of(leaf) for leaf in made]
     times, bits = [each[1] for each in stamps], {1 << each[2] % 64 for each in stamps}
     assert SPAN.pack(min(times), max(times), sum(bits)).hex() == case["span"]
-    run = sorted(each for n, body in enumerate(bodies) for each in entries_of(locators_of(body), n))
+    run = sorted(entries_of([locator], n) for n, body in enumerate(bodies) for locator in locators_of(body))
     assert b"".join(run).hex() == case["run"]
 
 
