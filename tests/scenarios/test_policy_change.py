@@ -166,7 +166,7 @@ def test_a_table_that_shows_an_older_state_grants_nothing(deployment, table):
         tokens = desks.crm.tokens("crm-1", {"name": "Jane Doe"})
         with desks.vault.engine.store.snapshot() as snapshot:
             older = dict(snapshot.rows(table))
-        document = desks.vault.get_policy(desks.admin.caller).document
+        document = desks.vault.get_policy(desks.admin.caller).document + "\n# once more\n"
         desks.vault.apply_policy(desks.admin.caller, document, validate_only=False, request_id="")
         assert desks.crm.read(tokens).values == ["Jane Doe"]
     with tampering(deployment) as session:
