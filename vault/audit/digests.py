@@ -49,7 +49,7 @@ class Digest:
         self._hash.update(hashlib.sha256(_DAMAGE + damage).digest() if self._by_leaves else damage)
         self.offset += len(damage)
 
-    def add_sealed(self, frames: bytes, hashes: bytes) -> None:
+    def add_sealed(self, frames: bytes | memoryview, hashes: bytes) -> None:
         """Whole frames follow, which became leaves with these hashes, joined."""
         self._hash.update(hashes if self._by_leaves else frames)
         self.offset += len(frames)

@@ -25,7 +25,7 @@ class Stretch(NamedTuple):
     """Whole frames of a segment, one after the other, and where the first one begins."""
 
     offset: int
-    frames: bytes
+    frames: bytes | memoryview
 
 
 class Found(NamedTuple):
@@ -53,7 +53,7 @@ class Cut(NamedTuple):
 class Cutter(Protocol):
     """Cuts."""
 
-    def find(self, data: bytes) -> Found:
+    def find(self, data: bytes | memoryview) -> Found:
         """The whole frames that `data` begins with: lengths that fit, and checksums that are right."""
 
     def cut(self, head: bytes, stretch: Stretch, at: int, out: bytearray, start: int, limit: int) -> Cut:
@@ -74,7 +74,7 @@ class Cutter(Protocol):
 class PortableCutter:
     """The reference."""
 
-    def find(self, data: bytes) -> Found:
+    def find(self, data: bytes | memoryview) -> Found:
         """See `Cutter`."""
         unpack, crc32, prefix = FRAME.unpack_from, zlib.crc32, FRAME.size
         at, size, records, gaps = 0, len(data), 0, 0
@@ -85,8 +85,9 @@ class PortableCutter:
                 break
             records += 1
             at = end
-        if _GAP in data[:at]:
-            gaps = count_gaps(data[:at])
+        frames = bytes(data[:at])
+        if _GAP in frames:
+            gaps = count_gaps(frames)
         return Found(at, records, gaps)
 
     def cut(self, head: bytes, stretch: Stretch, at: int, out: bytearray, start: int, limit: int) -> Cut:
@@ -104,7 +105,7 @@ class PortableCutter:
             end = at + FRAME.size + length
             entry_bytes = (length + len(head) + _AROUND_BYTES).to_bytes(LENGTH_BYTES, "big")
             place = (stretch.offset + at).to_bytes(4, "big")
-            parts += entry_bytes, b"\x00", head, place, frames[at + FRAME.size : end]
+            parts += entry_bytes, b"\x00", head, place, bytes(frames[at + FRAME.size : end])
             at = end
             leaves += 1
         entries = b"".join(parts)
@@ -112,11 +113,11 @@ class PortableCutter:
         return Cut(at - begin, len(entries), leaves, first_ms, last_ms, principals)
 
 
-def count_gaps(frames: bytes) -> int:
+def count_gaps(frames: bytes | memoryview) -> int:
     """How many of whole frames hold a gap act."""
     at = gaps = 0
     while at < len(frames):
         end = at + FRAME.size + FRAME.unpack_from(frames, at)[0]
-        gaps += is_gap_frame(frames[at:end])
+        gaps += is_gap_frame(bytes(frames[at:end]))
         at = end
     return gaps

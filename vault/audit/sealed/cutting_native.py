@@ -29,7 +29,7 @@ class NativeCutter:
         self._found: Any = _ffi.new("cv_found *")
         self._job: Any = _ffi.new("cv_cutting *")
 
-    def find(self, data: bytes) -> Found:
+    def find(self, data: bytes | memoryview) -> Found:
         """See `Cutter`."""
         found = self._found
         self._library.cv_find(_ffi.from_buffer(data), len(data), found)

@@ -42,6 +42,7 @@ READ_BYTES: Final = 1 << 18  # what is done with them finds them in the cache
 class Piece:
     """Records of one segment, in stretches of whole frames. `end` is where the next frame will begin.
 
+    What it holds is good until the next piece is asked for: all of them are read into the same memory.
     `gaps` counts the acts `AuditGap` among the records; `done` says that nothing will follow.
     """
 
@@ -71,6 +72,7 @@ class Tailing:
         self._cutter = new_cutter()
         self._digests: dict[str, Digest] = {}
         self._unsynced: int | None = None  # a descriptor
+        self._buffer = bytearray(READ_BYTES)
 
     def pieces(self, state: State) -> Iterator[Piece]:
         """Everything that is not sealed yet, some of it at a time, by worker and in the order written.
@@ -138,11 +140,14 @@ class Tailing:
         digest = self._digests.get(str(name))
         return digest if digest is not None and (digest.fixed, digest.offset) == (fixed, offset) else None
 
-    def _frames(self, descriptor: int, offset: int) -> tuple[bytes, Found]:
+    def _frames(self, descriptor: int, offset: int) -> tuple[memoryview, Found]:
         """Whole frames from an offset on, as many as one read has, but one at least if there is one."""
         wanted = READ_BYTES
         while True:
-            data = os.pread(descriptor, wanted, offset)
+            if len(self._buffer) < wanted:
+                self._buffer = bytearray(wanted)
+            room = memoryview(self._buffer)
+            data = room[: os.preadv(descriptor, [room[:wanted]], offset)]
             found, needed = self._cutter.find(data), _frame_bytes(data)
             if found.used or len(data) < wanted or needed <= wanted:
                 return data[: found.used], found
@@ -191,7 +196,7 @@ class _Finished:
             return file.read()
 
 
-def _frame_bytes(data: bytes) -> int:
+def _frame_bytes(data: memoryview) -> int:
     """How long the frame is that `data` begins with; 0 where none can be as long."""
     length: int = FRAME.unpack_from(data)[0] if len(data) >= FRAME.size else 0
     return FRAME.size + length if length <= MAX_BODY_BYTES else 0

@@ -104,7 +104,7 @@ class Writing:
         begin = at + FRAME.size
         length: int = FRAME.unpack_from(stretch.frames, at)[0]
         end = begin + length
-        for leaf in leaves_of(head, stretch.offset + at, stretch.frames[begin:end]):
+        for leaf in leaves_of(head, stretch.offset + at, bytes(stretch.frames[begin:end])):
             self._bundle.add(leaf)
             self._flush_full()
         return end - at
