@@ -66,7 +66,7 @@ BENCH = Size(
     storm_values=100_000,
     storm_seconds=1.0,
     suite_values=100_000,
-    import_runs=2,
+    import_runs=5,
 )
 FULL = Size(
     values=1_000_000,
