@@ -16,9 +16,9 @@ from typing import Final
 from vault.audit.layout import FIXED_BYTES, HEADER_BYTES, VERSION_AT, SegmentName, walk
 from vault.audit.records import FRAME
 from vault.audit.sealed.leaves import leaves_of, segment_head
+from vault.tlog.merkle import leaf_hashes
 
 _BY_LEAVES: Final = 2
-_LEAF: Final = b"\x00"
 _DAMAGE: Final = b"\x02"
 
 
@@ -37,9 +37,7 @@ class Digest:
     def add_frame(self, frame: bytes) -> None:
         """A whole frame follows."""
         if self._by_leaves:
-            leaves = leaves_of(self._head, self.offset, frame[FRAME.size :])
-            for leaf in leaves:
-                self._hash.update(hashlib.sha256(_LEAF + leaf).digest())
+            self._hash.update(leaf_hashes(leaves_of(self._head, self.offset, frame[FRAME.size :])))
         else:
             self._hash.update(frame)
         self.offset += len(frame)

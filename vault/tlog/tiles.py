@@ -14,7 +14,7 @@ import hashlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from vault.errors import IntegrityFailedError
 from vault.tlog.merkle import EMPTY_ROOT, HASH_BYTES, node_hash
@@ -22,6 +22,8 @@ from vault.tlog.proving import TILE_HEIGHT, TILE_LEAVES
 
 TILE_BYTES: Final = TILE_LEAVES * HASH_BYTES
 MAX_ENTRY_BYTES: Final = 2**16 - 1
+
+Content = TypeVar("Content", bytes, memoryview)
 _PAIR: Final = struct.Struct(f"{2 * HASH_BYTES}s")
 
 
@@ -75,37 +77,18 @@ def join_entries(entries: Sequence[bytes]) -> bytes:
     return b"".join([part for each in entries for part in (len(each).to_bytes(2, "big"), each)])
 
 
-def bundle_hashes(bundle: bytes | bytearray | memoryview) -> bytes:
-    """The leaf hashes of a bundle's entries, joined.
+def split_entries(bundle: Content) -> list[Content]:
+    """The entries of a bundle; views of it, if it is one.
 
     Raises:
         IntegrityFailedError: it ends within one, or has more than a bundle can.
     """
-    view, begun = memoryview(bundle), hashlib.sha256(b"\x00")
-    hashes, at, size = [], 0, len(bundle)
-    while at + 2 <= size:
-        start = at + 2
-        at = start + (bundle[at] << 8 | bundle[at + 1])
-        hashed = begun.copy()
-        hashed.update(view[start:at])
-        hashes.append(hashed.digest())
-    if at != size or len(hashes) > TILE_LEAVES:
-        raise IntegrityFailedError(file="entries")
-    return b"".join(hashes)
-
-
-def split_entries(bundle: bytes) -> list[bytes]:
-    """The entries of a bundle.
-
-    Raises:
-        IntegrityFailedError: it ends within one.
-    """
-    entries, at, size = [], 0, len(bundle)
+    entries, at, size = list[Content](), 0, len(bundle)
     while at + 2 <= size:
         start = at + 2
         at = start + (bundle[at] << 8 | bundle[at + 1])
         entries.append(bundle[start:at])
-    if at != size:
+    if at != size or len(entries) > TILE_LEAVES:
         raise IntegrityFailedError(file="entries")
     return entries
 

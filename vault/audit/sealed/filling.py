@@ -6,8 +6,9 @@ One buffer takes bundle after bundle, so that none of them costs new memory.
 from vault.audit.sealed.cutting import LENGTH_BYTES, NEVER_MS, PRINCIPALS, Cutter, Stretch
 from vault.audit.sealed.files import Span
 from vault.audit.sealed.leaves import FIRST, WHOLE, stamp_of
+from vault.tlog.merkle import leaf_hashes
 from vault.tlog.proving import TILE_LEAVES
-from vault.tlog.tiles import bundle_hashes
+from vault.tlog.tiles import split_entries
 
 
 class Filling:
@@ -64,7 +65,7 @@ class Filling:
         """The hashes of the leaves that were added since this was asked last, joined."""
         begin, self._hashed = self._hashed, self._size
         with memoryview(self._content) as content, content[begin : self._size] as added:
-            return bundle_hashes(added)
+            return leaf_hashes(split_entries(added))
 
     def next(self) -> None:
         """Begins the next bundle."""

@@ -12,9 +12,9 @@ from typing import Final
 from vault.audit.sealed.files import TreeFiles
 from vault.audit.sealed.following import Link, links_of
 from vault.errors import IntegrityFailedError
-from vault.tlog.merkle import HASH_BYTES
+from vault.tlog.merkle import HASH_BYTES, leaf_hashes
 from vault.tlog.proving import TILE_LEAVES
-from vault.tlog.tiles import bundle_hashes, split_entries, tile_root
+from vault.tlog.tiles import split_entries, tile_root
 
 PART_LEAVES: Final = TILE_LEAVES * TILE_LEAVES
 _PART_BUNDLES: Final = PART_LEAVES // TILE_LEAVES
@@ -91,9 +91,8 @@ def _look_through(files: TreeFiles, size: int, held: int, number: int) -> Part:
 def _look_at_entries(files: TreeFiles, index: int, hashes: bytes, part: Part) -> bytes:
     """Adds a bundle's links; returns the hashes of its entries, which should be those given."""
     first, width = index * TILE_LEAVES, len(hashes) // HASH_BYTES
-    content = files.bundle(index, width)
-    entries = split_entries(content)[:width]
-    made = bundle_hashes(content)[: len(hashes)]
+    entries = split_entries(files.bundle(index, width))[:width]
+    made = leaf_hashes(entries)
     if made != hashes:
         part.errors.append(f"an entry is not the one that was sealed: {_leaves(first, width)}")
     part.links.append((first + len(entries), links_of(first, entries)))
