@@ -6,11 +6,9 @@
 Vault and plain loop are asked for the same values in the same order.
 """
 
-import csv
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -26,12 +24,6 @@ class Position:
 
     customer: int
     value: int
-
-
-def read_cells(path: Path, columns: Sequence[str]) -> list[list[str]]:
-    """The cells of these columns that are not empty, row by row."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return [[row[column] for column in columns if row[column]] for row in csv.DictReader(file)]
 
 
 def contact_shape(held: Sequence[int], seed: int) -> list[list[Position]]:

@@ -7,7 +7,7 @@ of it is one of what the machine does at that time; and the empty echo gets call
 
 from benchmarks.figures import ECHO, VAULT, Answer, Figure, percentile
 from benchmarks.load import Latencies
-from benchmarks.stage import Script, Serving, Stage
+from benchmarks.stage import Stage
 
 LOADS = (50, 70, 90)
 BESIDE = 70
@@ -42,7 +42,8 @@ def ask(stage: Stage) -> Answer:
             for share, server in [*((share, VAULT) for share in LOADS), (BESIDE, ECHO)]:
                 rate = peak.calls / peak.seconds * share / 100
                 name = row(batch, share, server)
-                found.setdefault(name, []).append(_open_loop(serving, server, script, rate, stage))
+                took = serving.load.open_loop(server, script.name, rate, stage.size.latency_seconds)
+                found.setdefault(name, []).append(took)
                 rates.setdefault(name, []).append(rate)
         for name, runs in found.items():
             figures += _figures(name, runs, rates[name])
@@ -55,10 +56,6 @@ def ask(stage: Stage) -> Answer:
         "come at the vault's rate, of which it could take more.",
         tuple(figures),
     )
-
-
-def _open_loop(serving: Serving, server: str, script: Script, rate: float, stage: Stage) -> Latencies:
-    return serving.load.open_loop(server, script.name, rate, stage.size.latency_seconds)
 
 
 def _figures(name: str, runs: list[Latencies], rates: list[float]) -> list[Figure]:

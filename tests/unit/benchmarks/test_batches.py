@@ -1,11 +1,10 @@
 """Which values are asked for together: whole batches, in the shape that they are named after."""
 
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
-from benchmarks.batches import BATCH, FIELDS, Position, chosen, read_cells, shaped
+from benchmarks.batches import BATCH, FIELDS, Position, chosen, shaped
 
 HELD = [7, 4, 5, 6] * 400
 
@@ -49,9 +48,3 @@ def test_too_few_values_for_a_batch_are_an_error() -> None:
 def test_vault_and_plain_loop_are_asked_for_the_same_values() -> None:
     batch = [Position(1, 0), Position(0, 2)]
     assert chosen([batch], [["a0", "a1", "a2"], ["b0"]]) == [["b0", "a2"]]
-
-
-def test_empty_cells_hold_no_value(tmp_path: Path) -> None:
-    path = tmp_path / "contacts.csv"
-    path.write_text("Id,Email,City,Phone\n1,a@example.org,,+1\n2,,Köln,\n", encoding="utf-8")
-    assert read_cells(path, ["Email", "City", "Phone"]) == [["a@example.org", "+1"], ["Köln"]]
