@@ -16,6 +16,9 @@ _MESSAGE_BYTES = 64 * 1024 * 1024
 # A worker that was replaced is back within moments: gRPC's own 1 s to 120 s would outlast every retry.
 _FIRST_RECONNECT_MS = 100
 _LARGEST_RECONNECT_MS = 2000
+# What gRPC calls the least backoff is how long it gives a connection to come about, TLS and HTTP/2 settings
+# included. A vault under load may take a second for that; an address that is gone refuses at once.
+_CONNECT_MS = 5000
 _ATTEMPT = "cvault-attempt"
 
 
@@ -26,7 +29,7 @@ def options(config: Config) -> list[tuple[str, Any]]:
         ("grpc.max_send_message_length", _MESSAGE_BYTES),
         ("grpc.max_receive_message_length", _MESSAGE_BYTES),
         ("grpc.initial_reconnect_backoff_ms", _FIRST_RECONNECT_MS),
-        ("grpc.min_reconnect_backoff_ms", _FIRST_RECONNECT_MS),
+        ("grpc.min_reconnect_backoff_ms", _CONNECT_MS),
         ("grpc.max_reconnect_backoff_ms", _LARGEST_RECONNECT_MS),
         ("grpc.enable_http_proxy", 0),
     ]

@@ -11,6 +11,7 @@ from customervault._retry import RetryPolicy
 from customervault.v1 import token_service_pb2 as api
 
 from tests.unit.client.scripted_vault import Failure, ScriptedVault
+from tests.unit.client.slow_road import SlowRoad
 
 UPDATED = api.UpdateValueResponse(outcome=api.FIELD_OUTCOME_UPDATED)
 LOST = Failure(grpc.StatusCode.UNAVAILABLE, "KEY_UNAVAILABLE")
@@ -178,6 +179,15 @@ def test_unreachable_vault_is_a_connection_failure(server: ScriptedVault, connec
         connect(timeout=3.0).update("cv1_0", "new")
     assert isinstance(caught.value, errors.UnavailableError)
     assert caught.value.reason == "CONNECTION_FAILED"
+
+
+def test_a_vault_that_is_slow_to_greet_is_waited_for(server: ScriptedVault, connect: Any) -> None:
+    server.script("UpdateValue", UPDATED)
+    road = SlowRoad(server.address, seconds=0.6)
+    try:
+        assert connect(address=road.address, max_attempts=1).update("cv1_0", "new") == "updated"
+    finally:
+        road.stop()
 
 
 def test_a_write_outlives_a_restart_of_the_vault(
