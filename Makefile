@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
-$(STAMP): requirements-dev.lock pyproject.toml clients/python/pyproject.toml hatch_build.py vault/audit/sealed/cutting.c vault/audit/sealed/indexing.c vault/core/newcomers.c vault/hotpath/loop.c vault/hotpath/pages.h vault/server/columns.c vault/server/wire.c
+$(STAMP): requirements-dev.lock pyproject.toml clients/python/pyproject.toml hatch_build.py vault/audit/sealed/cutting.c vault/audit/sealed/indexing.c vault/core/newcomers.c vault/hotpath/loop.c vault/hotpath/pages.h vault/model/big_endian.h vault/server/columns.c vault/server/wire.c
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)

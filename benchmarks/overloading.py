@@ -62,6 +62,11 @@ class Senders:
         self._pool = pool
         self._target = target
 
+    def warm_up(self, batches: _BATCHES, seconds: float) -> None:
+        """Both processes run, and have sent, when this is over."""
+        for loop in [self.closed_loop(batches, seconds) for _ in range(_SENDERS)]:
+            loop.result()
+
     def closed_loop(self, batches: _BATCHES, seconds: float) -> "Future[Sent]":
         """Four calls under way, each on its own connection."""
         return self._pool.submit(closed_loop, self._target, batches, seconds)

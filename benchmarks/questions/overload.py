@@ -5,6 +5,8 @@
 - The bulk job beside which single reads go is a closed loop of four batches of 1,000 under way.
 """
 
+import time
+
 from benchmarks.calls import random_order
 from benchmarks.figures import Answer, Figure, percentile
 from benchmarks.overloading import Senders, Sent, neighbours, senders
@@ -32,7 +34,7 @@ def ask(stage: Stage) -> Answer:
     pairs: dict[str, list[tuple[Sent, Sent]]] = {_RAW: [], _SDK: []}
     reads: dict[str, list[Sent]] = {_ALONE: [], _BESIDE: []}
     with senders(target_of(serving.vault), stage.cores.client) as sending:
-        sending.closed_loop(batches, seconds).result()
+        sending.warm_up(batches, seconds)
         for run in range(stage.size.side_runs):
             stage.tell(f"overload, run {run + 1}")
             pairs[_RAW].append(_raw(sending, batches, seconds))
@@ -67,6 +69,7 @@ def _beside_bulk(
     sending: Senders, batches: list[list[str]], singles: list[list[str]], seconds: float
 ) -> Sent:
     bulk = sending.closed_loop(batches, seconds + 2 * _AHEAD_SECONDS)
+    time.sleep(_AHEAD_SECONDS)
     reads = sending.open_loop(singles, _SINGLE_RATE, seconds).result()
     bulk.result()
     return reads

@@ -27,6 +27,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../model/big_endian.h"
+
 #define CV_VERSION 1
 #define CV_EXPORT __attribute__((visibility("default")))
 
@@ -88,12 +90,6 @@ typedef struct {
 CV_EXPORT int cv_version(void) { return CV_VERSION; }
 CV_EXPORT size_t cv_tools_bytes(void) { return sizeof(cv_tools); }
 CV_EXPORT size_t cv_newcomers_bytes(void) { return sizeof(cv_newcomers); }
-
-static void put(unsigned char *at, uint64_t value, int bytes)
-{
-    for (int i = bytes - 1; i >= 0; i--, value >>= 8)
-        at[i] = (unsigned char)value;
-}
 
 /* libsodium's crypto_kdf_derive_from_key. */
 static int derive(const place *p, unsigned char *out, size_t size, uint64_t subkey)

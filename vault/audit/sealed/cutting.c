@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../../model/big_endian.h"
+
 #define CV_VERSION 1
 #define CV_EXPORT __attribute__((visibility("default")))
 
@@ -50,21 +52,6 @@ __attribute__((constructor)) static void make_tables(void)
     for (int slice = 1; slice < SLICES; slice++)
         for (int i = 0; i < 256; i++)
             crc_of[slice][i] = crc_of[slice - 1][i] >> 8 ^ crc_of[0][crc_of[slice - 1][i] & 255];
-}
-
-static uint64_t get(const unsigned char *at, int bytes)
-{
-    uint64_t value = 0;
-
-    for (int i = 0; i < bytes; i++)
-        value = value << 8 | at[i];
-    return value;
-}
-
-static void put(unsigned char *at, uint64_t value, int bytes)
-{
-    for (int i = bytes - 1; i >= 0; i--, value >>= 8)
-        at[i] = (unsigned char)value;
 }
 
 #define FOUR(slice, word)                                                                        \

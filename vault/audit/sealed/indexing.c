@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../../model/big_endian.h"
+
 #define CV_VERSION 1
 #define CV_EXPORT __attribute__((visibility("default")))
 
@@ -40,21 +42,6 @@ typedef struct {
 typedef struct {
     const unsigned char *body, *groups, *end;
 } record;
-
-static uint64_t get(const unsigned char *at, int bytes)
-{
-    uint64_t value = 0;
-
-    for (int i = 0; i < bytes; i++)
-        value = value << 8 | at[i];
-    return value;
-}
-
-static void put(unsigned char *at, uint64_t value, int bytes)
-{
-    for (int i = bytes - 1; i >= 0; i--, value >>= 8)
-        at[i] = (unsigned char)value;
-}
 
 /* The leaf that `*at` begins with, which then is the next one; 0 where it is cut. */
 static int next_leaf(const unsigned char **at, const unsigned char *end, record *found)
