@@ -18,13 +18,18 @@
 
 #include "../../model/big_endian.h"
 
-#define CV_VERSION 1
+#define CV_VERSION 2
 #define CV_EXPORT __attribute__((visibility("default")))
 
 enum { HEAD = 2, NUMBERS = 14, PURPOSE_AT = 22, UNKNOWN_AT = 26, READ = 27, UNKNOWN = 5 };
 enum { LOCATOR = 16, GROUP = LOCATOR + 2, ITEM = 5, CLASS_AT = 3, OUTCOME_AT = 4 };
 enum { KEY = 8, LEAF = 5, ENTRY = KEY + LEAF, RUNS = 8, LEAVES = 256 };
 enum { REFUSED = -1 /* sizes that do not fit */ };
+enum { FAR = 8 /* places that an entry may have to move, on average */ };
+
+typedef unsigned __int128 ranked;
+
+static inline ranked lesser(ranked one, ranked other) { return one < other ? one : other; }
 
 typedef struct {
     uint64_t purposes;                               /* bit n modulo 64 */
@@ -43,6 +48,15 @@ typedef struct {
     const unsigned char *body, *groups, *end;
 } record;
 
+/* How long a group is. Most are of one value: told apart by a branch, which is foreseen, so that nothing waits for the
+ * count before it goes on to the next. */
+static inline ptrdiff_t group_bytes(const unsigned char *group)
+{
+    uint64_t count = get(group + LOCATOR, 2);
+
+    return __builtin_expect(count == 1, 1) ? GROUP + ITEM : GROUP + ITEM * (ptrdiff_t)count;
+}
+
 /* The leaf that `*at` begins with, which then is the next one; 0 where it is cut. */
 static int next_leaf(const unsigned char **at, const unsigned char *end, record *found)
 {
@@ -60,11 +74,11 @@ static int next_leaf(const unsigned char **at, const unsigned char *end, record 
     group = found->body + READ + UNKNOWN * found->body[UNKNOWN_AT];
     found->groups = group;
     while (group < found->end) {
-        if (found->end - group < GROUP || found->end - group - GROUP < ITEM * (ptrdiff_t)get(group + LOCATOR, 2)) {
+        if (found->end - group < GROUP || found->end - group < group_bytes(group)) {
             found->groups = NULL;
             break;
         }
-        group += GROUP + ITEM * get(group + LOCATOR, 2);
+        group += group_bytes(group);
     }
     return 1;
 }
@@ -92,7 +106,7 @@ CV_EXPORT int64_t cv_mention(const unsigned char *bundle, uint64_t size, uint64_
             memcpy(out, group, KEY);
             put(out + KEY, first + place, LEAF);
             out += ENTRY, room -= ENTRY;
-            group += GROUP + ITEM * get(group + LOCATOR, 2);
+            group += group_bytes(group);
         }
     }
     return made;
@@ -120,7 +134,7 @@ CV_EXPORT int cv_look(const unsigned char *bundle, uint64_t size, cv_seen *seen,
             seen->outcomes[*unknown] = 1;
         for (const unsigned char *group = found.groups; group < found.end;) {
             const unsigned char *item = group + GROUP;
-            for (group = item + ITEM * get(group + LOCATOR, 2); item < group; item += ITEM) {
+            for (group += group_bytes(group); item < group; item += ITEM) {
                 seen->classes[item[CLASS_AT]] = 1;
                 seen->outcomes[item[OUTCOME_AT]] = 1;
             }
@@ -129,18 +143,34 @@ CV_EXPORT int cv_look(const unsigned char *bundle, uint64_t size, cv_seen *seen,
     return 0;
 }
 
-/* Puts entries in ascending order, byte by byte from the last one (radix sort), and drops those that are there
- * twice. Returns how many are left. `scratch` is as large as `entries`. */
-CV_EXPORT uint64_t cv_sort(unsigned char *entries, uint64_t count, unsigned char *scratch)
+/* Entries by their first `bits` bits, into `sorted`: equal ones in the order in which they were. */
+static void by_bits(const unsigned char *entries, uint64_t count, unsigned char *sorted, uint32_t *starts, int bits)
 {
-    unsigned char *from = entries, *to = scratch, *last = entries;
+    uint32_t sum = 0;
 
-    for (int byte = ENTRY - 1; byte >= 0; byte--) {
+    memset(starts, 0, sizeof *starts << bits);
+    for (uint64_t i = 0; i < count; i++)
+        starts[get(entries + i * ENTRY, KEY) >> (64 - bits)]++;
+    for (uint64_t place = 0; place < (uint64_t)1 << bits; place++) {
+        uint32_t with = starts[place];
+        starts[place] = sum;
+        sum += with;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        const unsigned char *entry = entries + i * ENTRY;
+        memcpy(sorted + (uint64_t)ENTRY * starts[get(entry, KEY) >> (64 - bits)]++, entry, ENTRY);
+    }
+}
+
+/* Entries by all of their bytes, the last one first (radix sort). Returns where they are then: there, or in `other`. */
+static unsigned char *by_bytes(unsigned char *entries, uint64_t count, unsigned char *other)
+{
+    unsigned char *from = entries, *to = other, *swap;
+
+    for (int byte = ENTRY - 1; byte >= 0; byte--, swap = from, from = to, to = swap) {
         uint64_t starts[256] = {0}, sum = 0;
         for (uint64_t i = 0; i < count; i++)
             starts[from[i * ENTRY + byte]]++;
-        if (count == 0 || starts[from[byte]] == count)
-            continue;
         for (int i = 0; i < 256; i++) {
             uint64_t with = starts[i];
             starts[i] = sum;
@@ -148,39 +178,85 @@ CV_EXPORT uint64_t cv_sort(unsigned char *entries, uint64_t count, unsigned char
         }
         for (uint64_t i = 0; i < count; i++)
             memcpy(to + starts[from[i * ENTRY + byte]]++ * ENTRY, from + i * ENTRY, ENTRY);
-        unsigned char *other = from;
-        from = to, to = other;
     }
-    if (from != entries)
-        memcpy(entries, from, count * ENTRY);
-    for (uint64_t i = 1; i < count; i++)
-        if (memcmp(last, entries + i * ENTRY, ENTRY) != 0)
-            memmove(last += ENTRY, entries + i * ENTRY, ENTRY);
-    return count == 0 ? 0 : (uint64_t)(last - entries) / ENTRY + 1;
+    return from;
 }
 
-/* The next entries of all runs, each ascending, in ascending order, as far as there is room: how many bytes. */
+/* Moves each entry down to its place, which should not be far: 0 where it is, over all, and they are left in disorder. */
+static int settle(unsigned char *entries, uint64_t count)
+{
+    unsigned char held[ENTRY];
+    uint64_t moves = FAR * count;
+
+    for (unsigned char *at = entries + ENTRY, *end = entries + count * ENTRY; at < end; at += ENTRY) {
+        unsigned char *to = at;
+        if (get(at - ENTRY, KEY) < get(at, KEY) || memcmp(at - ENTRY, at, ENTRY) <= 0)
+            continue;
+        memcpy(held, at, ENTRY);
+        do {
+            memcpy(to, to - ENTRY, ENTRY);
+            to -= ENTRY;
+            if (moves-- == 0) {
+                memcpy(to, held, ENTRY);
+                return 0;
+            }
+        } while (to > entries && memcmp(to - ENTRY, held, ENTRY) > 0);
+        memcpy(to, held, ENTRY);
+    }
+    return 1;
+}
+
+/* Puts entries in ascending order, and drops those that are there twice. Returns how many are left. `scratch` is as
+ * large as `entries`; there are 2^bits `starts`. Locators are random: by so many first bits, few are far from their
+ * place. Where they turn out not to be random, all bytes are sorted by. */
+CV_EXPORT uint64_t cv_sort(unsigned char *entries, uint64_t count, unsigned char *scratch, uint32_t *starts, int bits)
+{
+    unsigned char *sorted = scratch, *end = entries;
+
+    if (count == 0 || count > UINT32_MAX || bits < 1 || bits > 32)
+        return 0;
+    by_bits(entries, count, sorted, starts, bits);
+    if (!settle(sorted, count))
+        sorted = by_bytes(sorted, count, entries);
+    for (uint64_t i = 0; i < count; i++) {
+        const unsigned char *entry = sorted + i * ENTRY;
+        if (i == 0 || get(end - ENTRY, KEY) != get(entry, KEY) || memcmp(end - ENTRY, entry, ENTRY) != 0) {
+            memmove(end, entry, ENTRY);
+            end += ENTRY;
+        }
+    }
+    return (uint64_t)(end - entries) / ENTRY;
+}
+
+/* The entry at which a run stands, as a number, the run's own in its last byte; the largest one at its end. */
+static inline ranked rank(const cv_merging *job, uint32_t run)
+{
+    const unsigned char *at = job->at[run];
+
+    if (run >= job->runs || job->end[run] - at < ENTRY)
+        return ~(ranked)0;
+    return (ranked)get(at, KEY) << 64 | (get(at + KEY, LEAF) << 8 | run);
+}
+
+/* The next entries of all runs, each ascending, in ascending order, as far as there is room: how many bytes. A
+ * tournament: each place of the tree has the lesser of the two below it. */
 CV_EXPORT uint64_t cv_merge(cv_merging *job)
 {
-    uint64_t keys[RUNS], leaves[RUNS], written = 0;
-    uint32_t runs = job->runs < RUNS ? job->runs : RUNS;
+    ranked tree[2 * RUNS];
+    uint64_t written = 0;
 
-    for (uint32_t i = 0; i < runs; i++)
-        if (job->end[i] - job->at[i] >= ENTRY)
-            keys[i] = get(job->at[i], KEY), leaves[i] = get(job->at[i] + KEY, LEAF);
-    while (job->room - written >= ENTRY) {
-        uint32_t least = RUNS;
-        for (uint32_t i = 0; i < runs; i++)
-            if (job->end[i] - job->at[i] >= ENTRY &&
-                (least == RUNS || keys[i] < keys[least] || (keys[i] == keys[least] && leaves[i] < leaves[least])))
-                least = i;
-        if (least == RUNS)
-            break;
-        memcpy(job->out + written, job->at[least], ENTRY);
+    for (uint32_t run = 0; run < RUNS; run++)
+        tree[RUNS + run] = rank(job, run);
+    for (uint32_t place = RUNS - 1; place > 0; place--)
+        tree[place] = lesser(tree[2 * place], tree[2 * place + 1]);
+    while (job->room - written >= ENTRY && tree[1] != ~(ranked)0) {
+        uint32_t run = (uint32_t)tree[1] & 255;
+        memcpy(job->out + written, job->at[run], ENTRY);
         written += ENTRY;
-        job->at[least] += ENTRY;
-        if (job->end[least] - job->at[least] >= ENTRY)
-            keys[least] = get(job->at[least], KEY), leaves[least] = get(job->at[least] + KEY, LEAF);
+        job->at[run] += ENTRY;
+        tree[RUNS + run] = rank(job, run);
+        for (uint32_t place = (RUNS + run) / 2; place > 0; place /= 2)
+            tree[place] = lesser(tree[2 * place], tree[2 * place + 1]);
     }
     return written;
 }

@@ -29,9 +29,10 @@ from vault.tlog.proving import TILE_LEAVES
 
 LIBRARY: Final = Path(__file__).with_name("_indexing.so")
 BLOCK_BYTES: Final = ENTRY_BYTES << 15
-_VERSION: Final = 1
+_VERSION: Final = 2
 _GROUP_BYTES: Final = LOCATOR_BYTES + 2
 _NUMBERS: Final = 64
+_MOST_BITS: Final = 18  # by which entries are sorted first: 1 MiB of counters
 
 _ffi: Final = FFI()
 _uncleared: Final = _ffi.new_allocator(should_clear_after_alloc=False)
@@ -67,10 +68,11 @@ class NativeIndexer:
 
     def ordered(self, entries: bytes | bytearray) -> bytes:
         """See `Indexer`."""
-        content = bytearray(entries)
+        content, count = bytearray(entries), len(entries) // ENTRY_BYTES
+        bits = min(max(count.bit_length(), 1), _MOST_BITS)
         with _ffi.from_buffer(content) as there:
-            scratch = _uncleared("unsigned char[]", len(entries))
-            left = self._library.cv_sort(there, len(entries) // ENTRY_BYTES, scratch)
+            scratch, starts = _uncleared("unsigned char[]", len(entries)), _uncleared("uint32_t[]", 1 << bits)
+            left = self._library.cv_sort(there, count, scratch, starts, bits)
         return bytes(memoryview(content)[: left * ENTRY_BYTES])
 
     @contextmanager
@@ -133,6 +135,6 @@ def _declare() -> None:
         int64_t cv_mention(const unsigned char *, uint64_t, uint64_t, unsigned char *, uint64_t, uint16_t *,
                            uint32_t *);
         int cv_look(const unsigned char *, uint64_t, cv_seen *, uint16_t *, uint32_t *);
-        uint64_t cv_sort(unsigned char *, uint64_t, unsigned char *);
+        uint64_t cv_sort(unsigned char *, uint64_t, unsigned char *, uint32_t *, int);
         uint64_t cv_merge(cv_merging *);
     """)

@@ -23,6 +23,7 @@ from vault.audit.layout import NO_DIGEST, parse_closing
 from vault.audit.listing import Segment, open_directory
 from vault.audit.sealed.checkpoints import TiledLog, read_note
 from vault.audit.sealed.files import CHECKPOINT, COSIGNED, LOCK, TREE, TreeFiles
+from vault.audit.sealed.filling import Filling
 from vault.audit.sealed.pacing import at_once
 from vault.audit.sealed.publishing import Publisher
 from vault.audit.sealed.state import State
@@ -64,6 +65,7 @@ class Sealer:
         self._pace = pace
         self._lock: int | None = None
         self._published = 0
+        self._bundle: Filling | None = None  # where the last commit left off, while records come
         self.is_cosigned = False
         self.files = TreeFiles(directory / TREE)
         self.state = State()
@@ -80,6 +82,7 @@ class Sealer:
             make_directory(self.files.root)
             self._lock = os.open(self.files.root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._bundle = None
             self.state = State.read(self.files.root)
         except OSError as error:
             self.close()
@@ -127,24 +130,27 @@ class Sealer:
 
     def _take(self) -> None:
         writing: Writing | None = None
-        taken = 0
+        taken, came = 0, False
+        bundle, self._bundle = self._bundle, None  # not what was committed, if this fails
         for piece in self._tailing.pieces(self.state):
             if writing is None:
-                writing = Writing(self.files, self.state, self._pace)
+                writing = Writing(self.files, self.state, self._pace, bundle)
             self._tailing.became(piece, writing.add(piece))
-            taken += piece.bytes
+            taken, came = taken + piece.bytes, True
             if taken >= COMMIT_BYTES:
-                self._commit(writing)
-                writing, taken = None, 0
+                bundle, writing, taken = self._commit(writing), None, 0
         if writing is not None:
-            self._commit(writing)
+            bundle = self._commit(writing)
+        if came:
+            self._bundle = bundle
 
-    def _commit(self, writing: Writing) -> None:
+    def _commit(self, writing: Writing) -> Filling:
         self._tailing.sync()
         state = writing.finish()
         state.write(self.files.root)
         self.state = state
         writing.tidy()
+        return writing.bundle
 
     def _drop_segments(self) -> None:
         """Removes segments that are sealed to their end; forgets those that are durably gone."""

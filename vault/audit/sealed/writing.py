@@ -24,8 +24,20 @@ from vault.tlog.tiles import Edge, Tile, edge_widths, entries_path, split_entrie
 class Writing:
     """The growth of a tree from one state to the next."""
 
-    def __init__(self, files: TreeFiles, state: State, pace: Callable[[], None] = at_once) -> None:
-        """Reads the partial tiles and the partial bundle; calls `pace` after each full bundle.
+    def __init__(
+        self,
+        files: TreeFiles,
+        state: State,
+        pace: Callable[[], None] = at_once,
+        bundle: Filling | None = None,
+    ) -> None:
+        """Reads the partial tiles, and the partial bundle if it has to.
+
+        Args:
+            files: of the tree.
+            state: of the tree.
+            pace: called after each full bundle.
+            bundle: where the commit before, which made this state, left off.
 
         Raises:
             IntegrityFailedError: one of them is missing or damaged.
@@ -40,12 +52,15 @@ class Writing:
             for level, width in enumerate(edge_widths(state.size))
         ]
         self._edge = Edge.of(state.size, partials)
-        index, width = divmod(state.size, TILE_LEAVES)
-        entries = split_entries(files.bundle(index, width))[:width] if width else []
-        self._bundle = Filling(new_cutter(), index, entries)
+        self.bundle = bundle or self._read_bundle()
         self._spans: list[bytes] = []
         self._tiles: list[Tile] = []
         self._made: list[bytes] = []  # hashes of the leaves of one piece
+
+    def _read_bundle(self) -> Filling:
+        index, width = divmod(self._state.size, TILE_LEAVES)
+        entries = split_entries(self._files.bundle(index, width))[:width] if width else []
+        return Filling(new_cutter(), index, entries)
 
     def add(self, piece: Piece) -> bytes:
         """Adds the records of a piece; returns the hashes of their leaves, joined."""
@@ -53,7 +68,7 @@ class Writing:
         for stretch in piece.stretches:
             at = 0
             while at < len(stretch.frames):
-                at += self._bundle.take(head, stretch, at) or self._take_long(head, stretch, at)
+                at += self.bundle.take(head, stretch, at) or self._take_long(head, stretch, at)
                 self._flush_full()
         self._grow()
         self._records += piece.records
@@ -67,7 +82,7 @@ class Writing:
         edge, files = self._edge, self._files
         for tile in (*self._tiles, *edge.partials()):
             files.write(tile.path, tile.hashes)
-        bundle = self._bundle
+        bundle = self.bundle
         if bundle.leaves:
             files.write(entries_path(bundle.index, bundle.leaves), bundle.content)
         if self._spans:
@@ -105,12 +120,12 @@ class Writing:
         length: int = FRAME.unpack_from(stretch.frames, at)[0]
         end = begin + length
         for leaf in leaves_of(head, stretch.offset + at, bytes(stretch.frames[begin:end])):
-            self._bundle.add(leaf)
+            self.bundle.add(leaf)
             self._flush_full()
         return end - at
 
     def _flush_full(self) -> None:
-        bundle = self._bundle
+        bundle = self.bundle
         if not bundle.is_full:
             return
         self._files.write(entries_path(bundle.index), bundle.content)
@@ -120,6 +135,6 @@ class Writing:
         self._pace()
 
     def _grow(self) -> None:
-        hashes = self._bundle.hashes()
+        hashes = self.bundle.hashes()
         self._made.append(hashes)
         self._tiles += self._edge.append(hashes)

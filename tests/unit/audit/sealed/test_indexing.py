@@ -1,6 +1,7 @@
 """The compiled indexer and its reference find the same in bundles, and put entries in the same order."""
 
 import gc
+import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -122,6 +123,22 @@ def test_a_bundle_that_is_cut_is_refused(indexer: Indexer, content: list[bytes])
 @given(given_entries=entries)
 def test_entries_are_put_in_order_and_each_kept_once(indexer: Indexer, given_entries: list[bytes]) -> None:
     assert indexer.ordered(b"".join(given_entries)) == b"".join(sorted(set(given_entries)))
+
+
+@pytest.mark.parametrize("indexer", INDEXERS)
+@pytest.mark.parametrize("key", ["random", "alike", "falling", "of two", "equal"])
+def test_many_entries_are_put_in_order_whatever_their_keys_are(indexer: Indexer, key: str) -> None:
+    chance = random.Random(1)
+    keys = {
+        "random": lambda _: chance.randbytes(8),
+        "alike": lambda _: bytes(5) + chance.randbytes(3),
+        "falling": lambda number: (10**9 - number).to_bytes(8, "big"),
+        "of two": lambda number: bytes(7) + bytes([number % 2]),
+        "equal": lambda _: bytes(8),
+    }[key]
+    found = [keys(number) + (number // 3).to_bytes(5, "big") for number in range(5000)]
+    assert indexer.ordered(b"".join(found)) == b"".join(sorted(set(found)))
+    assert indexer.ordered(b"".join(reversed(found))) == b"".join(sorted(set(found)))
 
 
 @pytest.mark.parametrize("indexer", INDEXERS)

@@ -1,5 +1,7 @@
+import errno
 import random
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -236,3 +238,37 @@ def test_a_tree_that_was_rolled_back_with_its_checkpoints_is_noticed_by_the_witn
     with pytest.raises(LedgerBehindError):
         seal(log_directory, witness)
     witness.close()
+
+
+def test_a_round_that_the_disk_refuses_is_made_again(tmp_path, monkeypatch):
+    log, one = writer(tmp_path), sealer(tmp_path)
+    for upto in (300, 600, 900):
+        for _ in range(300):
+            log.append(read_of(log.next_seq(), ALICE))
+        if upto == 600:
+            with monkeypatch.context() as refusing:
+                refusing.setattr(State, "write", Mock(side_effect=OSError(errno.ENOSPC, "full")))
+                with pytest.raises(AuditUnavailableError):
+                    one.seal()
+        one.seal()
+    one.close()
+    log.close()
+    assert sealed_seqs(tmp_path) == list(range(1, 901))
+    assert SealedLog.open(tmp_path).tiles.root() == mth(entries_of(tmp_path))
+
+
+def test_a_sealer_that_is_opened_again_goes_on_where_another_left_off(tmp_path):
+    log, one = writer(tmp_path), sealer(tmp_path)
+    for upto in (100, 200, 300):
+        for _ in range(100):
+            log.append(read_of(log.next_seq(), ALICE))
+        if upto == 200:
+            one.close()
+            seal(tmp_path)
+            one.open()
+        else:
+            one.seal()
+    one.close()
+    log.close()
+    assert sealed_seqs(tmp_path) == list(range(1, 301))
+    assert SealedLog.open(tmp_path).tiles.root() == mth(entries_of(tmp_path))
