@@ -1,6 +1,5 @@
 """The compiled indexer and its reference find the same in bundles, and put entries in the same order."""
 
-import gc
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -72,7 +71,6 @@ entries = st.lists(
 def mentioned(indexer: Indexer, content: Sequence[bytes], first: int) -> bytes:
     bundle = join_entries(content)
     found, others = indexer.mentions(bundle, first)
-    gc.collect()  # nothing that was returned may rest on what is gone
     for place in others:
         try:
             of = locators_of(content_of(content[place]))
