@@ -54,24 +54,27 @@ class NeverError(AssertionError):
 def explore(limits: Limits, rule: Rule = Rule(), *, to_the_end: bool = True) -> Explored:  # noqa: B008 - immutable
     """Raises TooEarlyError or NeverError with the schedule's state; `to_the_end` also checks the latter."""
     start = _after(rule, Finality(), beginning())
-    frontier = {start: 1}
-    finals = {start: _finals(rule, limits, *start)}
+    numbers = {start: 0}  # of what was reached: to hash a whole world takes longer than most of the rest
+    finals = [_finals(rule, limits, *start)]
+    frontier = {0: (start, 1)}
     schedules = 1
     for _ in range(limits.depth):
-        following: dict[tuple[World, Finality], int] = {}
-        for (world, state), count in frontier.items():
+        following: dict[int, tuple[tuple[World, Finality], int]] = {}
+        for number, ((world, state), count) in frontier.items():
             for step in steps(world, limits):
                 reached = _after(rule, state, step)
-                if reached not in finals:
-                    finals[reached] = _finals(rule, limits, *reached)
+                known = len(numbers)
+                to = numbers.setdefault(reached, known)
+                if to == known:
+                    finals.append(_finals(rule, limits, *reached))
                     if to_the_end:
                         _check_the_end(rule, limits, *reached)
-                if not finals[world, state] <= finals[reached]:
+                if not finals[number] <= finals[to]:
                     raise TooEarlyError(f"final before, and no more in {reached[0]}")
-                following[reached] = following.get(reached, 0) + count
-        schedules += sum(following.values())
+                following[to] = (reached, following[to][1] + count if to in following else count)
+        schedules += sum(count for _, count in following.values())
         frontier = following
-    return Explored(schedules, len(finals), sum(map(bool, finals.values())))
+    return Explored(schedules, len(finals), sum(map(bool, finals)))
 
 
 def _after(rule: Rule, state: Finality, step: Step) -> tuple[World, Finality]:
