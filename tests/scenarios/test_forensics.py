@@ -10,13 +10,14 @@ customer by what only its data key makes; the sealed log holds all the while.
 """
 
 import os
+import random
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.scenarios.support.forensics.accesses import told_by_names
-from tests.scenarios.support.forensics.copies import copy_data
+from tests.scenarios.support.forensics.copies import copy_data, pieces_of
 from tests.scenarios.support.forensics.scanning import SEALED_WINDOW, Hit, Needles
 from tests.scenarios.support.forensics.searching import Findings, Search
 from tests.scenarios.support.forensics.working import Amounts, Work
@@ -138,3 +139,21 @@ def test_the_search_sees_every_offset() -> None:
         assert known.find(around[0] + keys[999] + around[1]) == [Hit(at, 999)]
     assert known.find_sealed(keys[0], wrapped[:-1]) == []
     assert known.find(keys[3][:-1]) == []
+
+
+def test_every_window_of_a_file_with_holes_lies_in_a_piece(tmp_path: Path) -> None:
+    path, page, chance = tmp_path / "sparse", 1 << 12, random.Random(1)
+    written = [0, page, 9 * page + 17, 20 * page - 3, 40 * page, 40 * page + 700, 41 * page, 77 * page + 4000]
+    with path.open("wb") as file:
+        for at in written:
+            file.seek(at)
+            file.write(chance.randbytes(SEALED_WINDOW + 30))
+        file.truncate(99 * page + 5)
+    content, seen = path.read_bytes(), dict[int, bytes]()
+    for piece in pieces_of([path], set()):
+        assert content[piece.offset : piece.offset + len(piece.data)] == piece.data
+        seen |= {piece.offset + at: piece.data[at : at + SEALED_WINDOW] for at in range(page)}
+    for at in range(len(content) - SEALED_WINDOW + 1):
+        window = content[at : at + SEALED_WINDOW]
+        assert seen.get(at, bytes(SEALED_WINDOW)) == window
+    assert bytes(SEALED_WINDOW) in seen.values()

@@ -6,10 +6,13 @@ Rules:
 - `root/` is left out: it stands for the HSM or KMS, of which nobody takes file copies. A copy with it opens
   its epoch for good, which is why the provider `file` only ever promises its best effort.
 - Copies share most of their bytes. Files are cut in pieces of a page, each with the beginning of the next, so
-  that every offset's window lies within one piece; a piece that was seen before is not looked at again.
+  that every offset's window lies within one piece; a piece that was seen before is not looked at again. Nor
+  are holes: most of a new LMDB file is one.
 """
 
+import errno
 import hashlib
+import os
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -51,14 +54,44 @@ def files_of(places: Iterable[Path]) -> list[Path]:
 def pieces_of(paths: Iterable[Path], seen: set[bytes]) -> Iterator[Piece]:
     """Every piece of some files that differs from all that were `seen`, which grows."""
     for path in paths:
-        with path.open("rb") as file:
-            offset, data = 0, file.read(_READ_BYTES + _OVERLAP_BYTES)
-            while data:
-                for start in range(0, min(len(data), _READ_BYTES), _PIECE_BYTES):
+        with path.open("rb", buffering=0) as file:
+            for offset, size, data in _blocks(file.fileno()):
+                for start in range(0, size, _PIECE_BYTES):
                     piece = data[start : start + _PIECE_BYTES + _OVERLAP_BYTES]
                     name = hashlib.blake2b(piece, digest_size=16).digest()
                     if name not in seen:
                         seen.add(name)
                         yield Piece(path, offset + start, piece)
-                offset += _READ_BYTES
-                data = data[_READ_BYTES:] + file.read(_READ_BYTES) if len(data) > _READ_BYTES else b""
+
+
+def _blocks(descriptor: int) -> Iterator[tuple[int, int, bytes]]:
+    """A file in blocks of whole pieces: offset, size, bytes with those that the last piece reaches into."""
+    size = os.fstat(descriptor).st_size
+    for start, end in _stretches(descriptor, size):
+        for offset in range(start, end, _READ_BYTES):
+            block = min(_READ_BYTES, end - offset)
+            data = os.pread(descriptor, block + _OVERLAP_BYTES, offset)
+            assert len(data) == min(block + _OVERLAP_BYTES, size - offset)
+            yield offset, block, data
+
+
+def _stretches(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
+    """Where a file has data, in whole pieces, with the piece before, which reaches into it.
+
+    Of a hole there is one piece: the others are the same zeros.
+    """
+    at = 0
+    while at < size:
+        try:
+            data = os.lseek(descriptor, at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            data = size  # nothing but a hole
+        begin = max(at, (data // _PIECE_BYTES - 1) * _PIECE_BYTES)
+        if begin > at:
+            yield at, at + _PIECE_BYTES
+        hole = os.lseek(descriptor, data, os.SEEK_HOLE) if data < size else size
+        end = -(-hole // _PIECE_BYTES) * _PIECE_BYTES
+        yield begin, end
+        at = end
