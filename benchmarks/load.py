@@ -5,23 +5,17 @@
 - By SDK: `Vault.detokenize`, as a CRM calls it.
 - Closed loop: several threads, each on a connection of its own, each with one call under way. Says how many
   calls a server manages, and nothing about latency: a slow server slows its clients down.
-- Open loop: calls begin at moments drawn beforehand (a Poisson process), whether earlier ones were answered
-  or not. A latency runs from the moment that was drawn: where the server stalls, or this client is
-  late, the wait of every call that was due counts (no "coordinated omission"). Python's collector of cycles
-  is off meanwhile, and what a call leaves behind is little: its pauses would be the client's.
+- Open loop: see `open_loop`.
 """
 
-import gc
 import itertools
 import multiprocessing
 import os
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -31,8 +25,8 @@ from customervault import Vault
 from customervault.v1 import token_service_pb2 as api
 
 from benchmarks.calls import PURPOSE, Call
+from benchmarks.open_loop import TIMEOUT_SECONDS, Latencies, OpenLoop
 
-_TIMEOUT_SECONDS = 30.0
 _STOP_SECONDS = 10.0
 _OPTIONS = [
     ("grpc.use_local_subchannel_pool", 1),
@@ -58,19 +52,6 @@ class Lap:
     calls: int
     values: int
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Latencies:
-    """An open loop: seconds from the moment that a call was due to its answer; failed calls have none.
-
-    `client_cpu` is what the client used, of a core; `late` by how much it sent a call too late, at worst.
-    """
-
-    seconds: tuple[float, ...]
-    failed: int
-    client_cpu: float
-    late: float
 
 
 class LoadError(Exception):
@@ -174,12 +155,13 @@ class _Sender:
         self._targets: dict[str, Target] = {}
         self._scripts: dict[str, Sequence[Call]] = {}
         self._turns: dict[tuple[str, str], Iterator[int]] = {}
+        self._open_loop = OpenLoop()
+        stack.callback(self._open_loop.close)
 
     def connect(self, server: str, target: Target) -> None:
-        credentials = grpc.ssl_channel_credentials(
-            *(Path(file).read_bytes() for file in (target.ca, target.key, target.certificate))
-        )
+        credentials = _credentials(target)
         self._targets[server] = target
+        self._open_loop.forget(server)
         self._vaults.pop(server, None)
         self._channels[server] = [
             self._stack.enter_context(grpc.secure_channel(target.address, credentials, _OPTIONS))
@@ -193,7 +175,7 @@ class _Sender:
     def reply(self, server: str, script: str) -> bytes:
         method, request, _ = self._scripts[script][0]
         send: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channels[server][0].unary_unary(method)
-        return send(request, timeout=_TIMEOUT_SECONDS)
+        return send(request, timeout=TIMEOUT_SECONDS)
 
     def lap(self, server: str, script: str, seconds: float) -> Lap:
         calls = self._scripts[script]
@@ -202,7 +184,7 @@ class _Sender:
 
         def call(thread: int, number: int) -> None:
             method, request, values = calls[number % len(calls)]
-            replies.append((values, send[thread][method](request, timeout=_TIMEOUT_SECONDS)))
+            replies.append((values, send[thread][method](request, timeout=TIMEOUT_SECONDS)))
 
         wall = self._drive(call, self._turn(server, script), seconds, len(calls))
         return Lap(len(replies), sum(_revealed(reply, values) for values, reply in replies), wall)
@@ -217,7 +199,7 @@ class _Sender:
                 key=target.key,
                 purpose=PURPOSE,
                 channels=self._threads,
-                timeout=_TIMEOUT_SECONDS,
+                timeout=TIMEOUT_SECONDS,
             )
             self._vaults[server] = self._stack.enter_context(vault)
         detokenize = self._vaults[server].detokenize
@@ -233,29 +215,12 @@ class _Sender:
         return Lap(len(counts), sum(counts), wall)
 
     def open_loop(self, server: str, script: str, calls_a_second: float, seconds: float) -> Latencies:
-        calls = self._scripts[script]
-        send = self._senders(server, calls)
-        gaps = random.Random(11)
-        latencies: list[float] = []
-        failures: list[float] = []
+        if not self._open_loop.is_connected(server):
+            target = self._targets[server]
+            credentials = _credentials(target)
+            self._open_loop.connect(server, target.address, credentials, _OPTIONS, self._threads)
         turn = self._turn(server, script)
-        sent, late = 0, 0.0
-        with _no_collection():
-            cpu, begun = time.process_time(), time.perf_counter()
-            due = begun
-            while (due := due + gaps.expovariate(calls_a_second)) < begun + seconds:
-                if (early := due - time.perf_counter()) > 0:
-                    time.sleep(early)
-                number = next(turn)
-                method, request, _ = calls[number % len(calls)]
-                late = max(late, time.perf_counter() - due)
-                future = send[number % self._threads][method].future(request, timeout=_TIMEOUT_SECONDS)
-                future.add_done_callback(partial(_ended, latencies, failures, due))
-                sent += 1
-            while len(latencies) + len(failures) < sent:
-                time.sleep(0.001)
-            used = (time.process_time() - cpu) / (time.perf_counter() - begun)
-        return Latencies(tuple(latencies), len(failures), used, late)
+        return self._open_loop.run(server, self._scripts[script], turn, calls_a_second, seconds)
 
     def _senders(
         self, server: str, calls: Sequence[Call]
@@ -295,22 +260,10 @@ class _Sender:
         return time.perf_counter() - begun
 
 
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Python's collector of cycles is off meanwhile: its pauses would count as the server's."""
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.unfreeze()
-
-
-def _ended(latencies: list[float], failures: list[float], due: float, future: "grpc.Future[bytes]") -> None:
-    took = time.perf_counter() - due
-    (latencies if future.exception() is None else failures).append(took)
+def _credentials(target: Target) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(
+        *(Path(file).read_bytes() for file in (target.ca, target.key, target.certificate))
+    )
 
 
 def _revealed(reply: bytes, asked: int) -> int:

@@ -6,7 +6,7 @@ of it is one of what the machine does at that time; and the empty echo gets call
 """
 
 from benchmarks.figures import ECHO, VAULT, Answer, Figure, percentile
-from benchmarks.load import Latencies
+from benchmarks.open_loop import Latencies
 from benchmarks.stage import Stage
 
 LOADS = (50, 70, 90)
