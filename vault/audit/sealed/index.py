@@ -74,9 +74,9 @@ class Index:
             except FileNotFoundError:  # merged meanwhile
                 continue
 
-    def add(self, first: int, end: int, entries: bytes | bytearray) -> None:
-        """Writes the run of leaves [first, end); `entries` joined, in any order."""
-        for _ in self._write(first, end, [new_indexer().ordered(entries)]):
+    def add(self, first: int, end: int, *parts: bytes | memoryview) -> None:
+        """Writes the run of leaves [first, end); `parts` of entries, joined, in any order, are used up."""
+        for _ in self._write(first, end, [new_indexer().ordered(parts)]):
             pass
 
     def merge(self) -> bool:
@@ -123,7 +123,7 @@ class Index:
         for run in runs:
             run.path.unlink(missing_ok=True)
 
-    def _write(self, first: int, end: int, blocks: Iterable[bytes]) -> Iterator[None]:
+    def _write(self, first: int, end: int, blocks: Iterable[bytes | memoryview]) -> Iterator[None]:
         """Writes a run, and rests after each block."""
         self._directory.mkdir(mode=0o700, exist_ok=True)
         path = self._directory / f"{first:013d}-{end:013d}.run"

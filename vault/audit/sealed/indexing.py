@@ -40,7 +40,7 @@ class Seen:
 class Mentions(NamedTuple):
     """Entries of a bundle's reads, joined, in any order; and the places of leaves that were not looked at."""
 
-    entries: bytes
+    entries: bytes | memoryview
     others: Sequence[int]
 
 
@@ -68,8 +68,8 @@ class Indexer(Protocol):
             IntegrityFailedError: it ends within an entry, or has too many.
         """
 
-    def ordered(self, entries: bytes | bytearray) -> bytes:
-        """Entries in ascending order, each of them once."""
+    def ordered(self, parts: Sequence[bytes | memoryview]) -> bytes | memoryview:
+        """All entries in ascending order, each once. Parts that can be written to may be overwritten."""
 
     def merged(self, runs: Sequence[Content]) -> AbstractContextManager[Iterator[bytes]]:
         """The entries of up to `MAX_RUNS` runs, each in ascending order, as one; in blocks.
@@ -89,9 +89,9 @@ class PortableIndexer:
         """See `Indexer`."""
         return Sight(Seen(), _places(bundle))
 
-    def ordered(self, entries: bytes | bytearray) -> bytes:
+    def ordered(self, parts: Sequence[bytes | memoryview]) -> bytes | memoryview:
         """See `Indexer`."""
-        return b"".join(sorted({each for (each,) in _ENTRIES.iter_unpack(entries)}))
+        return b"".join(sorted({each for part in parts for (each,) in _ENTRIES.iter_unpack(part)}))
 
     def merged(self, runs: Sequence[Content]) -> AbstractContextManager[Iterator[bytes]]:
         """See `Indexer`."""

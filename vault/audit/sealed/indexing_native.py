@@ -54,7 +54,7 @@ class NativeIndexer:
         )
         if made < 0:
             raise IntegrityFailedError(file="entries")
-        return Mentions(bytes(_ffi.buffer(out, made * ENTRY_BYTES)), list(others[0 : count[0]]))
+        return Mentions(memoryview(_ffi.buffer(out, made * ENTRY_BYTES)), list(others[0 : count[0]]))
 
     def sight(self, bundle: bytes) -> Sight:
         """See `Indexer`."""
@@ -66,14 +66,16 @@ class NativeIndexer:
         seen = Seen(_numbers(found.calls), purposes, _numbers(found.classes), _numbers(found.outcomes))
         return Sight(seen, list(others[0 : count[0]]))
 
-    def ordered(self, entries: bytes | bytearray) -> bytes:
+    def ordered(self, parts: Sequence[bytes | memoryview]) -> bytes | memoryview:
         """See `Indexer`."""
-        content, count = bytearray(entries), len(entries) // ENTRY_BYTES
+        one = len(parts) == 1 and isinstance(parts[0], memoryview) and not parts[0].readonly
+        entries = memoryview(parts[0] if one else bytearray().join(parts))
+        count = len(entries) // ENTRY_BYTES
         bits = min(max(count.bit_length(), 1), _MOST_BITS)
-        with _ffi.from_buffer(content) as there:
+        with _ffi.from_buffer(entries) as there:
             scratch, starts = _uncleared("unsigned char[]", len(entries)), _uncleared("uint32_t[]", 1 << bits)
             left = self._library.cv_sort(there, count, scratch, starts, bits)
-        return bytes(memoryview(content)[: left * ENTRY_BYTES])
+        return entries[: left * ENTRY_BYTES]
 
     @contextmanager
     def merged(self, runs: Sequence[Content]) -> Iterator[Iterator[bytes]]:

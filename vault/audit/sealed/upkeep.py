@@ -72,17 +72,18 @@ class Upkeep:
     def _extend(self, state: State, first: int) -> None:
         """Indexes some thousand leaves from `first` on."""
         log = SealedLog(self._files, state, first)
-        entries = bytearray()
-        leaf, end = first, self._full(state)
-        while leaf < end and len(entries) < RUN_ENTRIES * ENTRY_BYTES:
+        parts: list[bytes | memoryview] = []
+        leaf, end, size = first, self._full(state), 0
+        while leaf < end and size < RUN_ENTRIES * ENTRY_BYTES:
             bundle = self._files.bundle(leaf // TILE_LEAVES, TILE_LEAVES)
             found, others = self._indexer.mentions(bundle, leaf)
-            entries += found
-            for each, raw in _chosen(bundle, leaf, others):
-                entries += entries_of(_locators(log, each, raw), each)
+            chosen = _chosen(bundle, leaf, others)
+            rest = b"".join([entries_of(_locators(log, each, raw), each) for each, raw in chosen])
+            parts += [part for part in (found, rest) if len(part)]
+            size += len(found) + len(rest)
             leaf += TILE_LEAVES
             self._pace()
-        self._index.add(first, leaf, entries)
+        self._index.add(first, leaf, *parts)
 
     def _describe(self, state: State) -> bool:
         """Makes the traits of some bundles; says if any were missing."""

@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from tests.unit.audit.samples import read_of, writer
+from tests.unit.audit.samples import act_of, read_of, writer
 from tests.unit.audit.sealed.samples import seal
 from vault.audit.records import (
     MASKED,
@@ -17,6 +17,7 @@ from vault.audit.records import (
     read_item,
     unknown_counts,
 )
+from vault.audit.sealed import upkeep as upkeep_module
 from vault.audit.sealed.files import TREE, TreeFiles
 from vault.audit.sealed.index import FANOUT, Index, entries_of
 from vault.audit.sealed.leaves import locators_of
@@ -24,6 +25,7 @@ from vault.audit.sealed.log import SealedLog
 from vault.audit.sealed.state import State
 from vault.audit.sealed.upkeep import Upkeep
 from vault.errors import Reason
+from vault.tlog.proving import TILE_LEAVES
 
 
 def name_of(customer: int) -> bytes:
@@ -81,6 +83,21 @@ def test_a_customer_is_found_indexed_or_not_compressed_or_not(tmp_path):
         working = upkeep.step(state, eager=True)
     assert upkeep.backlog(state) == 0
     assert not (tmp_path / TREE / "tile" / "entries" / "000").exists()
+
+
+def test_one_step_indexes_no_more_than_it_may(tmp_path, monkeypatch):
+    monkeypatch.setattr(upkeep_module, "RUN_ENTRIES", 700)
+    log = writer(tmp_path, segment_bytes=1 << 20)
+    for leaf in range(10 * TILE_LEAVES):
+        log.append(read_of(leaf + 1, name_of(leaf % 40)) if leaf % 9 else act_of(leaf + 1, name_of(7)))
+    log.close()
+    seal(tmp_path)
+    upkeep, state = Upkeep(TreeFiles(tmp_path / TREE)), State.read(tmp_path / TREE)
+    left = []
+    while upkeep.backlog(state):
+        assert upkeep.step(state, eager=True)
+        left.append(upkeep.backlog(state) // TILE_LEAVES)
+    assert left == [7, 4, 1, 0]
 
 
 @pytest.mark.parametrize("counts", [(), (1,), (3, 3, 3), (1, 2, 3), (2, 2, 5), (0, 4)])
