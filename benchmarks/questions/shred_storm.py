@@ -1,8 +1,9 @@
 """What do 500 shreds a second cost the reads beside them, and does any read succeed after its shred?
 
-Four stretches a run: reads alone, shreds alone, both, reads alone. What the shreds cost by themselves is
-subtracted, so that what is left is what they do to the reads. After each acknowledgement the shredded
-customers are read at once, by another connection, while the storm goes on.
+Five stretches a run: reads alone, shreds alone, both, shreds alone, reads alone; so a machine that gets
+faster or slower meanwhile does so for all. What the shreds cost by themselves is subtracted, and what is left
+is what they do to the reads. After each acknowledgement the shredded customers are read at once, by another
+connection, while the storm goes on.
 """
 
 import threading
@@ -66,10 +67,10 @@ def ask(stage: Stage) -> Answer:
             for run in range(runs):
                 stage.tell(f"shred storm, run {run + 1}")
                 first = serving.vault_lap(script, seconds / 2)
-                before = serving.cpu()
-                storm.run(shredder, reader, seconds)
-                own = serving.cpu() - before
-                both = _together(serving, storm, script, shredder, reader, seconds, own)
+                own = _alone(serving, storm, shredder, reader, seconds / 2)
+                values, cpu = _together(serving, storm, script, shredder, reader, seconds)
+                own += _alone(serving, storm, shredder, reader, seconds / 2)
+                both = values / max(1e-3, cpu - own)
                 reads = (first + serving.vault_lap(script, seconds / 2)) / 2
                 alone.append(reads)
                 beside.append(both)
@@ -90,16 +91,17 @@ def ask(stage: Stage) -> Answer:
     )
 
 
+def _alone(serving: Serving, storm: Storm, shredder: Vault, reader: Vault, seconds: float) -> float:
+    """The server's CPU seconds for a storm beside nothing else."""
+    before = serving.cpu()
+    storm.run(shredder, reader, seconds)
+    return serving.cpu() - before
+
+
 def _together(
-    serving: Serving,
-    storm: Storm,
-    script: Script,
-    shredder: Vault,
-    reader: Vault,
-    seconds: float,
-    own_cpu: float,
-) -> float:
-    """Values a second for each core while the storm goes on, without the CPU that it takes by itself."""
+    serving: Serving, storm: Storm, script: Script, shredder: Vault, reader: Vault, seconds: float
+) -> tuple[int, float]:
+    """How many values were read while the storm went on, and the server's CPU seconds for both."""
     failures: list[BaseException] = []
 
     def shred() -> None:
@@ -115,4 +117,4 @@ def _together(
     thread.join()
     if failures:
         raise failures[0]
-    return lap.values / max(1e-3, serving.cpu() - before - own_cpu)
+    return lap.values, serving.cpu() - before
