@@ -1,8 +1,8 @@
 """The keeper's thread of the sealed access log: seals at an interval, and works on the index in spare time.
 
 - A round costs some microseconds of one core a record, and is spread over the time between rounds (`pacing`).
-- Index and compression are deferred. While records come in numbers these get a hundredth of one core, a tenth
-  when too much has been left, a fifth when it is quiet.
+- Index and compression are deferred. While records come in numbers these get a two-hundredth of one core, a
+  tenth when too much has been left, a fifth when it is quiet.
 - A sealer that cannot be opened is tried again: another process may hold it, or the disk may come back. One
   that finds its tree rolled back or changed says so each time, and seals nothing.
 - When the vault's signing key has changed, the next round signs with the new one.
@@ -27,7 +27,7 @@ SPACE_SECONDS = 300.0
 BUSY_LEAVES = 500  # in a round
 BACKLOG_LEAVES = 2_000_000
 _NICENESS = 10
-_BUSY_SHARE, _BACKLOG_SHARE, _QUIET_SHARE = 0.01, 0.1, 0.2
+_BUSY_SHARE, _BACKLOG_SHARE, _QUIET_SHARE = 0.005, 0.1, 0.2
 
 
 class SealerThread:
