@@ -44,6 +44,12 @@ class Target:
     certificate: str
     key: str
 
+    def credentials(self) -> grpc.ChannelCredentials:
+        """Of a channel to it."""
+        return grpc.ssl_channel_credentials(
+            *(Path(file).read_bytes() for file in (self.ca, self.key, self.certificate))
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Lap:
@@ -159,7 +165,7 @@ class _Sender:
         stack.callback(self._open_loop.close)
 
     def connect(self, server: str, target: Target) -> None:
-        credentials = _credentials(target)
+        credentials = target.credentials()
         self._targets[server] = target
         self._open_loop.forget(server)
         self._vaults.pop(server, None)
@@ -217,7 +223,7 @@ class _Sender:
     def open_loop(self, server: str, script: str, calls_a_second: float, seconds: float) -> Latencies:
         if not self._open_loop.is_connected(server):
             target = self._targets[server]
-            credentials = _credentials(target)
+            credentials = target.credentials()
             self._open_loop.connect(server, target.address, credentials, _OPTIONS, self._threads)
         turn = self._turn(server, script)
         return self._open_loop.run(server, self._scripts[script], turn, calls_a_second, seconds)
@@ -258,12 +264,6 @@ class _Sender:
         if failures:
             raise failures[0]
         return time.perf_counter() - begun
-
-
-def _credentials(target: Target) -> grpc.ChannelCredentials:
-    return grpc.ssl_channel_credentials(
-        *(Path(file).read_bytes() for file in (target.ca, target.key, target.certificate))
-    )
 
 
 def _revealed(reply: bytes, asked: int) -> int:

@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -208,9 +207,7 @@ class _Connections:
     """A few connections, each with its own channel, used in turn."""
 
     def __init__(self, target: Target, stack: ExitStack, count: int = _CHANNELS) -> None:
-        credentials = grpc.ssl_channel_credentials(
-            Path(target.ca).read_bytes(), Path(target.key).read_bytes(), Path(target.certificate).read_bytes()
-        )
+        credentials = target.credentials()
         own = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 64 * 2**20)]
         self.channels = [
             stack.enter_context(grpc.secure_channel(target.address, credentials, own)) for _ in range(count)

@@ -35,7 +35,7 @@ from vault.audit.sealed.pacing import at_once
 from vault.audit.sealed.state import State
 
 _CHANGED: Final = "not the records that were closed"
-READ_BYTES: Final = 1 << 20  # what is done with them finds them in the cache
+READ_BYTES: Final = 1 << 20  # what a piece costs by itself is little beside its records
 
 
 @dataclass(frozen=True, slots=True)

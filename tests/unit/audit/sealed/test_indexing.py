@@ -1,5 +1,6 @@
 """The compiled indexer and its reference find the same in bundles, and put entries in the same order."""
 
+import gc
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -79,6 +80,25 @@ def mentioned(indexer: Indexer, content: Sequence[bytes], first: int) -> bytes:
             of = []
         parts.append(entries_of(of, first + place))
     return bytes(indexer.ordered(parts))
+
+
+@pytest.mark.parametrize("indexer", INDEXERS)
+def test_what_was_returned_rests_on_nothing_that_is_gone(indexer: Indexer) -> None:
+    chance = random.Random(2)
+    groups = [chance.randbytes(16) + b"\0\0" for _ in range(2000)]
+    bundle = join_entries([b"\0" + HEADS[0] + bytes(4) + encode_read(1, 2, 3, 1, 4, b"".join(groups))[8:]])
+    found = indexer.mentions(bundle, 5)
+    if found.others:  # the reference leaves all to the caller
+        found = found._replace(entries=entries_of([group[:16] for group in groups], 5))
+    expected = b"".join(sorted({entries_of([group[:16]], 5) for group in groups}))
+    del bundle
+    gc.collect()
+    made = indexer.ordered([found.entries])
+    del found
+    gc.collect()
+    others = [bytearray(b"\xff" * len(expected)) for _ in range(20)]  # would be where it was
+    assert made == expected
+    assert others
 
 
 def bodies(content: Sequence[bytes], places: Sequence[int]) -> Iterator[bytes]:
