@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from vault.audit.sealed.bundles import Bundle, compress
+from vault.audit.sealed.pacing import at_once
 from vault.errors import IntegrityFailedError
 from vault.store.files import sync_directory
 from vault.tlog.merkle import HASH_BYTES
@@ -143,11 +144,12 @@ class TreeFiles:
         except FileNotFoundError:
             return 0
 
-    def compress(self, indexes: Iterable[int]) -> None:
-        """Compresses full bundles, as far as they are not compressed yet."""
+    def compress(self, indexes: Iterable[int], pace: Callable[[], None] = at_once) -> None:
+        """Compresses full bundles, as far as they are not compressed yet; calls `pace` after each."""
         names = [name for name in map(entries_path, indexes) if (self.root / name).exists()]
         for name in names:
             self.write(f"{name}.gz", compress((self.root / name).read_bytes()))
+            pace()
         self.sync_names()
         for name in names:
             self.remove(name)

@@ -3,12 +3,17 @@
 One buffer takes bundle after bundle, so that none of them costs new memory.
 """
 
+from collections.abc import Callable
+
 from vault.audit.sealed.cutting import LENGTH_BYTES, NEVER_MS, PRINCIPALS, Cutter, Stretch
 from vault.audit.sealed.files import Span
 from vault.audit.sealed.leaves import FIRST, WHOLE, stamp_of
+from vault.audit.sealed.pacing import at_once
 from vault.tlog.merkle import leaf_hashes
 from vault.tlog.proving import TILE_LEAVES
 from vault.tlog.tiles import split_entries
+
+_HASHED_AT_ONCE = 1 << 16
 
 
 class Filling:
@@ -61,11 +66,21 @@ class Filling:
             self._first_ms, self._last_ms = min(self._first_ms, time_ms), max(self._last_ms, time_ms)
             self._principals |= 1 << principal % PRINCIPALS
 
-    def hashes(self) -> bytes:
-        """The hashes of the leaves that were added since this was asked last, joined."""
+    def hashes(self, pace: Callable[[], None] = at_once) -> bytes:
+        """The hashes of the leaves that were added since this was asked last, joined.
+
+        `pace` is called after every `_HASHED_AT_ONCE` bytes or so.
+        """
         begin, self._hashed = self._hashed, self._size
+        made: list[bytes] = []
         with memoryview(self._content) as content, content[begin : self._size] as added:
-            return leaf_hashes(split_entries(added))
+            entries = split_entries(added)
+            step = max(1, len(entries) * _HASHED_AT_ONCE // max(1, len(added)))
+            for first in range(0, len(entries), step):
+                made.append(leaf_hashes(entries[first : first + step]))
+                pace()
+            entries.clear()  # they are views
+        return b"".join(made)
 
     def next(self) -> None:
         """Begins the next bundle."""

@@ -1,14 +1,18 @@
 """How work that can wait is spread over time, so that reads beside it do not wait for it.
 
 A round of sealing takes tenths of a second of one core when much was read. Done at once, on a core that
-serves reads as well, it makes each of them wait; in bites with rests between, none for longer than a bite.
+serves reads as well, it makes each of them wait. So it is done in bites with rests between; and since the
+kernel lets a thread of low priority go on for milliseconds while another waits for its core, the bites
+themselves are cut: after each cut whoever waits goes first.
 """
 
+import os
 import time
 from collections.abc import Callable
 from typing import Final
 
 BITE_SECONDS: Final = 0.002
+CUT_SECONDS: Final = 0.0001
 LEAST_SHARE: Final = 0.1
 _LATE, _EARLY = 0.8, 0.4  # parts of an interval that a round takes
 
@@ -25,26 +29,38 @@ class Pace:
             long as the time between them, and goes back when they are quick.
     """
 
-    def __init__(self, wait: Callable[[float], object], used: Callable[[], float] = time.thread_time) -> None:
+    def __init__(
+        self,
+        wait: Callable[[float], object],
+        used: Callable[[], float] = time.thread_time,
+        give_way: Callable[[], object] = os.sched_yield,
+    ) -> None:
         """Begins with the least share.
 
         Args:
             wait: rests for so many seconds, or ends early, as when all is to end.
             used: seconds of CPU that this thread has used.
+            give_way: lets those go first who wait for this core.
         """
         self.share = LEAST_SHARE
         self._wait = wait
         self._used = used
+        self._give_way = give_way
         self._rested_at: float | None = None
+        self._cut_at = 0.0
 
     def __call__(self) -> None:
-        """Rests, if it is time."""
+        """Rests or gives way, if it is time."""
+        used = self._used()
         if self._rested_at is None:  # the thread that made this may be another
-            self._rested_at = self._used()
-        bite = self._used() - self._rested_at
+            self._rested_at = self._cut_at = used
+        bite = used - self._rested_at
         if bite >= BITE_SECONDS:
             self._wait(bite / self.share - bite)
-            self._rested_at = self._used()
+            self._rested_at = self._cut_at = self._used()
+        elif used - self._cut_at >= CUT_SECONDS:
+            self._give_way()
+            self._cut_at = used
 
     def round_took(self, seconds: float, interval_seconds: float) -> None:
         """Learns how long a round took, rests included."""

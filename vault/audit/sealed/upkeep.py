@@ -118,7 +118,7 @@ class Upkeep:
         while last < end and read < _COMPRESSED_BYTES:
             read += self._files.raw_bytes(last)
             last += 1
-        self._files.compress(range(self._compressed, last))
+        self._files.compress(range(self._compressed, last), self._pace)
         self._compressed = last
         return True
 

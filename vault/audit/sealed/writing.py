@@ -36,7 +36,7 @@ class Writing:
         Args:
             files: of the tree.
             state: of the tree.
-            pace: called after each full bundle.
+            pace: called between small pieces of work.
             bundle: where the commit before, which made this state, left off.
 
         Raises:
@@ -69,6 +69,7 @@ class Writing:
             at = 0
             while at < len(stretch.frames):
                 at += self.bundle.take(head, stretch, at) or self._take_long(head, stretch, at)
+                self._pace()
                 self._flush_full()
         self._grow()
         self._records += piece.records
@@ -129,12 +130,12 @@ class Writing:
         if not bundle.is_full:
             return
         self._files.write(entries_path(bundle.index), bundle.content)
+        self._pace()
         self._spans.append(SPAN.pack(*bundle.span))
         self._grow()
         bundle.next()
-        self._pace()
 
     def _grow(self) -> None:
-        hashes = self.bundle.hashes()
+        hashes = self.bundle.hashes(self._pace)
         self._made.append(hashes)
         self._tiles += self._edge.append(hashes)

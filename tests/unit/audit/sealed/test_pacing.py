@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from vault.audit.sealed.pacing import BITE_SECONDS, LEAST_SHARE, Pace
+from vault.audit.sealed.pacing import BITE_SECONDS, CUT_SECONDS, LEAST_SHARE, Pace
 
 
 class Thread:
@@ -11,7 +11,8 @@ class Thread:
     def __init__(self) -> None:
         self.used = 5.0
         self.rests: list[float] = []
-        self.pace = Pace(self.rests.append, lambda: self.used)
+        self.gave_way_at: list[float] = []
+        self.pace = Pace(self.rests.append, lambda: self.used, lambda: self.gave_way_at.append(self.used))
 
     def work(self, seconds: float, pieces: int) -> None:
         self.pace()
@@ -25,6 +26,14 @@ def test_work_takes_its_share_in_bites() -> None:
     thread.work(0.3, 600)
     assert sum(thread.rests) == pytest.approx(0.3 * (1 - LEAST_SHARE) / LEAST_SHARE, rel=0.02)
     assert max(thread.rests) < 1.5 * BITE_SECONDS / LEAST_SHARE
+
+
+def test_whoever_waits_goes_first_several_times_a_bite() -> None:
+    thread = Thread()
+    thread.work(0.3, 30_000)
+    between = [later - one for one, later in itertools.pairwise(thread.gave_way_at)]
+    assert max(between) < 3 * CUT_SECONDS  # a rest counts as giving way
+    assert min(between) > 0.9 * CUT_SECONDS  # not with every piece
 
 
 def test_little_work_is_not_held_up() -> None:
