@@ -34,7 +34,7 @@ class Gate:
         self._turns = self._free = turns
         self._lock = threading.Lock()
         self._refusals = Refusals(name)
-        self._waited = metrics.WAIT_SECONDS.labels(name)
+        self._waited = metrics.waits(name)
         self._newest = ""  # principal that came last, and since when no other did
         self._alone_since = 0.0
         metrics.watch_line(name, self._line)

@@ -59,7 +59,7 @@ class Inbox(Generic[Call]):
         self._few = max(1, min(FEW, calls // 4))
         self._principal_of = principal_of
         self._refusals = Refusals(name)
-        self._waited = metrics.WAIT_SECONDS.labels(name)
+        self._waited = metrics.waits(name)
         metrics.watch_line(name, self._line)
 
     def __bool__(self) -> bool:
@@ -71,7 +71,7 @@ class Inbox(Generic[Call]):
         Raises:
             OverloadedError: it could not wait; the error says when to come again.
         """
-        if self._line.waiting_calls:
+        if self._line.is_crowded:
             principal = self._name_of(call)
             with self._lock:
                 refusal = self._line.refuses(principal)

@@ -108,6 +108,13 @@ class Line(Generic[Owner]):
             return Refusal.SHARE
         return None
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether there could be a principal whose next call may not wait: as if all were of one."""
+        return self.waiting_calls > _ALPHA * (
+            self._most_calls - self.waiting_calls
+        ) or self.waiting_weight > _ALPHA * (self._most_weight - self.waiting_weight)
+
     def take(self) -> Place[Owner] | None:
         """Whose turn it is, from now on at work."""
         place = self._next()

@@ -86,16 +86,43 @@ AUDIT_FULL_SECONDS = Gauge(
 )
 
 
+class Durations:
+    """What goes into a histogram of seconds, since it was last written. Any thread may call."""
+
+    def __init__(self, histogram: Histogram) -> None:
+        self._histogram = histogram
+        self._lock = threading.Lock()
+        self._sum = 0.0
+        self._buckets = [0] * (len(_SECONDS) + 1)
+
+    def observe(self, seconds: float) -> None:
+        """Something took so long."""
+        bucket = bisect_left(_SECONDS, seconds)
+        with self._lock:
+            self._sum += seconds
+            self._buckets[bucket] += 1
+
+    def write(self) -> None:
+        """Adds it to the process's files."""
+        with self._lock:
+            total, buckets = self._sum, self._buckets
+            self._sum, self._buckets = 0.0, [0] * len(buckets)
+        if not any(buckets):
+            return
+        self._histogram._sum.inc(total)
+        for cell, count in zip(self._histogram._buckets, buckets, strict=True):
+            if count:
+                cell.inc(count)
+
+
 class Tally:
     """Counts of one method's calls since they were last written. Any thread may call."""
 
     def __init__(self, method: str) -> None:
-        self._seconds = SECONDS.labels(method)
+        self._seconds = Durations(SECONDS.labels(method))
         self._answered = CALLS.labels(method, "OK", "")
         self._lock = threading.Lock()
         self._ok = 0
-        self._sum = 0.0
-        self._buckets = [0] * (len(_SECONDS) + 1)
         self.under_way = 0
 
     def begin(self) -> None:
@@ -105,25 +132,18 @@ class Tally:
 
     def end(self, seconds: float, *, ok: bool) -> None:
         """A call has ended after so long, answered or not."""
-        bucket = bisect_left(_SECONDS, seconds)
         with self._lock:
             self.under_way -= 1
             self._ok += ok
-            self._sum += seconds
-            self._buckets[bucket] += 1
+        self._seconds.observe(seconds)
 
     def write(self) -> None:
         """Adds what was counted to the process's files."""
         with self._lock:
-            ok, total, buckets = self._ok, self._sum, self._buckets
-            self._ok, self._sum, self._buckets = 0, 0.0, [0] * len(buckets)
-        if not any(buckets):
-            return
-        self._answered.inc(ok)
-        self._seconds._sum.inc(total)
-        for cell, count in zip(self._seconds._buckets, buckets, strict=True):
-            if count:
-                cell.inc(count)
+            ok, self._ok = self._ok, 0
+        if ok:
+            self._answered.inc(ok)
+        self._seconds.write()
 
 
 class Gathering:
@@ -185,6 +205,13 @@ class Gathering:
 
 GATHERING: Final = Gathering()
 """Of this process."""
+
+
+def waits(name: str) -> Durations:
+    """How long calls wait in a line; written with all that is gathered."""
+    durations = Durations(WAIT_SECONDS.labels(name))
+    GATHERING.watch(durations.write)
+    return durations
 
 
 def watch_line(name: str, line: Line[Any]) -> None:

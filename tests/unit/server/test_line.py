@@ -94,6 +94,28 @@ def test_the_line_is_bounded_however_many_come(clock: Clock) -> None:
     assert line.arrive("late", CALL_WEIGHT + 1, None) is Refusal.FULL
 
 
+def test_nobody_is_refused_while_the_line_is_not_crowded(clock: Clock) -> None:
+    line, crowded = make(clock, calls=30, weight=9_000), set()
+    for number in range(500):
+        name, items = f"p{number % 3}", (1, 700)[number % 7 == 0]
+        refused = {each: line.refuses(each) for each in ("p0", "p1", "p2", "new")}
+        crowded.add(line.is_crowded)
+        assert line.is_crowded or not any(refused.values())
+        if number % 5 == 4:
+            serve(line, number % 4)
+        else:
+            line.arrive(name, CALL_WEIGHT + items, None)
+    assert crowded == {False, True}
+
+
+def test_one_who_is_refused_alone_finds_the_line_crowded(clock: Clock) -> None:
+    line = make(clock)
+    while line.refuses("a") is None:
+        assert not line.is_crowded  # of one principal it is exact
+        arrive(line, "a")
+    assert line.is_crowded
+
+
 def test_a_call_heavier_than_the_line_waits_if_nobody_else_does(clock: Clock) -> None:
     line = make(clock, weight=500)
     huge = arrive(line, "a", 10_000)

@@ -50,3 +50,13 @@ def test_what_is_not_yet_written_is_written_at_the_end() -> None:
     gathering.stop()
     gathering.write()
     assert sample("cvault_values_detokenized_total") == before + 7
+
+
+def test_waits_are_written_with_what_is_gathered() -> None:
+    waits = metrics.waits("tested")
+    waits.observe(0.3)
+    assert sample("cvault_wait_seconds_count", line="tested") == 0
+    metrics.GATHERING.write()
+    metrics.GATHERING.write()
+    assert sample("cvault_wait_seconds_count", line="tested") == 1
+    assert sample("cvault_wait_seconds_sum", line="tested") == 0.3
