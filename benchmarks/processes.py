@@ -1,15 +1,17 @@
 """What the kernel says of processes: the CPU they used, their cores, the connections they hold.
 
-Linux only. CPU times come from /proc/<pid>/stat and count in ticks (10 ms as a rule), so what is
-measured should use a second or more.
+Linux only. CPU times are those of each process's CPU clock (`clock_getcpuclockid`, POSIX), which counts
+nanoseconds; /proc/<pid>/stat would round them to hundredths of a second.
 """
 
+import ctypes
 import os
 import re
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
-_TICKS = os.sysconf("SC_CLK_TCK")
+_LIBC = ctypes.CDLL(None)
 _ESTABLISHED = "01"
 _SOCKET = re.compile(r"socket:\[(\d+)\]\Z")
 
@@ -20,7 +22,7 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     Raises:
         OSError: One of them has ended.
     """
-    return sum(_ticks(pid) for pid in pids) / _TICKS
+    return sum(time.clock_gettime(_clock_of(pid)) for pid in pids)
 
 
 def resident_bytes(pid: int) -> int:
@@ -84,9 +86,12 @@ def _established(port: int) -> set[str]:
     }
 
 
-def _ticks(pid: int) -> int:
-    fields = _stat(pid)
-    return int(fields[11]) + int(fields[12])
+def _clock_of(pid: int) -> int:
+    clock = ctypes.c_int()
+    error = _LIBC.clock_getcpuclockid(pid, ctypes.byref(clock))
+    if error:
+        raise OSError(error, os.strerror(error))
+    return clock.value
 
 
 def _stat(pid: int) -> list[str]:

@@ -1,14 +1,15 @@
 """What do 500 shreds a second cost the reads beside them, and does any read succeed after its shred?
 
-Five stretches a run: reads alone, shreds alone, both, shreds alone, reads alone; so a machine that gets
-faster or slower meanwhile does so for all. What the shreds cost by themselves is subtracted, and what is left
-is what they do to the reads. After each acknowledgement the shredded customers are read at once, by another
-connection, while the storm goes on.
+A run is some rounds of five short stretches: reads alone, shreds alone, both, shreds alone, reads alone; so
+a machine that gets faster or slower meanwhile does so for all. What the shreds cost by themselves is
+subtracted, and what is left is what they do to the reads. After each acknowledgement the shredded customers
+are read at once, by another connection, while the storm goes on.
 """
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from customervault import CustomerRef, Vault
 
@@ -20,7 +21,8 @@ from benchmarks.stage import Script, Serving, Stage
 SHREDS_A_SECOND = 500
 _BATCH = 1000
 _SHREDS_A_CALL = 50
-_STRETCHES = 2  # with shreds, in each run
+_CALL_SECONDS = _SHREDS_A_CALL / SHREDS_A_SECOND
+_ROUNDS = 5  # in each run, at most
 
 
 class Storm:
@@ -31,12 +33,12 @@ class Storm:
         self._customers = customers
         self.shredded = self.read_afterwards = 0
 
-    def run(self, shredder: Vault, reader: Vault, seconds: float) -> None:
-        """For so long."""
+    def run(self, shredder: Vault, reader: Vault, calls: int) -> None:
+        """So many calls."""
         token = self._serving.filled.token
         begun = time.perf_counter()
-        for call in range(max(1, round(seconds * SHREDS_A_SECOND / _SHREDS_A_CALL))):
-            if (early := begun + call * _SHREDS_A_CALL / SHREDS_A_SECOND - time.perf_counter()) > 0:
+        for call in range(calls):
+            if (early := begun + call * _CALL_SECONDS - time.perf_counter()) > 0:
                 time.sleep(early)
             some = [token(FIELDS * next(self._customers)) for _ in range(_SHREDS_A_CALL)]
             answers = shredder.shred_many([CustomerRef(token=each) for each in some])
@@ -57,21 +59,15 @@ def ask(stage: Stage) -> Answer:
         storm = Storm(serving, iter(range(half, source.customers)))
         script = serving.script("read", contact_order(range(half)), _BATCH)
         serving.warm_up(script)
-        runs = stage.size.runs
-        enough = (source.customers - half) / (SHREDS_A_SECOND * _STRETCHES * runs) - 0.1
-        seconds = min(stage.size.storm_seconds, enough)
+        rounds, calls = _divided(stage, source.customers - half)
         with (
             serving.vault.connect("admin") as shredder,
             serving.vault.connect(purpose=PURPOSE, coalesce=False) as reader,
         ):
-            for run in range(runs):
+            for run in range(stage.size.runs):
                 stage.tell(f"shred storm, run {run + 1}")
-                first = serving.vault_lap(script, seconds / 2)
-                own = _alone(serving, storm, shredder, reader, seconds / 2)
-                values, cpu = _together(serving, storm, script, shredder, reader, seconds)
-                own += _alone(serving, storm, shredder, reader, seconds / 2)
-                both = values / max(1e-3, cpu - own)
-                reads = (first + serving.vault_lap(script, seconds / 2)) / 2
+                done = [_round(serving, storm, script, shredder, reader, calls) for _ in range(rounds)]
+                reads, both = (_rate(values) for values in zip(*done, strict=True))
                 alone.append(reads)
                 beside.append(both)
                 lost.append(100 * (1 - both / reads))
@@ -91,30 +87,70 @@ def ask(stage: Stage) -> Answer:
     )
 
 
-def _alone(serving: Serving, storm: Storm, shredder: Vault, reader: Vault, seconds: float) -> float:
+class _Read(NamedTuple):
+    """Values that were read, and the server's CPU seconds for them."""
+
+    values: int
+    cpu: float
+
+
+def _divided(stage: Stage, customers: int) -> tuple[int, int]:
+    """Rounds in each run, and calls of a storm by itself in each: a round has four times as many."""
+    most = customers // (4 * _SHREDS_A_CALL * stage.size.runs)
+    wanted = round(stage.size.storm_seconds / _CALL_SECONDS / 2 / _ROUNDS)
+    calls = max(1, min(wanted, most // _ROUNDS))
+    return min(_ROUNDS, most // calls), calls
+
+
+def _round(
+    serving: Serving, storm: Storm, script: Script, shredder: Vault, reader: Vault, calls: int
+) -> tuple[_Read, _Read]:
+    """Reads alone, and beside the storm."""
+    seconds = calls * _CALL_SECONDS
+    first = _reads(serving, script, seconds)
+    own = _alone(serving, storm, shredder, reader, calls)
+    both = _together(serving, storm, script, shredder, reader, 2 * calls)
+    own += _alone(serving, storm, shredder, reader, calls)
+    last = _reads(serving, script, seconds)
+    return _Read(first.values + last.values, first.cpu + last.cpu), _Read(both.values, both.cpu - own)
+
+
+def _rate(reads: Iterable[_Read]) -> float:
+    """Values a second of a core."""
+    values, cpu = map(sum, zip(*reads, strict=True))
+    return values / max(1e-3, cpu)
+
+
+def _reads(serving: Serving, script: Script, seconds: float) -> _Read:
+    before = serving.cpu()
+    lap = serving.load.lap(VAULT, script.name, seconds)
+    return _Read(lap.values, serving.cpu() - before)
+
+
+def _alone(serving: Serving, storm: Storm, shredder: Vault, reader: Vault, calls: int) -> float:
     """The server's CPU seconds for a storm beside nothing else."""
     before = serving.cpu()
-    storm.run(shredder, reader, seconds)
+    storm.run(shredder, reader, calls)
     return serving.cpu() - before
 
 
 def _together(
-    serving: Serving, storm: Storm, script: Script, shredder: Vault, reader: Vault, seconds: float
-) -> tuple[int, float]:
-    """How many values were read while the storm went on, and the server's CPU seconds for both."""
+    serving: Serving, storm: Storm, script: Script, shredder: Vault, reader: Vault, calls: int
+) -> _Read:
+    """What was read while the storm went on, and the server's CPU seconds for both."""
     failures: list[BaseException] = []
 
     def shred() -> None:
         try:
-            storm.run(shredder, reader, seconds)
+            storm.run(shredder, reader, calls)
         except Exception as error:  # noqa: BLE001 - raised below
             failures.append(error)
 
     thread = threading.Thread(target=shred)
     before = serving.cpu()
     thread.start()
-    lap = serving.load.lap(VAULT, script.name, seconds)
+    lap = serving.load.lap(VAULT, script.name, calls * _CALL_SECONDS)
     thread.join()
     if failures:
         raise failures[0]
-    return lap.values, serving.cpu() - before
+    return _Read(lap.values, serving.cpu() - before)
