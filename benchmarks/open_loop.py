@@ -8,8 +8,8 @@ every call that was due counts (no "coordinated omission"). So this client has t
 - Its event loop waits by `select`, which keeps microseconds; `epoll` is told milliseconds.
 - Python's collector of cycles is off meanwhile, and what a call leaves behind is little.
 
-A loop begins with `LEAD_SECONDS` of calls that are sent and not counted: connections that were idle, caches of
-the processor that held something else.
+A loop begins with `LEAD_SECONDS` of calls that are sent and not counted: connections were idle by then, and
+the processor's caches hold something else.
 """
 
 import asyncio

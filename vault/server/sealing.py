@@ -25,7 +25,7 @@ RETRY_SECONDS = 30.0
 RETENTION_SECONDS = 3600.0
 SPACE_SECONDS = 300.0
 BUSY_LEAVES = 500  # in a round
-BACKLOG_LEAVES = 2_000_000
+BACKLOG_BYTES = 1 << 30  # of records that a search has to look through by itself
 _NICENESS = 10
 _BUSY_SHARE, _BACKLOG_SHARE, _QUIET_SHARE = 0.005, 0.1, 0.2
 
@@ -109,7 +109,7 @@ class SealerThread:
         state = self._sealing.sealer.state
         share = _QUIET_SHARE
         if added >= BUSY_LEAVES:
-            share = _BUSY_SHARE if upkeep.backlog(state) < BACKLOG_LEAVES else _BACKLOG_SHARE
+            share = _BUSY_SHARE if upkeep.backlog_bytes(state) < BACKLOG_BYTES else _BACKLOG_SHARE
         while not self._stopping.is_set():
             rest = self._rest_until - time.monotonic()
             if time.monotonic() + max(0.0, rest) >= due or self._stopping.wait(max(0.0, rest)):

@@ -45,6 +45,13 @@ class Upkeep:
         """How many leaves of full bundles the index has not reached."""
         return max(0, self._full(state) - self._indexed())
 
+    def backlog_bytes(self, state: State) -> int:
+        """About how much a search has to look through, as the index has not reached it: all like its ends."""
+        indexed, end = self._indexed() // TILE_LEAVES, self._full(state) // TILE_LEAVES
+        if indexed >= end:
+            return 0
+        return (end - indexed) * (self._files.raw_bytes(indexed) + self._files.raw_bytes(end - 1)) // 2
+
     def step(self, state: State, *, eager: bool = False) -> bool:
         """Does one piece of work, if there is any; returns whether there was.
 

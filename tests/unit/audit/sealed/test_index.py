@@ -100,6 +100,24 @@ def test_one_step_indexes_no_more_than_it_may(tmp_path, monkeypatch):
     assert left == [7, 4, 1, 0]
 
 
+def test_what_is_not_indexed_is_told_in_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(upkeep_module, "RUN_ENTRIES", 5 * TILE_LEAVES)
+    log = writer(tmp_path, segment_bytes=1 << 20)
+    for leaf in range(7 * TILE_LEAVES):
+        customers = 1 if leaf < 2 * TILE_LEAVES else 9  # large records are indexed few at a time
+        log.append(read_of(leaf + 1, *map(name_of, range(customers))))
+    log.close()
+    seal(tmp_path)
+    files = TreeFiles(tmp_path / TREE)
+    upkeep, state = Upkeep(files), State.read(tmp_path / TREE)
+    sizes = [files.raw_bytes(index) for index in range(7)]
+    while upkeep.backlog(state):
+        waiting = sizes[-(upkeep.backlog(state) // TILE_LEAVES) :]
+        assert upkeep.backlog_bytes(state) == pytest.approx(sum(waiting), rel=0.3)
+        upkeep.step(state, eager=True)
+    assert upkeep.backlog_bytes(state) == 0
+
+
 @pytest.mark.parametrize("counts", [(), (1,), (3, 3, 3), (1, 2, 3), (2, 2, 5), (0, 4)])
 def test_locators_are_those_that_decoding_finds(counts):
     items = read_item(1, 2, PLAIN) + read_item(2, 3, MASKED) + read_item(3, 3, PLAIN) * 3
