@@ -34,7 +34,7 @@ from vault.model.requests import (
     ValueState,
 )
 from vault.model.secret import Secret
-from vault.server import convert
+from vault.server import convert, convert_audit, convert_erasure, convert_keys, convert_policy
 
 HELD = HeldValue("cv1_ab", "email", ("work", "main"), 3)
 CUSTOMER = Customer("cv1_cd", CustomerState.ACTIVE, "FR", 1_700_000_000_123, 2, (HELD,))
@@ -122,7 +122,7 @@ def test_page_sizes_have_a_default_and_a_maximum() -> None:
 
 @given(st.integers(min_value=1, max_value=253_402_300_799_999))
 def test_times_come_back_to_the_millisecond(ms: int) -> None:
-    query = convert.to_access_query(
+    query = convert_audit.to_access_query(
         audit_service_pb2.ListAccessRequest(start_time=convert.timestamp(ms), end_time=convert.timestamp(ms))
     )
     assert (query.start_ms, query.end_ms) == (ms, ms)
@@ -130,18 +130,20 @@ def test_times_come_back_to_the_millisecond(ms: int) -> None:
 
 def test_times_between_milliseconds_round_up_at_both_ends() -> None:
     between = Timestamp(seconds=1, nanos=1)
-    query = convert.to_access_query(audit_service_pb2.ListAccessRequest(start_time=between, end_time=between))
+    query = convert_audit.to_access_query(
+        audit_service_pb2.ListAccessRequest(start_time=between, end_time=between)
+    )
     assert (query.start_ms, query.end_ms) == (1001, 1001)
 
 
 def test_an_unbounded_query_covers_all_time() -> None:
-    query = convert.to_access_query(audit_service_pb2.ListAccessRequest(principal="crm"))
+    query = convert_audit.to_access_query(audit_service_pb2.ListAccessRequest(principal="crm"))
     assert (query.customer, query.principal) == (None, "crm")
     assert (query.start_ms, query.end_ms, query.page_size) == (0, 2**63 - 1, 100)
 
 
 def test_what_an_access_query_asks() -> None:
-    query = convert.to_access_query(
+    query = convert_audit.to_access_query(
         audit_service_pb2.ListAccessRequest(
             field_class="iban",
             purpose="support",
@@ -157,13 +159,13 @@ def test_what_an_access_query_asks() -> None:
         ("Detokenize", "ApplyPolicy"),
     )
     assert (query.decision, query.as_recorded, query.only_new) == (Decision.DENIED, True, True)
-    assert convert.to_access_query(audit_service_pb2.ListAccessRequest()).decision is None
+    assert convert_audit.to_access_query(audit_service_pb2.ListAccessRequest()).decision is None
 
 
 @pytest.mark.parametrize("unknown", [{"decision": 9}, {"order": 9}])
 def test_numbers_that_an_access_query_does_not_know(unknown: dict[str, int]) -> None:
     with pytest.raises(InvalidRequestError):
-        convert.to_access_query(audit_service_pb2.ListAccessRequest(**unknown))
+        convert_audit.to_access_query(audit_service_pb2.ListAccessRequest(**unknown))
 
 
 def test_never_leaves_a_time_unset() -> None:
@@ -219,7 +221,7 @@ def test_an_export_shows_values_and_why_some_are_missing() -> None:
 
 
 def test_a_shred_carries_salt_and_certificate() -> None:
-    message = convert.shred_result(ShredResult(5, 2, b"s" * 32, ERASURE, CERTIFICATE))
+    message = convert_erasure.shred_result(ShredResult(5, 2, b"s" * 32, ERASURE, CERTIFICATE))
     assert (message.values, message.dek_generations, message.salt) == (5, 2, b"s" * 32)
     assert same_fields(message.erasure, ERASURE, "shred_id ledger_seq commitment")
     assert same_fields(message.certificate, CERTIFICATE, "content key_id")
@@ -229,11 +231,11 @@ def test_a_shred_carries_salt_and_certificate() -> None:
 
 
 def test_an_erasure_says_what_it_waits_for() -> None:
-    (awaited,) = convert.erasure(ERASURE).waits_for
+    (awaited,) = convert_erasure.erasure(ERASURE).waits_for
     assert same_fields(awaited, AWAITED, "root_key_id epoch provider")
     assert (awaited.step, awaited.due_time.ToMilliseconds()) == (3, AWAITED.due_ms)
     assert (
-        not convert.erasure(replace(ERASURE, waits_for=[replace(AWAITED, due_ms=None)]))
+        not convert_erasure.erasure(replace(ERASURE, waits_for=[replace(AWAITED, due_ms=None)]))
         .waits_for[0]
         .HasField("due_time")
     )
@@ -241,23 +243,23 @@ def test_an_erasure_says_what_it_waits_for() -> None:
 
 def test_a_final_erasure_says_since_when_and_how_sure() -> None:
     final = replace(ERASURE, stage=Stage.FINAL, final_ms=9_000, assurance=Assurance.HARDWARE, waits_for=[])
-    message = convert.erasure(final)
+    message = convert_erasure.erasure(final)
     assert (message.stage, message.final_time.ToMilliseconds(), message.assurance) == (3, 9_000, "hardware")
 
 
 @pytest.mark.parametrize("stage", [Stage.EFFECTIVE, Stage.FINAL_BEST_EFFORT, Stage.FINAL, Stage.HELD])
 def test_a_stage_goes_there_and_back(stage: Stage) -> None:
-    assert convert.to_stage(convert.erasure(replace(ERASURE, stage=stage)).stage) is stage
+    assert convert_erasure.to_stage(convert_erasure.erasure(replace(ERASURE, stage=stage)).stage) is stage
 
 
 def test_no_stage_means_any_and_an_unknown_one_is_refused() -> None:
-    assert convert.to_stage(0) is None
+    assert convert_erasure.to_stage(0) is None
     with pytest.raises(InvalidRequestError):
-        convert.to_stage(5)
+        convert_erasure.to_stage(5)
 
 
 def test_a_refused_shred_carries_its_error() -> None:
-    message = convert.shred_result(ShredResult(error=ShreddedError("gone")))
+    message = convert_erasure.shred_result(ShredResult(error=ShreddedError("gone")))
     assert message.error.message == "gone"
     assert not message.HasField("erasure")
 
@@ -271,22 +273,22 @@ def test_the_remaining_answers_are_field_for_field() -> None:
         "vault_id epoch provider assurance root_key_id signing_key_id customers shredded_customers "
         "wrapped_deks token_key_generation ledger_entries ledger_applied"
     )
-    assert same_fields(convert.keyring_status(keyring), keyring, names)
+    assert same_fields(convert_keys.keyring_status(keyring), keyring, names)
     record = Access(5, "crm", "Detokenize", "support", 1, 2, 3, 4, ("email",), ("SHREDDED",), "detail")
     names = (
         "principal action purpose values_plain values_masked values_denied customers field_classes "
         "reasons detail"
     )
-    assert same_fields(convert.access(record), record, names)
+    assert same_fields(convert_audit.access(record), record, names)
     audit = AuditStatus(1, 2, 3, 4, True, 50, 6)
     names = "segments records bytes free_bytes writable sync_interval_ms gaps"
-    assert same_fields(convert.audit_status(audit), audit, names)
+    assert same_fields(convert_audit.audit_status(audit), audit, names)
     policy = PolicyInForce("[principals]", 9, 1000)
-    assert same_fields(convert.policy(policy), policy, "document version")
+    assert same_fields(convert_policy.policy(policy), policy, "document version")
 
 
 def test_a_principal_is_active_or_revoked() -> None:
-    active = convert.principal(PrincipalInfo("crm", revoked=False, created_ms=1000))
+    active = convert_policy.principal(PrincipalInfo("crm", revoked=False, created_ms=1000))
     assert (active.state, active.HasField("revoke_time")) == (1, False)
-    revoked = convert.principal(PrincipalInfo("crm", revoked=True, created_ms=1000, revoked_ms=2000))
+    revoked = convert_policy.principal(PrincipalInfo("crm", revoked=True, created_ms=1000, revoked_ms=2000))
     assert (revoked.state, revoked.revoke_time.ToMilliseconds()) == (2, 2000)

@@ -10,7 +10,7 @@ from vault.model.consent import ConsentState, LawfulBasis
 from vault.model.requests import ExplainQuery
 from vault.model.situation import Situation
 from vault.policy.explaining import Explanation
-from vault.server import convert
+from vault.server import convert, convert_policy
 
 
 def test_every_basis_comes_back_and_none_is_none() -> None:
@@ -27,16 +27,16 @@ def test_a_question_of_a_situation_and_one_of_a_customer() -> None:
     asked.situation.consent = pb.ExplainedSituation.CONSENT_OBJECTED
     asked.situation.restricted = True
     situation = Situation(ConsentState.OBJECTED, "DE", restricted=True)
-    assert convert.to_explain_query(asked) == ExplainQuery(
+    assert convert_policy.to_explain_query(asked) == ExplainQuery(
         "crm", "news", "email", basis=LawfulBasis.CONSENT, situation=situation
     )
     asked.customer.token = "cv1_0"
-    query = convert.to_explain_query(asked)
+    query = convert_policy.to_explain_query(asked)
     assert (query.customer is not None, query.situation) == (True, Situation())
 
 
 def test_an_explanation() -> None:
-    sent = convert.explanation(
+    sent = convert_policy.explanation(
         Explanation(
             Reveal.NONE, Reason.OBJECTED, LawfulBasis.CONSENT, ("guard.objection",), ("a",), "No.", ("b",)
         )

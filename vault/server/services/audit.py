@@ -4,7 +4,7 @@ from customervault.v1 import audit_service_pb2 as pb
 
 from vault.core.vault import Vault
 from vault.model.requests import Caller
-from vault.server import convert, convert_controls, convert_reach
+from vault.server import convert_audit, convert_controls, convert_reach
 
 
 class AuditService:
@@ -15,9 +15,9 @@ class AuditService:
 
     def list_access(self, caller: Caller, request: pb.ListAccessRequest) -> pb.ListAccessResponse:
         """Accesses, newest first or in the order recorded."""
-        page = self._vault.list_access(caller, convert.to_access_query(request))
+        page = self._vault.list_access(caller, convert_audit.to_access_query(request))
         return pb.ListAccessResponse(
-            accesses=[convert.access(each) for each in page.items],
+            accesses=[convert_audit.access(each) for each in page.items],
             next_page_token=page.next_page_token,
             complete=page.is_complete,
         )
@@ -48,16 +48,16 @@ class AuditService:
     ) -> pb.GetAuditStatusResponse:
         """State of the log."""
         del request  # it has no fields
-        return convert.audit_status(self._vault.audit_status(caller))
+        return convert_audit.audit_status(self._vault.audit_status(caller))
 
     def get_inclusion_proof(
         self, caller: Caller, request: pb.GetInclusionProofRequest
     ) -> pb.GetInclusionProofResponse:
         """That a record is sealed."""
-        return convert.inclusion_proof(self._vault.inclusion_proof(caller, request.leaf))
+        return convert_audit.inclusion_proof(self._vault.inclusion_proof(caller, request.leaf))
 
     def get_consistency_proof(
         self, caller: Caller, request: pb.GetConsistencyProofRequest
     ) -> pb.GetConsistencyProofResponse:
         """That the sealed log only grew."""
-        return convert.consistency_proof(self._vault.consistency_proof(caller, request.old_size))
+        return convert_audit.consistency_proof(self._vault.consistency_proof(caller, request.old_size))

@@ -5,7 +5,7 @@ from customervault.v1 import customer_service_pb2 as pb
 from vault.core.vault import Vault
 from vault.model.requests import Caller, ShredResult
 from vault.model.secret import Secret
-from vault.server import convert, convert_terms, metrics
+from vault.server import convert, convert_erasure, convert_terms, metrics
 
 
 class CustomerService:
@@ -64,7 +64,7 @@ class CustomerService:
         _count(results)
         if results[0].error:
             raise results[0].error
-        return pb.ShredCustomerResponse(result=convert.shred_result(results[0]))
+        return pb.ShredCustomerResponse(result=convert_erasure.shred_result(results[0]))
 
     def batch_shred_customers(
         self, caller: Caller, request: pb.BatchShredCustomersRequest
@@ -79,7 +79,9 @@ class CustomerService:
             approval_id=request.approval_id,
         )
         _count(results)
-        return pb.BatchShredCustomersResponse(results=[convert.shred_result(each) for each in results])
+        return pb.BatchShredCustomersResponse(
+            results=[convert_erasure.shred_result(each) for each in results]
+        )
 
     def restrict_customer(
         self, caller: Caller, request: pb.RestrictCustomerRequest

@@ -5,7 +5,7 @@ from google.longrunning.operations_proto_pb2 import Operation
 
 from vault.core.vault import Vault
 from vault.model.requests import Caller
-from vault.server import convert
+from vault.server import convert, convert_keys
 
 
 class KeyService:
@@ -19,11 +19,13 @@ class KeyService:
     ) -> pb.GetKeyringStatusResponse:
         """Epoch, provider and counts."""
         del request  # it has no fields
-        return convert.keyring_status(self._vault.keyring_status(caller))
+        return convert_keys.keyring_status(self._vault.keyring_status(caller))
 
     def rotate_epoch(self, caller: Caller, request: pb.RotateEpochRequest) -> Operation:
         """Asks for a new epoch."""
-        return convert.operation(self._vault.rotate_epoch(caller, request.request_id, request.approval_id))
+        return convert_keys.operation(
+            self._vault.rotate_epoch(caller, request.request_id, request.approval_id)
+        )
 
     def rotate_dek(self, caller: Caller, request: pb.RotateDekRequest) -> pb.RotateDekResponse:
         """Gives one customer a new key."""

@@ -4,7 +4,7 @@ from google.longrunning import operations_proto_pb2 as pb
 
 from vault.core.vault import Vault
 from vault.model.requests import Caller
-from vault.server import convert
+from vault.server import convert_keys
 
 
 class OperationsService:
@@ -15,4 +15,4 @@ class OperationsService:
 
     def get_operation(self, caller: Caller, request: pb.GetOperationRequest) -> pb.Operation:
         """One operation."""
-        return convert.operation(self._vault.operation(caller, request.name))
+        return convert_keys.operation(self._vault.operation(caller, request.name))

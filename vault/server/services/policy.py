@@ -4,7 +4,7 @@ from customervault.v1 import policy_service_pb2 as pb
 
 from vault.core.vault import Vault
 from vault.model.requests import Caller
-from vault.server import convert, convert_controls
+from vault.server import convert, convert_controls, convert_policy
 
 
 class PolicyService:
@@ -15,7 +15,7 @@ class PolicyService:
 
     def get_policy(self, caller: Caller, request: pb.GetPolicyRequest) -> pb.GetPolicyResponse:
         """The policy in force."""
-        return convert.policy(self._vault.get_policy(caller, request.version))
+        return convert_policy.policy(self._vault.get_policy(caller, request.version))
 
     def list_policy_versions(
         self, caller: Caller, request: pb.ListPolicyVersionsRequest
@@ -25,13 +25,15 @@ class PolicyService:
             caller, convert.to_page_size(request.page_size), request.page_token
         )
         return pb.ListPolicyVersionsResponse(
-            versions=[convert.policy_version(each) for each in page.items],
+            versions=[convert_policy.policy_version(each) for each in page.items],
             next_page_token=page.next_page_token,
         )
 
     def explain(self, caller: Caller, request: pb.ExplainRequest) -> pb.ExplainResponse:
         """Why a read is answered as it is."""
-        return convert.explanation(self._vault.explain(caller, convert.to_explain_query(request)))
+        return convert_policy.explanation(
+            self._vault.explain(caller, convert_policy.to_explain_query(request))
+        )
 
     def apply_policy(self, caller: Caller, request: pb.ApplyPolicyRequest) -> pb.ApplyPolicyResponse:
         """Validates a policy and puts it in force."""
@@ -54,7 +56,7 @@ class PolicyService:
             request.request_id,
         )
         return pb.CreatePrincipalResponse(
-            principal=convert.principal(info), certificate_pem=info.certificate_pem, ca_pem=info.ca_pem
+            principal=convert_policy.principal(info), certificate_pem=info.certificate_pem, ca_pem=info.ca_pem
         )
 
     def list_principals(self, caller: Caller, request: pb.ListPrincipalsRequest) -> pb.ListPrincipalsResponse:
@@ -63,7 +65,8 @@ class PolicyService:
             caller, convert.to_page_size(request.page_size), request.page_token
         )
         return pb.ListPrincipalsResponse(
-            principals=[convert.principal(each) for each in page.items], next_page_token=page.next_page_token
+            principals=[convert_policy.principal(each) for each in page.items],
+            next_page_token=page.next_page_token,
         )
 
     def revoke_principal(
@@ -71,21 +74,21 @@ class PolicyService:
     ) -> pb.RevokePrincipalResponse:
         """Ends a principal's access."""
         info = self._vault.revoke_principal(caller, request.name, request.request_id)
-        return pb.RevokePrincipalResponse(principal=convert.principal(info))
+        return pb.RevokePrincipalResponse(principal=convert_policy.principal(info))
 
     def suspend_principal(
         self, caller: Caller, request: pb.SuspendPrincipalRequest
     ) -> pb.SuspendPrincipalResponse:
         """Suspends a principal."""
         info = self._vault.suspend_principal(caller, request.name, request.reason, request.request_id)
-        return pb.SuspendPrincipalResponse(principal=convert.principal(info))
+        return pb.SuspendPrincipalResponse(principal=convert_policy.principal(info))
 
     def resume_principal(
         self, caller: Caller, request: pb.ResumePrincipalRequest
     ) -> pb.ResumePrincipalResponse:
         """Ends a suspension."""
         info = self._vault.resume_principal(caller, request.name, request.reason, request.request_id)
-        return pb.ResumePrincipalResponse(principal=convert.principal(info))
+        return pb.ResumePrincipalResponse(principal=convert_policy.principal(info))
 
     def get_budget_use(self, caller: Caller, request: pb.GetBudgetUseRequest) -> pb.GetBudgetUseResponse:
         """How much of its budgets a principal has used."""
