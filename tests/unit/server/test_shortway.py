@@ -1,5 +1,6 @@
 """The short way, over real connections, beside a method that goes gRPC's own way."""
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from grpc_status import rpc_status
 
 from vault.server import insides, shortway
 from vault.server.inbox import Inbox
+from vault.server.line import Line
 from vault.server.shortway import ShortWay
 
 SECONDS = 20.0
@@ -196,6 +198,29 @@ def test_a_call_that_is_cancelled_while_it_waits_gets_no_answer(served: Served) 
     assert [each.result() for each in busy] == [b"busy", b"busy"]
     assert late.cancelled()
     assert served.call(b"free") == b"free"
+
+
+def test_what_is_over_is_freed_at_once(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[int] = []
+    arrive = Line.arrive
+
+    def count(line: Line[Any], *arguments: Any) -> Any:
+        waited.append(1)
+        return arrive(line, *arguments)
+
+    monkeypatch.setattr(Line, "arrive", count)
+    gc.collect()
+    gc.disable()
+    try:
+        with futures.ThreadPoolExecutor(LIMIT) as pool:
+            list(pool.map(served.call, [bytes(10_000)] * 200))
+        wait_until_over(served)
+        served.call(b"next")  # after it, nothing of those before stands in a thread's variables
+        wait_until_over(served)
+        assert len([each for each in gc.get_objects() if isinstance(each, shortway._Call)]) <= 1
+    finally:
+        gc.enable()
+    assert waited
 
 
 def test_work_that_fails_after_its_caller_has_gone_harms_no_other_call(served: Served) -> None:
