@@ -10,11 +10,11 @@ Customers wait until `flush`: before anything reads their rows, and before the j
 from operator import is_
 from typing import Final, NamedTuple
 
-from vault.core.book import OpenCustomer
 from vault.core.drafting import MOST_FIELDS, OWN_LABELS, Draft, Drafts, Result
 from vault.core.engine import Engine
 from vault.core.fieldinput import PreparedEntry
 from vault.core.newcomers import FIRST, Occasion
+from vault.core.opencustomer import OpenCustomer
 from vault.errors import LimitExceededError
 from vault.keys.opendek import FreshDeks
 from vault.model.ids import CustomerNo

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from vault.core.book import Book, OpenCustomer
+from vault.core.book import Book
 from vault.core.indexkeys import IndexKeys
+from vault.core.opencustomer import OpenCustomer
 from vault.errors import (
     DataLossError,
     ExpiredError,

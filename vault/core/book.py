@@ -1,16 +1,17 @@
 """Customers inside a write session: found, opened, changed and written back.
 
 A customer is three things in `values/` (row, sheet, value records) and one in the keyring (DEK).
-`OpenCustomer` holds the row and the sheet while a use case works; `Book.save` writes them back with
+An `OpenCustomer` holds the row and the sheet while a use case works; `Book.save` writes them back with
 a fresh MAC and a fresh seal. The DEK is open in guarded memory only within `Book.open` or
 `Book.create`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from vault.core.indexkeys import IndexKeys
+from vault.core.opencustomer import LAST_COUNTER, OpenCustomer
 from vault.core.records import open_record, seal_record
 from vault.core.searchindex import Pair, SearchIndex, pairs_of
 from vault.core.secrets import VaultSecrets
@@ -51,106 +52,16 @@ from vault.store.sheet import (
     sheet_aad,
 )
 from vault.store.snapshot import KeyringSnapshot, Snapshot, ValuesReader
-from vault.store.terms import NO_TERMS, ROW_PURPOSES, Terms, terms_digest, with_row_consent
+from vault.store.terms import terms_digest, with_row_consent
 
-_LAST_COUNTER = 2**16 - 1
 # Stands for a row that is lost or unreadable, when its customer is shredded.
 _LOST = CustomerRow(
     state=RowState.ACTIVE,
     dek_generation=0,
     row_version=0,
-    next_counter=_LAST_COUNTER,
+    next_counter=LAST_COUNTER,
     counter_incarnation=0,
 )
-
-
-@dataclass(slots=True)
-class OpenCustomer:
-    """One customer at work: its row as read, and the lines of its sheet, by value number."""
-
-    number: CustomerNo
-    row: CustomerRow
-    external_id: bytes = field(repr=False)
-    lines: dict[int, SheetField] = field(repr=False)
-    past_locators: tuple[bytes, ...]
-    dek: OpenDek
-    counter: tuple[int, int]  # incarnation, and the next value counter in it
-    terms: Terms = field(default=NO_TERMS, repr=False)
-    surrogates: tuple[SheetSurrogate, ...] = ()
-    before: tuple[SheetField, ...] = ()  # the lines as they were read
-    created: bool = False
-    changed: bool = False
-
-    @classmethod
-    def of(cls, number: CustomerNo, row: CustomerRow, sheet: Sheet, dek: OpenDek) -> "OpenCustomer":
-        """A customer as it was read."""
-        lines = {line.value_no: line for line in sheet.fields}
-        counter = (row.counter_incarnation, row.next_counter)
-        return cls(
-            number,
-            row,
-            sheet.external_id,
-            lines,
-            sheet.past_locators,
-            dek,
-            counter,
-            sheet.terms,
-            sheet.surrogates,
-            sheet.fields,
-        )
-
-    @property
-    def sheet(self) -> Sheet:
-        """The sheet as it is to be written, by ascending value number."""
-        lines = tuple([self.lines[number] for number in sorted(self.lines)])
-        return Sheet(self.external_id, lines, self.past_locators, self.terms, self.surrogates)
-
-    def entry(self, value_no: int) -> SheetField | None:
-        """The sheet's line of a value."""
-        return self.lines.get(value_no)
-
-    def put_entry(self, entry: SheetField) -> None:
-        """Adds or replaces the line of a value."""
-        self.lines[entry.value_no] = entry
-        self.changed = True
-
-    def drop_entry(self, value_no: int) -> None:
-        """Removes the line of a value."""
-        del self.lines[value_no]
-        self.changed = True
-
-    def set_terms(self, terms: Terms) -> None:
-        """Replaces the terms; the row's state follows from them."""
-        self.terms = terms
-        self.row = replace(self.row, state=RowState.RESTRICTED if terms.closes else RowState.ACTIVE)
-        self.changed = True
-
-    def set_consent(self, purpose: int, state: ConsentState, expires_ms: int = 0) -> None:
-        """What the customer says of a purpose from now on; with an end, or beyond the row, in the terms.
-
-        Raises:
-            LimitExceededError: the terms hold as many as they can.
-        """
-        in_row = purpose <= ROW_PURPOSES and not expires_ms
-        self.terms = self.terms.with_consent(purpose, ConsentState.NONE if in_row else state, expires_ms)
-        if purpose <= ROW_PURPOSES:
-            said = state if in_row else ConsentState.NONE
-            self.row = replace(self.row, consents=with_row_consent(self.row.consents, purpose, said))
-        self.changed = True
-
-    def take_counter(self, incarnation: int) -> int:
-        """The next counter of this incarnation; `Book.save` writes how far it went.
-
-        Raises:
-            LimitExceededError: the customer's counters are used up.
-        """
-        if self.counter[0] != incarnation:
-            self.counter = (incarnation, 1)
-        counter = self.counter[1]
-        if counter > _LAST_COUNTER:
-            raise LimitExceededError("the customer's value numbers are used up", limit="values_ever")
-        self.counter = (incarnation, counter + 1)
-        return counter
 
 
 class Book:

@@ -13,10 +13,11 @@ from pathlib import Path
 from vault.audit import check as audit_check
 from vault.config import Settings
 from vault.core.aliases import Issued
-from vault.core.book import Book, OpenCustomer
+from vault.core.book import Book
 from vault.core.consents import ConsentLedger
 from vault.core.indexkeys import IndexKeys
 from vault.core.keyhistory import listed_keys, require_unforked
+from vault.core.opencustomer import OpenCustomer
 from vault.core.rows import Rows
 from vault.core.searchindex import SearchIndex, pairs_of
 from vault.core.secrets import VaultSecrets

@@ -17,12 +17,12 @@ from typing import Any, Final
 from vault.consent.events import HASH_BYTES, Actor, ConsentEvent, Kind, is_locale
 from vault.consent.signals import GPC_METHOD, opts_out, sells_or_shares
 from vault.consent.standing import remaining_bases
-from vault.core.book import OpenCustomer
 from vault.core.consents import ENDINGS, consent_of
 from vault.core.directory import PURPOSE, Directory
 from vault.core.engine import Engine
 from vault.core.fieldinput import check_limit
 from vault.core.holding import require_open
+from vault.core.opencustomer import OpenCustomer
 from vault.core.references import named_id, require
 from vault.core.replay import Part
 from vault.core.trail import Trail

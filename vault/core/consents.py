@@ -16,8 +16,9 @@ from typing import Final
 
 from vault.consent.events import Actor, ConsentEvent, Kind, require_chain
 from vault.consent.standing import Standing, standings, state_after
-from vault.core.book import Book, OpenCustomer
+from vault.core.book import Book
 from vault.core.directory import PURPOSE
+from vault.core.opencustomer import OpenCustomer
 from vault.core.rows import Rows
 from vault.crypto import hazmat
 from vault.crypto.suites import XCHACHA20_POLY1305

@@ -13,9 +13,10 @@ Rules:
 """
 
 from vault.core.aliases import Aliases, Issued, require_not_ended
-from vault.core.book import Book, OpenCustomer
+from vault.core.book import Book
 from vault.core.committer import Committer
 from vault.core.directory import DirectoryReader, load_directory
+from vault.core.opencustomer import OpenCustomer
 from vault.core.rows import Rows
 from vault.core.trail import Trail
 from vault.errors import TokenBoundError, VaultError

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vault.core.aliases import Aliases
-from vault.core.book import Book, OpenCustomer
+from vault.core.book import Book
 from vault.core.consents import ConsentLedger
 from vault.core.erasures import ERASURES, ErasureRow, Waiting
 from vault.core.holding import changed_terms
+from vault.core.opencustomer import OpenCustomer
 from vault.core.rows import Rows
 from vault.errors import CustomerUnknownError, DataLossError, IntegrityFailedError, ShreddedError
 from vault.model.ids import CUSTOMER_ROW, CustomerNo, Region

@@ -18,10 +18,10 @@ Rules:
 from contextlib import suppress
 from dataclasses import replace
 
-from vault.core.book import OpenCustomer
 from vault.core.engine import Engine
 from vault.core.erasures import ERASURES, ErasureRow, Waiting, seems_waiting
 from vault.core.holding import kept_values
+from vault.core.opencustomer import OpenCustomer
 from vault.core.resealing import Resealing
 from vault.core.rows import MAC_BYTES
 from vault.core.trail import Trail

@@ -17,8 +17,8 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from vault.core.book import OpenCustomer
 from vault.core.holding import kept_until_ms, kept_values
+from vault.core.opencustomer import OpenCustomer
 from vault.core.rows import Rows
 from vault.erasure.partial import Place
 from vault.errors import ErasureUnknownError, IntegrityFailedError

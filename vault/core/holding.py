@@ -13,7 +13,7 @@ Rules:
 from collections.abc import Iterable
 from dataclasses import replace
 
-from vault.core.book import OpenCustomer
+from vault.core.opencustomer import OpenCustomer
 from vault.errors import HeldError
 from vault.store.entries import TermsKind, TermsNarrowed
 from vault.store.ledger import LedgerEntry

@@ -17,10 +17,10 @@ from typing import Any, Final
 
 from vault.core.again import look_again
 from vault.core.aliases import Issued, require_not_ended
-from vault.core.book import OpenCustomer
 from vault.core.directory import DOMAIN, FIELD_CLASS, Directory
 from vault.core.engine import Engine
 from vault.core.holding import require_open
+from vault.core.opencustomer import OpenCustomer
 from vault.core.references import customer_token, named_id, own_token, own_value, require, token_of
 from vault.core.replay import Part
 from vault.core.trail import Trail

@@ -7,11 +7,11 @@ generation and the old one is destroyed: until then a copy of the old bytes coul
 from typing import Any
 
 from vault.core.again import look_again
-from vault.core.book import OpenCustomer
 from vault.core.directory import FIELD_CLASS
 from vault.core.engine import Engine
 from vault.core.fieldinput import prepare_value
 from vault.core.holding import require_not_held, require_open
+from vault.core.opencustomer import OpenCustomer
 from vault.core.references import own_value
 from vault.core.replay import Part, Request
 from vault.core.trail import Trail

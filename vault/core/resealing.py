@@ -28,10 +28,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
-from vault.core.book import OpenCustomer
 from vault.core.engine import Engine
 from vault.core.fieldinput import fingerprint_content
 from vault.core.finality import unit_events
+from vault.core.opencustomer import OpenCustomer
 from vault.core.trail import Trail
 from vault.erasure.waiting import Waiting
 from vault.errors import (

@@ -7,9 +7,9 @@ between them. How far it is stands in the store with each group, so whoever goes
 import time
 from typing import Final
 
-from vault.core.book import OpenCustomer
 from vault.core.engine import Engine
 from vault.core.fieldinput import search_content
+from vault.core.opencustomer import OpenCustomer
 from vault.core.searchindex import digest_of
 from vault.core.searchstate import SearchState, store_state, stored_state
 from vault.core.trail import Trail

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from vault.core.book import OpenCustomer
 from vault.core.directory import FIELD_CLASS, Directory
 from vault.core.engine import Engine
 from vault.core.fieldinput import search_content
+from vault.core.opencustomer import OpenCustomer
 from vault.core.references import customer_token, token_of
 from vault.core.searchindex import Pair, digest_of, pairs_of
 from vault.core.searchstate import stored_state

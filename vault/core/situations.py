@@ -1,6 +1,6 @@
 """A customer's situation as one purpose sees it, outside the hot path."""
 
-from vault.core.book import OpenCustomer
+from vault.core.opencustomer import OpenCustomer
 from vault.model.consent import ConsentState
 from vault.model.situation import Situation
 from vault.store.layout import RowState

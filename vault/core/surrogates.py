@@ -19,8 +19,9 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Final
 
 from vault.core.again import look_again
-from vault.core.book import Book, OpenCustomer
+from vault.core.book import Book
 from vault.core.indexkeys import IndexKeys
+from vault.core.opencustomer import OpenCustomer
 from vault.crypto.tokens import block, is_token_text, place_block
 from vault.errors import (
     CustomerUnknownError,

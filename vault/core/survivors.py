@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from vault.core.book import OpenCustomer
 from vault.core.consents import ConsentLedger
 from vault.core.offline import Offline
+from vault.core.opencustomer import OpenCustomer
 from vault.core.searchindex import pairs_of
 from vault.errors import VaultError
 from vault.model.ids import CUSTOMER_ROW, CustomerNo

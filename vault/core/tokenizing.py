@@ -16,13 +16,9 @@ Where a surrogate is wanted (`surrogates`), it is answered in place of the token
 from another vault never changes what is held: a field under whose label another value stands is refused.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any, Final, NamedTuple
 
 from vault.core.admitting import Admitting
-from vault.core.book import OpenCustomer
 from vault.core.columns import prepare_columns
 from vault.core.directory import FIELD_CLASS
 from vault.core.drafting import Drafting, Drafts
@@ -35,31 +31,26 @@ from vault.core.fieldinput import (
     prepare_entry,
 )
 from vault.core.holding import require_not_held, require_open
+from vault.core.opencustomer import OpenCustomer
 from vault.core.references import find
 from vault.core.replay import Part
+from vault.core.tokenized import STORED, Answer, StoredFields, packed_answers, result_of
 from vault.core.trail import Trail
 from vault.crypto.tokens import blocks
 from vault.errors import (
     BatchAbortedError,
     CustomerUnknownError,
-    Reason,
     SurrogateTakenError,
     VaultError,
-    error_for,
 )
 from vault.model.access import Action
 from vault.model.columns import EntryColumns, PackedParts
-from vault.model.ids import CUSTOMER_ROW, CustomerNo
-from vault.model.requests import Caller, Entry, EntryResult, FieldResult, Outcome, StoredEntry, TokenForm
+from vault.model.ids import CustomerNo
+from vault.model.requests import Caller, Entry, EntryResult, Outcome, StoredEntry, TokenForm
 from vault.policy.decision import Grants
 from vault.store.entries import ValuesCorrected
 from vault.store.session import WriteSession
 from vault.store.sheet import MAX_LABELS, SheetField
-
-Answer = dict[str, Any]
-# Plain numbers: making an enum member costs more than the rest of an answer.
-_STORED: Final = frozenset(map(int, (Outcome.CREATED, Outcome.UNCHANGED, Outcome.UPDATED)))
-_EMPTY: Final = int(Outcome.EMPTY)
 
 
 class Tokenizing:
@@ -111,15 +102,15 @@ class Tokenizing:
             if remembered is not None:
                 return self._still_true(session, remembered, prepared)
             answers = self._write(session, caller, prepared, drafts, atomic, method)
-            request.remember(session, answers, _packed)
+            request.remember(session, answers, packed_answers)
             return answers
 
         answers = engine.committer.submit(job, deadline=caller.deadline_monotonic)
         with engine.turn.ordinary():
-            stored = _StoredFields(answers)
+            stored = StoredFields(answers)
             tokens = self._tokens(answers, stored, domain_id)
         return engine.turn.each(
-            lambda pair: _result(*pair, stored, tokens), list(zip(answers, prepared, strict=True))
+            lambda pair: result_of(*pair, stored, tokens), list(zip(answers, prepared, strict=True))
         )
 
     def _want_surrogates(self, entry: PreparedEntry, form: TokenForm, domain: int) -> None:
@@ -367,7 +358,7 @@ class Tokenizing:
             checked.append(answer)
         return checked
 
-    def _tokens(self, answers: list[Answer], stored: "_StoredFields", domain: int) -> Iterator[str]:
+    def _tokens(self, answers: list[Answer], stored: "StoredFields", domain: int) -> Iterator[str]:
         """The tokens of all answers, enciphered in one call: the customer's, then those of its fields."""
         region = self._engine.region
         made = []
@@ -377,90 +368,13 @@ class Tokenizing:
         return iter(self._engine.secrets.codec.encode_many(made))
 
 
-class _Stored(NamedTuple):
-    """Numbers of an answer's values, the customer row's first; outcomes, where all fields were stored."""
-
-    value_nos: tuple[int, ...]
-    outcomes: tuple[int, ...] | None
-
-
-class _StoredFields:
-    """What the answers of a batch say of fields, worked out once for answers that share it."""
-
-    def __init__(self, answers: list[Answer]) -> None:
-        self._held = answers  # so that no other list gets the id of one of theirs
-        self._known: dict[int, _Stored] = {}
-
-    def of(self, answer: Answer) -> _Stored:
-        """What the answer of a customer says."""
-        fields = answer["fields"]
-        known = self._known.get(id(fields))
-        if known is None:
-            values = [value for outcome, value in fields if outcome in _STORED]
-            outcomes = tuple(outcome for outcome, _ in fields) if len(values) == len(fields) else None
-            known = self._known[id(fields)] = _Stored((CUSTOMER_ROW, *values), outcomes)
-        return known
-
-
-def _result(
-    answer: Answer, entry: PreparedEntry, stored: _StoredFields, tokens: Iterator[str]
-) -> EntryResult | StoredEntry:
-    if "error" in answer:
-        return EntryResult(error=_error(answer["error"], entry.error))
-    customer_token = next(tokens)
-    outcomes = stored.of(answer).outcomes
-    if outcomes is not None and not entry.surrogates:
-        return StoredEntry(customer_token, answer["created"], outcomes, list(islice(tokens, len(outcomes))))
-    results = []
-    for (outcome, value), made in zip(answer["fields"], entry.fields, strict=True):
-        if outcome in _STORED:
-            token = next(tokens)
-            results.append(FieldResult(Outcome(outcome), made.surrogate or token))
-        elif outcome == _EMPTY:
-            results.append(FieldResult(Outcome.EMPTY))
-        else:
-            results.append(FieldResult(Outcome.REFUSED, error=_error(value, made.error)))
-    return EntryResult(customer_token, answer["created"], results)
-
-
-def _packed(answers: list[Answer]) -> str:
-    """The answers as JSON, with what many of them say of fields written out once."""
-    known: dict[int, str] = {}
-    parts = []
-    for answer in answers:
-        if "customer" not in answer:
-            parts.append(_json(answer))
-            continue
-        fields = known.get(id(answer["fields"]))
-        if fields is None:
-            fields = known[id(answer["fields"])] = _json(answer["fields"])
-        created = "true" if answer["created"] else "false"
-        parts.append(f'{{"customer":{answer["customer"]},"created":{created},"fields":{fields}}}')
-    return f"[{','.join(parts)}]"
-
-
-def _json(content: object) -> str:
-    return json.dumps(content, separators=(",", ":"))
-
-
 def _recall_surrogates(customer: OpenCustomer, answer: Answer, entry: PreparedEntry) -> None:
     for (outcome, value_no), made in zip(answer["fields"], entry.fields, strict=True):
-        if outcome in _STORED and made.surrogate_domain:
+        if outcome in STORED and made.surrogate_domain:
             place = (value_no, made.surrogate_domain)
             texts = [each.text for each in customer.surrogates if (each.value_no, each.domain) == place]
             text = made.brought if made.brought in texts else next(iter(texts), b"")
             made.surrogate = text.decode()
-
-
-def _error(reason: str, known: VaultError | None) -> VaultError:
-    """The error of this call if it is the same one, else one that carries the remembered reason."""
-    if known is not None and known.reason == reason:
-        return known
-    error_class = error_for(Reason(reason))
-    try:
-        return error_class("refused, as when this request was first made")
-    except TypeError:
-        return error_class()  # type: ignore[call-arg]  # the one that takes no message
 
 
 def _first_refusal(entry: PreparedEntry) -> VaultError | None:

@@ -9,10 +9,10 @@ from itertools import groupby
 from pathlib import Path
 
 from vault.core.approving import sweep
-from vault.core.book import OpenCustomer
 from vault.core.engine import Engine
 from vault.core.erasing import Erasing
 from vault.core.holding import is_held
+from vault.core.opencustomer import OpenCustomer
 from vault.core.replay import TABLE as REQUESTS
 from vault.core.replay import expired
 from vault.core.searchbuilding import SearchBuilding

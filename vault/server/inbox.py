@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from vault.errors import OverloadedError, UnauthenticatedError
 from vault.server import metrics
@@ -28,7 +28,14 @@ Properties = Mapping[str, Sequence[bytes]]
 
 
 class Arrived(Protocol):
-    """A call, of which this much has to be known."""
+    """A call, of which this much has to be known.
+
+    Attributes:
+        place: Its place, while it waits in the line. The inbox sets it, and takes it away again: a call and a
+            place that knew each other for longer would be freed only when Python looks for cycles.
+    """
+
+    place: Place[Any] | None
 
     def auth_context(self) -> Properties:
         """The properties of the caller's connection."""
@@ -78,8 +85,8 @@ class Inbox(Generic[Call]):
                 if refusal is not None:
                     raise self._refused(refusal, principal)
 
-    def put(self, call: Call, message_bytes: int) -> Place[Call] | None:
-        """Lets a call wait whose request is so long; its place, where there is a line.
+    def put(self, call: Call, message_bytes: int) -> None:
+        """Lets a call wait whose request is so long.
 
         Raises:
             OverloadedError: as `check`.
@@ -89,13 +96,13 @@ class Inbox(Generic[Call]):
             small = weight <= SMALL_WEIGHT
             if len(self._first) < self._few if small else not (self._large or self._first):
                 (self._first if small else self._large).append(call)
-                return None
+                return
         principal = self._name_of(call)
         with self._lock:
             place = line.arrive(principal, weight, call)
             if isinstance(place, Refusal):
                 raise self._refused(place, principal)
-        return place
+            call.place = place
 
     def take(self) -> tuple[Call, Place[Call] | None] | None:
         """Whose turn it is, if anybody waits, and its place, where it had one."""
@@ -104,8 +111,9 @@ class Inbox(Generic[Call]):
             return first, None
         with self._lock:
             place = self._line.take()
-        if place is None:
-            return None
+            if place is None:
+                return None
+            place.owner.place = None
         self._waited.observe(place.begun - place.arrived)
         return place.owner, place
 
@@ -114,11 +122,13 @@ class Inbox(Generic[Call]):
         with self._lock:
             self._line.done(place)
 
-    def leave(self, place: Place[Call]) -> bool:
-        """Its caller has gone; whether it was still waiting."""
+    def leave(self, call: Call) -> bool:
+        """Its caller has gone; whether it was still waiting in the line."""
         with self._lock:
-            if not place.waiting:
+            place = call.place
+            if place is None:
                 return False
+            call.place = None
             self._line.leave(place)
             self._refusals.late(place.principal)
             return True

@@ -15,8 +15,8 @@ Rules:
 - A leader that waits steps aside for another thread: where it says so itself (`step_aside`, for a commit), at
   once; else when one call has taken `PATIENCE_SECONDS`, twice that at most. It ends its call, then stands by.
 - Nothing of a call is shared between threads but under the server's lock, or by a deque's own.
-- A call and its place know each other only while it waits: what is over must be freed at once, not when
-  Python looks for cycles, since gRPC keeps its memory of a call for as long as Python holds it.
+- What is over is freed at once, not when Python looks for cycles: gRPC keeps its memory of a call for as long
+  as Python holds it.
 
 gRPC has no public name for this (`insides`). With a version that was not tested, `start` leaves every call to
 gRPC.
@@ -259,16 +259,14 @@ class ShortWay:
         def closed(event: Any) -> _Finished:
             """The caller has its answer, or has given up."""
             call.close(cancelled=event.batch_operations[0].cancelled())
-            place = call.place
-            if call.cancelled and place is not None and inbox.leave(place):
-                call.place = None
+            if call.cancelled and inbox.leave(call):
                 self._no_more_active()
             return call.over()
 
         def received(event: Any) -> _Finished:
             request = call.request = event.batch_operations[0].message()
             try:
-                call.place = inbox.put(call, len(request) if request is not None else 0)
+                inbox.put(call, len(request) if request is not None else 0)
             except OverloadedError as error:
                 call.request = None
                 self._send_status(call, overloaded(error))
@@ -296,7 +294,6 @@ class ShortWay:
         if taken is None:
             return
         call, place = taken
-        call.place = None
         lead.answering = call
         try:
             self._answer(call)

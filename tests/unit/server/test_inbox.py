@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
@@ -9,17 +10,18 @@ from prometheus_client import REGISTRY
 from vault.errors import OverloadedError, UnauthenticatedError
 from vault.server import metrics
 from vault.server.inbox import FEW, Inbox, Properties
-from vault.server.line import TOKEN_BYTES
+from vault.server.line import TOKEN_BYTES, Place
 
 BULK = 1000 * TOKEN_BYTES
 SMALL = TOKEN_BYTES
 CALLS = 4 * FEW
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Call:
     principal: str
     number: int = 0
+    place: Place[Any] | None = None
 
     def auth_context(self) -> Properties:
         return {"name": [self.principal.encode()]}
@@ -120,7 +122,7 @@ def test_who_has_its_share_waiting_is_refused_before_and_after_its_request_is_re
     put(inbox, "flood", count=FEW)
     call = Call("flood")
     before = refusals("share")
-    error = refused(lambda: [inbox.put(call, SMALL) for _ in range(CALLS)])
+    error = refused(lambda: put(inbox, "flood", count=CALLS))
     assert 0.02 <= error.retry_after_seconds <= 2.0
     assert error.details == {"waiting": "inbox"}
     refused(lambda: inbox.check(call))
@@ -146,19 +148,26 @@ def test_the_inbox_is_bounded_however_many_come(inbox: Inbox[Call]) -> None:
 
 def test_those_who_do_not_say_who_they_are_share_one_share(inbox: Inbox[Call]) -> None:
     put(inbox, "crm", count=FEW)
-    stranger = Call("stranger")
-    refused(lambda: [inbox.put(stranger, SMALL) for _ in range(CALLS)])
-    refused(lambda: inbox.check(stranger))
+    refused(lambda: put(inbox, "stranger", count=CALLS))
+    refused(lambda: inbox.check(Call("stranger")))
     inbox.check(Call("crm"))
 
 
 def test_who_leaves_the_line_is_not_served_and_only_leaves_once(inbox: Inbox[Call]) -> None:
     before, late = put(inbox, "crm", count=FEW), refusals("late")
     gone, stays = Call("crm", 100), Call("crm", 101)
-    place = inbox.put(gone, SMALL)
-    assert place is not None
+    inbox.put(gone, SMALL)
     inbox.put(stays, SMALL)
-    assert inbox.leave(place)
-    assert not inbox.leave(place)
+    assert inbox.leave(gone)
+    assert not inbox.leave(gone)
+    assert not inbox.leave(before[0])  # which stands before the line
     assert take_all(inbox) == [*before, stays]
     assert refusals("late") == late + 1
+
+
+def test_a_call_knows_its_place_only_while_it_waits_there(inbox: Inbox[Call]) -> None:
+    calls = put(inbox, "crm", count=FEW + 3)
+    assert [call.place is not None for call in calls] == [False] * FEW + [True] * 3
+    inbox.leave(calls[-1])
+    take_all(inbox)
+    assert not any(call.place for call in calls)
