@@ -56,7 +56,7 @@ proto-drift: $(STAMP)  ## Fail when the committed stubs differ from proto/
 bench: $(STAMP)  ## The suite: reads, writes, latency, shreds, beside an empty gRPC echo and a C loop (5 to 8 minutes)
 	$(BIN)/python -m benchmarks run
 
-bench-full: $(STAMP)  ## The suite with long runs and 10,000,000 values (an hour or so)
+bench-full: $(STAMP)  ## The suite with long runs and 10,000,000 values (40 minutes)
 	$(BIN)/python -m benchmarks run --size full
 
 bench-crm: $(STAMP)  ## Many CRM users through the SDK, by locust (USERS=40, SECONDS=60, or WEB=8089 for its page)

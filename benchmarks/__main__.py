@@ -1,6 +1,6 @@
 """`make bench`: the suite.
 
-python -m benchmarks run                      5 to 8 minutes; with `--size full` hours, `--size tiny` seconds
+python -m benchmarks run                      5 to 8 minutes; with `--size full` 40, `--size tiny` seconds
 python -m benchmarks run --only unary,batches some of the questions
 python -m benchmarks compare BEFORE AFTER     what changed beyond noise; more pairs may follow
 python -m benchmarks show RESULT              the tables of a result
