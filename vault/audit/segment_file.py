@@ -45,7 +45,7 @@ class SegmentFile:
         self.first_ms = FOREVER_MS
         self.last_ms = 0
         self.last_seq = 0
-        self.is_given_up = False  # its records may be lost
+        self.given_up_for = ""  # the error for which its records may be lost
         self._remains_until = 0
         self._digest = Digest(b"", name)
         self._undigested: list[bytes] = []
@@ -132,6 +132,11 @@ class SegmentFile:
         for frame in frames:
             self._digest.add_frame(frame)
             self._count(frame)
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether its records may be lost."""
+        return self.given_up_for != ""
 
     @property
     def is_empty(self) -> bool:

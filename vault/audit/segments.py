@@ -205,7 +205,7 @@ class SegmentWriter:
             raise _unavailable("the record is larger than a segment", "TOO_LARGE")
         try:
             if self._current is not None and self._current.is_removed:
-                self._give_up([self._current], "removed")
+                self._give_up([self._current], "removed", errno.errorcode[errno.ENOENT])
             segment = self._current
             if segment is None or segment.used + size > segment.size:
                 segment = self._begin_next()
@@ -270,10 +270,10 @@ class SegmentWriter:
             self._gaps += 1
             del self._gap_details[0]
 
-    def _give_up(self, segments: list[SegmentFile], cause: str) -> None:
+    def _give_up(self, segments: list[SegmentFile], cause: str, error: str) -> None:
         """Ends segments whose records may be lost; the next segment says so."""
         for segment in segments:
-            segment.is_given_up = True
+            segment.given_up_for = error
             self._link_to(segment)
             self._gap_details.append(json.dumps({"segment": segment.path.name, "cause": cause}))
             if segment is self._current:
@@ -288,7 +288,7 @@ class SegmentWriter:
             if self._synced < ticket and not segment.is_given_up:
                 self._sync_all()
             if segment.is_given_up:
-                raise _unavailable("the record cannot be synced", self._write_cause or "EIO")
+                raise _unavailable("the record cannot be synced", segment.given_up_for)
 
     def _sync_all(self) -> None:
         """Syncs what was appended and finishes the segments that ended; holds `_sync_lock`."""
@@ -304,7 +304,7 @@ class SegmentWriter:
         except OSError as error:
             with self._lock:
                 self._write_cause = _name_of(error)
-                self._give_up([*ended, *([current] if current else [])], "sync failed")
+                self._give_up([*ended, *([current] if current else [])], "sync failed", self._write_cause)
                 self._ended += ended
                 self._supply.discard()
             raise _unavailable("records cannot be synced", self._write_cause) from error
