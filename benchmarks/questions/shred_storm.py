@@ -6,9 +6,9 @@ subtracted, and what is left is what they do to the reads. After each acknowledg
 are read at once, by another connection, while the storm goes on.
 """
 
-import threading
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from customervault import CustomerRef, Vault
@@ -28,12 +28,14 @@ _ROUNDS = 5  # in each run, at most
 class Storm:
     """Shreds customers at a rate, and reads each of them after its acknowledgement."""
 
-    def __init__(self, serving: Serving, customers: Iterator[int]) -> None:
+    def __init__(self, serving: Serving, customers: Iterator[int], shredder: Vault, reader: Vault) -> None:
         self._serving = serving
         self._customers = customers
+        self._shredder = shredder
+        self._reader = reader
         self.shredded = self.read_afterwards = 0
 
-    def run(self, shredder: Vault, reader: Vault, calls: int) -> None:
+    def run(self, calls: int) -> None:
         """So many calls."""
         token = self._serving.filled.token
         begun = time.perf_counter()
@@ -41,9 +43,9 @@ class Storm:
             if (early := begun + call * _CALL_SECONDS - time.perf_counter()) > 0:
                 time.sleep(early)
             some = [token(FIELDS * next(self._customers)) for _ in range(_SHREDS_A_CALL)]
-            answers = shredder.shred_many([CustomerRef(token=each) for each in some])
+            answers = self._shredder.shred_many([CustomerRef(token=each) for each in some])
             self.shredded += sum(1 for answer in answers if answer.shred_id)
-            read = reader.detokenize(some)
+            read = self._reader.detokenize(some)
             self.read_afterwards += len(some) - len(read.errors)
 
 
@@ -56,7 +58,6 @@ def ask(stage: Stage) -> Answer:
     lost: list[float] = []
     half = source.customers // 2
     with stage.serving(source, denominators=False) as serving:
-        storm = Storm(serving, iter(range(half, source.customers)))
         script = serving.script("read", contact_order(range(half)), _BATCH)
         serving.warm_up(script)
         rounds, calls = _divided(stage, source.customers - half)
@@ -64,9 +65,10 @@ def ask(stage: Stage) -> Answer:
             serving.vault.connect("admin") as shredder,
             serving.vault.connect(purpose=PURPOSE, coalesce=False) as reader,
         ):
+            storm = Storm(serving, iter(range(half, source.customers)), shredder, reader)
             for run in range(stage.size.runs):
                 stage.tell(f"shred storm, run {run + 1}")
-                done = [_round(serving, storm, script, shredder, reader, calls) for _ in range(rounds)]
+                done = [_round(serving, storm, script, calls) for _ in range(rounds)]
                 reads, both = (_rate(values) for values in zip(*done, strict=True))
                 alone.append(reads)
                 beside.append(both)
@@ -102,15 +104,13 @@ def _divided(stage: Stage, customers: int) -> tuple[int, int]:
     return min(_ROUNDS, most // calls), calls
 
 
-def _round(
-    serving: Serving, storm: Storm, script: Script, shredder: Vault, reader: Vault, calls: int
-) -> tuple[_Read, _Read]:
+def _round(serving: Serving, storm: Storm, script: Script, calls: int) -> tuple[_Read, _Read]:
     """Reads alone, and beside the storm."""
     seconds = calls * _CALL_SECONDS
     first = _reads(serving, script, seconds)
-    own = _alone(serving, storm, shredder, reader, calls)
-    both = _together(serving, storm, script, shredder, reader, 2 * calls)
-    own += _alone(serving, storm, shredder, reader, calls)
+    own = _alone(serving, storm, calls)
+    both = _together(serving, storm, script, 2 * calls)
+    own += _alone(serving, storm, calls)
     last = _reads(serving, script, seconds)
     return _Read(first.values + last.values, first.cpu + last.cpu), _Read(both.values, both.cpu - own)
 
@@ -127,30 +127,18 @@ def _reads(serving: Serving, script: Script, seconds: float) -> _Read:
     return _Read(lap.values, serving.cpu() - before)
 
 
-def _alone(serving: Serving, storm: Storm, shredder: Vault, reader: Vault, calls: int) -> float:
+def _alone(serving: Serving, storm: Storm, calls: int) -> float:
     """The server's CPU seconds for a storm beside nothing else."""
     before = serving.cpu()
-    storm.run(shredder, reader, calls)
+    storm.run(calls)
     return serving.cpu() - before
 
 
-def _together(
-    serving: Serving, storm: Storm, script: Script, shredder: Vault, reader: Vault, calls: int
-) -> _Read:
+def _together(serving: Serving, storm: Storm, script: Script, calls: int) -> _Read:
     """What was read while the storm went on, and the server's CPU seconds for both."""
-    failures: list[BaseException] = []
-
-    def shred() -> None:
-        try:
-            storm.run(shredder, reader, calls)
-        except Exception as error:  # noqa: BLE001 - raised below
-            failures.append(error)
-
-    thread = threading.Thread(target=shred)
-    before = serving.cpu()
-    thread.start()
-    lap = serving.load.lap(VAULT, script.name, calls * _CALL_SECONDS)
-    thread.join()
-    if failures:
-        raise failures[0]
-    return _Read(lap.values, serving.cpu() - before)
+    with ThreadPoolExecutor(1) as pool:
+        before = serving.cpu()
+        storming = pool.submit(storm.run, calls)
+        lap = serving.load.lap(VAULT, script.name, calls * _CALL_SECONDS)
+        storming.result()
+        return _Read(lap.values, serving.cpu() - before)

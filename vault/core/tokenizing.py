@@ -358,7 +358,7 @@ class Tokenizing:
             checked.append(answer)
         return checked
 
-    def _tokens(self, answers: list[Answer], stored: "StoredFields", domain: int) -> Iterator[str]:
+    def _tokens(self, answers: list[Answer], stored: StoredFields, domain: int) -> Iterator[str]:
         """The tokens of all answers, enciphered in one call: the customer's, then those of its fields."""
         region = self._engine.region
         made = []

@@ -79,7 +79,6 @@ class Filling:
             for first in range(0, len(entries), step):
                 made.append(leaf_hashes(entries[first : first + step]))
                 pace()
-            entries.clear()  # they are views
         return b"".join(made)
 
     def next(self) -> None:

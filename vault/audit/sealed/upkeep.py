@@ -47,10 +47,10 @@ class Upkeep:
 
     def backlog_bytes(self, state: State) -> int:
         """About how much a search has to look through, as the index has not reached it: all like its ends."""
-        indexed, end = self._indexed() // TILE_LEAVES, self._full(state) // TILE_LEAVES
-        if indexed >= end:
+        waiting, end = self.backlog(state) // TILE_LEAVES, self._full(state) // TILE_LEAVES
+        if not waiting:
             return 0
-        return (end - indexed) * (self._files.raw_bytes(indexed) + self._files.raw_bytes(end - 1)) // 2
+        return waiting * (self._files.raw_bytes(end - waiting) + self._files.raw_bytes(end - 1)) // 2
 
     def step(self, state: State, *, eager: bool = False) -> bool:
         """Does one piece of work, if there is any; returns whether there was.
